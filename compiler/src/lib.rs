@@ -1,1 +1,29 @@
-//! To be written.
+//! From a network to a static schedule.
+//!
+//! A network is read from outside, becomes a small graph of integer operators, and from there on everything is decided
+//! before the machine runs. Whatever is wrong with the network is said here, with the place and a way round.
+//!
+//! # Smallest useful example
+//!
+//! ```
+//! use lpu_compiler::import;
+//!
+//! let error = import::import(b"not a network", "notes.txt").unwrap_err();
+//! assert!(error.to_string().starts_with("notes.txt: not a network"));
+//! println!("{error}\nhelp: {}", error.help());
+//! ```
+//!
+//! # Modules
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`graph`] | the network as integer operators: what every later step and the golden model read |
+//! | [`import`] | files of other tools, read and checked into a graph |
+
+pub mod checker;
+pub mod compile;
+pub mod error;
+pub mod graph;
+pub mod import;
+pub mod lower;
+pub mod schedule;

@@ -1,1 +1,29 @@
-//! To be written.
+//! The LPU described in Rust and printed as Verilog.
+//!
+//! [`layer`] is a small typed language for describing modules; [`primitives`] are the modules that have one body for
+//! each FPGA family and a behavioural twin for simulation.
+//!
+//! ```
+//! use lpu_hdl::layer::{Design, DesignError, ModuleBuilder, Type};
+//! use lpu_hdl::primitives;
+//!
+//! # fn main() -> Result<(), DesignError> {
+//! let mut m = ModuleBuilder::new("square");
+//! m.describe("The square of a signed number.");
+//! m.latency("value to squared", 3);
+//! let value = m.input("value", Type::signed(18));
+//! let squared = m.output("squared", Type::signed(36));
+//! let multiplier = primitives::multiplier();
+//! let inputs = vec![("a", value.as_bits()), ("b", value.as_bits())];
+//! let instance = m.instance("multiplier_0", &multiplier, inputs)?;
+//! m.drive(&squared, instance.output("p").as_signed());
+//! let design = Design::new(m.finish()?)?;
+//! let files: Vec<String> = design.files().into_iter().map(|(name, _)| name).collect();
+//! assert_eq!(files, ["behavioural/multiplier.v", "ecp5/multiplier.v", "rtl/square.v"]);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod layer;
+pub mod lpu;
+pub mod primitives;

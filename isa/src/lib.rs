@@ -1,1 +1,45 @@
-//! To be written.
+//! The one truth of the LPU.
+//!
+//! Everything the other crates must agree on is written down here and nowhere else: the [configuration](configuration)
+//! of a machine, the [latencies](latency) that follow from it, the [instruction set](instruction) as data, the
+//! [order in which a unit visits addresses](sequence), the [program image](program), the [assembly text](assembly) and the
+//! [integer arithmetic](arithmetic). The RTL, the cycle model, the compiler, the schedule checker and the host driver derive
+//! from it.
+//!
+//! # Smallest useful example
+//!
+//! ```
+//! use lpu_isa::configuration::Configuration;
+//! use lpu_isa::instruction::{Instruction, Operation, Unit};
+//! use lpu_isa::sequence::Sequence;
+//!
+//! let configuration = Configuration::default();
+//! let read = Instruction { interval: 40, operation: Operation::Read { sequence: Sequence::linear(8, 32) } };
+//! let word = read.encode(Unit::Read(0), &configuration)?;
+//! assert_eq!(Instruction::decode(Unit::Read(0), &configuration, &word)?, read);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Modules
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`configuration`] | tiles, widths, depths, pipeline registers; reading and checking a TOML file |
+//! | [`latency`] | cycles between any two points of the machine, computed from the configuration |
+//! | [`sequence`] | nested strided counters: which address at which cycle |
+//! | [`host`] | the memory map of the host port |
+//! | [`instruction`] | units, operations, fields; encode and decode |
+//! | [`assembly`] | programs as text, both ways |
+//! | [`program`] | the image a compiler writes and a loader reads |
+//! | [`arithmetic`] | requantising, rounding |
+//! | [`resources`] | block RAMs, counted before any tool runs |
+
+pub mod arithmetic;
+pub mod assembly;
+pub mod configuration;
+pub mod host;
+pub mod instruction;
+pub mod latency;
+pub mod program;
+pub mod resources;
+pub mod sequence;

@@ -1,0 +1,160 @@
+//! What stands where in the machine: words on ports, beats in slices, rows in drain chains. No values, only whether they mean
+//! something.
+
+use super::violation::Cause;
+use std::collections::VecDeque;
+
+/// The beats of a word that mean nothing, ascending, each with the reason. A flawless word has none.
+pub(super) type Flaws = Vec<(u32, Cause)>;
+
+/// A source port of the crossbar: the words on their way to it, and the one that is there.
+#[derive(Default)]
+pub(super) struct Port {
+    words: VecDeque<Driven>,
+    /// Words that have passed without a listener.
+    unheard: u64,
+}
+
+struct Driven {
+    cycle: u64,
+    flaws: Flaws,
+    heard: bool,
+}
+
+impl Port {
+    /// Puts a word on the port at `cycle`, later than all before. `now` is the current cycle.
+    pub(super) fn drive(&mut self, now: u64, cycle: u64, flaws: Flaws) {
+        self.retire(now);
+        self.words.push_back(Driven { cycle, flaws, heard: false });
+    }
+
+    /// The word on the port at `cycle`, the current one.
+    pub(super) fn listen(&mut self, cycle: u64) -> Option<&Flaws> {
+        self.retire(cycle);
+        let word = self.words.front_mut().filter(|word| word.cycle == cycle)?;
+        word.heard = true;
+        Some(&word.flaws)
+    }
+
+    fn retire(&mut self, now: u64) {
+        while let Some(word) = self.words.pop_front_if(|word| word.cycle < now) {
+            self.unheard += u64::from(!word.heard);
+        }
+    }
+
+    /// Words that nobody listened to, now that the run is over.
+    pub(super) fn unheard(&mut self) -> u64 {
+        self.retire(u64::MAX);
+        self.unheard
+    }
+}
+
+/// A vector memory slice.
+pub(super) struct Slice {
+    number: u32,
+    /// For each beat, the first cycle whose read step takes what was written last.
+    landed: Vec<u64>,
+    write_to_read: u64,
+}
+
+/// Landing cycle of a beat that nobody has written.
+const NEVER: u64 = u64::MAX;
+
+impl Slice {
+    pub(super) fn new(number: u32, beats: u32, write_to_read: u32) -> Slice {
+        Slice { number, landed: vec![NEVER; beats as usize], write_to_read: u64::from(write_to_read) }
+    }
+
+    /// The host writes before the run.
+    pub(super) fn preset(&mut self, base: u32, beats: u32) {
+        self.landed[base as usize..(base + beats) as usize].fill(0);
+    }
+
+    /// A write step at `cycle`. False where the slice has no such beat.
+    pub(super) fn write(&mut self, cycle: u64, beat: u32) -> bool {
+        let landed = cycle + self.write_to_read;
+        self.landed.get_mut(beat as usize).map(|beat| *beat = landed).is_some()
+    }
+
+    /// A read step at `cycle` of the word of `beats` beats at `base`. All write steps of the same cycle come first.
+    pub(super) fn read(&self, cycle: u64, base: u32, beats: u32) -> Flaws {
+        let slice = self.number;
+        (0..beats)
+            .filter_map(|offset| {
+                let beat = base + offset;
+                let cause = match self.landed.get(beat as usize) {
+                    None => Cause::BeyondSlice { slice, beat, read: cycle },
+                    Some(&NEVER) => Cause::NeverWritten { slice, beat, read: cycle },
+                    Some(&landed) if cycle < landed => {
+                        Cause::NotLanded { slice, beat, read: cycle, write: landed - self.write_to_read, landed }
+                    }
+                    Some(_) => return None,
+                };
+                Some((offset, cause))
+            })
+            .collect()
+    }
+
+    /// Beats of `base..base + beats` that have not landed at `cycle`.
+    pub(super) fn missing(&self, cycle: u64, base: u32, beats: u32) -> Vec<u32> {
+        (base..base + beats).filter(|&beat| self.landed[beat as usize] > cycle).collect()
+    }
+}
+
+/// The drain chains of a tile group.
+#[derive(Default)]
+pub(super) struct Chain {
+    results: VecDeque<Draining>,
+    /// Rows that hold tiles of the group; the chain takes the cycles of all rows.
+    rows: u32,
+    /// Last step of the last product, and the number of its instruction.
+    last: Option<(u64, usize)>,
+    untaken: u64,
+}
+
+/// A result that leaves a chain.
+struct Draining {
+    /// Cycle for whose step the requantiser takes row 0.
+    start: u64,
+    taken: u32,
+}
+
+impl Chain {
+    pub(super) fn new(rows: u32) -> Chain {
+        Chain { rows, ..Chain::default() }
+    }
+
+    /// A product of instruction `index` with its last step at `cycle`, whose row 0 comes out at `start`. Returns the last step
+    /// and the instruction of the product before.
+    pub(super) fn enter(&mut self, cycle: u64, start: u64, index: usize) -> Option<(u64, usize)> {
+        self.retire(cycle);
+        self.results.push_back(Draining { start, taken: 0 });
+        self.last.replace((cycle, index))
+    }
+
+    /// Does the chain deliver a row at `cycle`, the current one? If so, it is taken.
+    pub(super) fn take(&mut self, cycle: u64) -> bool {
+        self.retire(cycle);
+        match self.results.front_mut().filter(|result| result.start <= cycle) {
+            Some(result) => {
+                result.taken += 1;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn retire(&mut self, now: u64) {
+        let rows = self.rows;
+        while let Some(result) = self.results.pop_front_if(|result| result.start.saturating_add(u64::from(rows)) <= now)
+        {
+            self.untaken += u64::from(rows - result.taken);
+        }
+    }
+
+    /// Rows that nobody took, now that the run is over.
+    pub(super) fn untaken(&mut self) -> u64 {
+        self.retire(u64::MAX);
+        self.untaken
+    }
+}

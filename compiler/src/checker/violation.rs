@@ -1,0 +1,320 @@
+//! What can be wrong with a schedule, in words.
+
+use lpu_isa::instruction::{InstructionError, Source, Unit};
+use lpu_isa::program::Program;
+use std::collections::HashSet;
+use std::fmt;
+use std::mem::{Discriminant, discriminant};
+use thiserror::Error;
+
+/// Where and when something happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Cycle since the start of the run.
+    pub cycle: u64,
+    /// The unit.
+    pub unit: Unit,
+    /// Number of the instruction in the unit's queue, from 0.
+    pub instruction: usize,
+    /// Name of the layer that the instruction serves.
+    pub layer: Option<String>,
+}
+
+impl Place {
+    /// The place of instruction `instruction` in queue `queue` of `program`, at `cycle`.
+    pub(super) fn of(program: &Program, queue: usize, instruction: usize, cycle: u64) -> Place {
+        let queue = &program.queues[queue];
+        let layer = queue.instructions[instruction].layer;
+        let layer = layer.and_then(|layer| program.layers.get(layer as usize)).map(|layer| layer.name.clone());
+        Place { cycle, unit: queue.unit, instruction, layer }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cycle {}: {}, instruction {}", self.cycle, self.unit, self.instruction)?;
+        match &self.layer {
+            Some(layer) => write!(f, " (layer {layer})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a beat means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Cause {
+    /// It was read from a beat that nobody had written.
+    #[error("read from beat {beat} of slice {slice} at cycle {read}, which nobody has written")]
+    NeverWritten {
+        /// Vector memory slice.
+        slice: u32,
+        /// Beat address.
+        beat: u32,
+        /// Cycle of the read step.
+        read: u64,
+    },
+    /// It was read while a write to the same beat was on its way.
+    #[error(
+        "read from beat {beat} of slice {slice} at cycle {read}, before its write of cycle {write} has landed at cycle {landed}"
+    )]
+    NotLanded {
+        /// Vector memory slice.
+        slice: u32,
+        /// Beat address.
+        beat: u32,
+        /// Cycle of the read step.
+        read: u64,
+        /// Cycle of the write step.
+        write: u64,
+        /// First cycle whose read step takes the word.
+        landed: u64,
+    },
+    /// It was read from behind the last beat of a slice.
+    #[error("read from beat {beat} of slice {slice} at cycle {read}, beyond the end of the slice")]
+    BeyondSlice {
+        /// Vector memory slice.
+        slice: u32,
+        /// Beat address.
+        beat: u32,
+        /// Cycle of the read step.
+        read: u64,
+    },
+    /// The requantiser took it from a tile group that delivered nothing.
+    #[error("requantised at cycle {cycle}, when tile group {group} delivers no result")]
+    NotDelivered {
+        /// Tile group, or the number it would have if the machine had more tiles.
+        group: u32,
+        /// Cycle of the requantiser's step.
+        cycle: u64,
+    },
+}
+
+/// A rule that a schedule breaks.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Violation {
+    /// The image cannot be a program of its configuration.
+    #[error("{0}")]
+    Image(String),
+    /// An instruction does not fit its unit.
+    #[error("{at}: {error}")]
+    Field {
+        /// The instruction, at its issue.
+        at: Place,
+        /// What is wrong with it.
+        error: InstructionError,
+    },
+    /// An instruction behind the one that ended the queue.
+    #[error("{at}: stands behind the `halt` of its queue")]
+    BehindHalt {
+        /// The instruction, at its issue.
+        at: Place,
+    },
+    /// A unit starts an instruction while it still takes the steps of another.
+    #[error(
+        "{at}: two instructions on one port: the first step comes while instruction {previous} takes steps up to cycle {until}"
+    )]
+    StillStepping {
+        /// The later instruction, at its first step.
+        at: Place,
+        /// Number of the earlier instruction.
+        previous: usize,
+        /// Cycle of its last step.
+        until: u64,
+    },
+    /// A queue halts while its unit still takes steps.
+    #[error("{at}: halts while instruction {previous} takes steps up to cycle {until}")]
+    HaltWhileStepping {
+        /// The `halt`, at its issue.
+        at: Place,
+        /// Number of the earlier instruction.
+        previous: usize,
+        /// Cycle of its last step.
+        until: u64,
+    },
+    /// A unit listens to a source port that carries nothing.
+    #[error("{at}: crossbar: listens to {port}, a silent port at this cycle")]
+    SilentPort {
+        /// The listener, at its step.
+        at: Place,
+        /// The port.
+        port: Source,
+    },
+    /// A product takes a beat that means nothing.
+    #[error("{at}: multiplies beat {beat} (elements {first}..{last}) of the word on {port}, which was {cause}")]
+    InvalidOperand {
+        /// The tile group, at its step.
+        at: Place,
+        /// The port that the word is on.
+        port: Source,
+        /// Beat of the word.
+        beat: u32,
+        /// First element of the beat, counted in the word.
+        first: u32,
+        /// Its last element.
+        last: u32,
+        /// Why the beat means nothing.
+        cause: Cause,
+    },
+    /// A write stores a beat that means nothing.
+    #[error(
+        "{at}: stores beat {beat} (elements {first}..{last}) of the word on {port} at address {address}, which was {cause}"
+    )]
+    InvalidStore {
+        /// The write port, at its step.
+        at: Place,
+        /// The port that the word is on.
+        port: Source,
+        /// Beat of the word.
+        beat: u32,
+        /// First element of the beat, counted in the word.
+        first: u32,
+        /// Its last element.
+        last: u32,
+        /// Beat address that it goes to.
+        address: u32,
+        /// Why the beat means nothing.
+        cause: Cause,
+    },
+    /// A product takes a weight that is not loaded.
+    #[error("{at}: takes weight word {address} of tile {tile}, which has {loaded} words loaded")]
+    WeightMissing {
+        /// The tile group, at its step.
+        at: Place,
+        /// The tile of the group with the fewest weights.
+        tile: u32,
+        /// Address of the word.
+        address: u32,
+        /// Words loaded.
+        loaded: u32,
+    },
+    /// A result enters a drain chain before the last one has left it.
+    #[error(
+        "{at}: two results on one drain chain: {distance} cycles behind the result of instruction {previous}, which takes {rows}"
+    )]
+    DrainConflict {
+        /// The tile group, at the last step of the later product.
+        at: Place,
+        /// Number of the instruction with the earlier product.
+        previous: usize,
+        /// Cycles between the last steps of both.
+        distance: u64,
+        /// Cycles that a result takes: the rows of tiles.
+        rows: u32,
+    },
+    /// The requantiser takes a row when no tile group delivers one.
+    #[error("{at}: takes a row of results when no tile group delivers one")]
+    SilentDrain {
+        /// The requantiser, at its step.
+        at: Place,
+    },
+    /// The requantiser uses a scale that is not loaded.
+    #[error("{at}: uses entry {index} of the scale table, which has {loaded} entries loaded")]
+    ScaleMissing {
+        /// The requantiser, at its step.
+        at: Place,
+        /// Index into the table.
+        index: u32,
+        /// Entries loaded.
+        loaded: u32,
+    },
+    /// A write goes beyond the end of its slice.
+    #[error("{at}: writes beat {beat} of slice {slice}, which has beats 0..{last}")]
+    WriteBeyondSlice {
+        /// The write port, at its step.
+        at: Place,
+        /// Vector memory slice.
+        slice: u32,
+        /// Beat address.
+        beat: u32,
+        /// Last beat address that exists.
+        last: u32,
+    },
+    /// A write is still on its way when the run ends.
+    #[error("{at}: the write lands at cycle {landed}, but the run ends at cycle {end}")]
+    WritePending {
+        /// The write port, at its step.
+        at: Place,
+        /// Cycle in which the write has landed.
+        landed: u64,
+        /// Cycles of the run.
+        end: u64,
+    },
+    /// The program promises another cycle count than its queues take.
+    #[error("the program promises {promised} cycles, but its last queue halts after {actual}")]
+    CycleCount {
+        /// What the program says.
+        promised: u64,
+        /// What its queues take.
+        actual: u64,
+    },
+    /// The output is not complete when the run ends.
+    #[error(
+        "cycle {end}: the output `{tensor}` is not complete: beats of slice {slice} not written: {missing}, the first is \
+         beat {beat}{}", element.map_or(String::new(), |element| format!(" with element {element}"))
+    )]
+    OutputMissing {
+        /// Cycles of the run.
+        end: u64,
+        /// Name of the tensor.
+        tensor: String,
+        /// Vector memory slice.
+        slice: u32,
+        /// First beat that is missing.
+        beat: u32,
+        /// First element of the tensor that it would hold, if any.
+        element: Option<usize>,
+        /// Beats that are missing.
+        missing: usize,
+    },
+}
+
+impl Violation {
+    /// Where and when it happens, if it belongs to one instruction.
+    pub fn at(&self) -> Option<&Place> {
+        match self {
+            Violation::Field { at, .. }
+            | Violation::BehindHalt { at }
+            | Violation::StillStepping { at, .. }
+            | Violation::HaltWhileStepping { at, .. }
+            | Violation::SilentPort { at, .. }
+            | Violation::InvalidOperand { at, .. }
+            | Violation::InvalidStore { at, .. }
+            | Violation::WeightMissing { at, .. }
+            | Violation::DrainConflict { at, .. }
+            | Violation::SilentDrain { at }
+            | Violation::ScaleMissing { at, .. }
+            | Violation::WriteBeyondSlice { at, .. }
+            | Violation::WritePending { at, .. } => Some(at),
+            Violation::Image(_) | Violation::CycleCount { .. } | Violation::OutputMissing { .. } => None,
+        }
+    }
+}
+
+/// The violations found so far: of each kind, the first of every instruction, so that there are never many.
+#[derive(Default)]
+pub(super) struct Violations {
+    found: Vec<Violation>,
+    known: HashSet<(Option<Instructed>, Discriminant<Violation>)>,
+}
+
+/// One instruction: its unit, and its number in the queue.
+type Instructed = (Unit, usize);
+
+impl Violations {
+    pub(super) fn add(&mut self, violation: Violation) {
+        let instruction = violation.at().map(|at| (at.unit, at.instruction));
+        if self.known.insert((instruction, discriminant(&violation))) {
+            self.found.push(violation);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// In the order of their cycles; those of the whole program last.
+    pub(super) fn sorted(mut self) -> Vec<Violation> {
+        self.found.sort_by_key(|violation| violation.at().map_or(u64::MAX, |at| at.cycle));
+        self.found
+    }
+}

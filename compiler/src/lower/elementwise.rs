@@ -1,0 +1,115 @@
+//! Operators on each element alone: clamps and changes of scale.
+//!
+//! Where only the zero point and the clamp change, the vector unit adds and clamps. Where the scale changes too, the stream
+//! goes through the requantiser.
+//!
+//! # Cost
+//!
+//! One word a cycle: `ceil(beats / beats_per_word)` cycles and one round trip.
+
+use super::{Lowered, Lowering};
+use crate::error::CompileError;
+use crate::graph::Elementwise;
+use crate::schedule::{Draft, Stored};
+use lpu_isa::arithmetic::{Requantise, Rounding};
+use lpu_isa::instruction::{Function, Operation, RequantiseFrom, Source, Unit};
+use lpu_isa::program::{Region, Scale};
+use lpu_isa::sequence::{COUNT_BITS, Sequence};
+
+/// Lowers `operator`, which reads `input`.
+///
+/// # Errors
+/// A memory that is too small, or a vector beyond the counters.
+pub fn lower(
+    lowering: &mut Lowering<'_>,
+    name: &str,
+    tensor: &str,
+    operator: &Elementwise,
+    input: &Stored,
+    number: u32,
+) -> Result<Lowered, CompileError> {
+    let configuration = lowering.schedule.configuration.clone();
+    let latency = lowering.schedule.latency.clone();
+    let word = configuration.beats_per_word();
+    let beats = input.region.beats;
+    let words = beats.div_ceil(word);
+    if words > 1 << COUNT_BITS {
+        return Err(CompileError::TooLarge {
+            layer: name.into(),
+            what: "the vector, in words,",
+            value: u64::from(words),
+            limit: 1 << COUNT_BITS,
+        });
+    }
+    let Requantise { multiplier, shift, zero_point, minimum, maximum, rounding } = operator.requantise;
+    if rounding != Rounding::Double {
+        return Err(CompileError::Unsupported { layer: name.into(), why: "the requantiser rounds twice".into() });
+    }
+    let next_slice = (input.region.slice + 1) % configuration.vector_slices;
+    let (slice, base, last_read) = lowering.schedule.allocate(lowering.model, name, beats, next_slice)?;
+    let source = Source::Slice(input.region.slice);
+    let stride = |base: u32| Sequence { delta: [word as i32, 0, 0, 0], ..Sequence::linear(base, words) };
+    let (unit, operation, latency_of_unit, result_port) = if (multiplier, shift) == Requantise::IDENTITY {
+        let operation = Operation::Vector {
+            function: Function::Add,
+            a: source,
+            b: None,
+            constant: zero_point - operator.input_zero_point,
+            minimum,
+            maximum,
+            sequence: Sequence { delta: [0; 4], ..Sequence::linear(0, words) },
+        };
+        (Unit::Vector, operation, latency.vector_unit, Source::Vector)
+    } else {
+        let lanes = configuration.stream_elements as usize;
+        let index = lowering.add_scales(name, vec![vec![Scale { multiplier, shift }; lanes]])?;
+        let operation = Operation::Requantise {
+            from: RequantiseFrom::Stream(source),
+            input_zero_point: operator.input_zero_point,
+            zero_point,
+            minimum,
+            maximum,
+            sequence: Sequence { delta: [0; 4], ..Sequence::linear(index, words) },
+        };
+        (Unit::Requantiser, operation, latency.requantise, Source::Requantiser)
+    };
+    // All offsets count from the first step of the read.
+    let unit_offset = i64::from(latency.vector_read);
+    let write_offset = unit_offset + i64::from(latency_of_unit);
+    let drafts = [
+        Draft {
+            unit: Unit::Read(input.region.slice),
+            offset: 0,
+            operation: Operation::Read { sequence: stride(input.region.base) },
+        },
+        Draft { unit, offset: unit_offset, operation },
+        Draft {
+            unit: Unit::Write(slice),
+            offset: write_offset,
+            operation: Operation::Write {
+                source: result_port,
+                last_beats: beats - (words - 1) * word,
+                sequence: stride(base),
+            },
+        },
+    ];
+    let mut origin = 1;
+    for (beat, &ready) in input.ready.iter().enumerate() {
+        origin = origin.max(ready.saturating_sub(beat as u64 / u64::from(word)));
+    }
+    origin = origin.max(last_read.saturating_sub(write_offset as u64));
+    let origin = lowering.schedule.earliest(origin, &drafts);
+    lowering.schedule.place(origin, &drafts, Some(number));
+    let ready: Vec<u64> = (0..beats)
+        .map(|beat| origin + write_offset as u64 + u64::from(beat / word) + u64::from(latency.write_to_read))
+        .collect();
+    lowering.schedule.note_end(ready.iter().copied().max().unwrap_or(0));
+    let positions = input.region.positions.clone();
+    let region = Region { tensor: tensor.into(), slice, base, beats, positions };
+    Ok(Lowered {
+        result: Stored { region, ready },
+        tiles: 0,
+        start: origin,
+        last_read: origin + u64::from(words) - 1,
+    })
+}

@@ -1,0 +1,317 @@
+//! Fully connected layers.
+//!
+//! `u` tiles work side by side, each on one output channel; a layer of `n` channels takes `ceil(n / u)` passes over its input.
+//! Channel `i` is computed in pass `i / u` by tile `i % u`. A pass reads the bias word(s) and then one weight word for each beat
+//! of the input, while the vector memory streams the input past all tiles.
+//!
+//! # Cost
+//!
+//! With `k` beats of input, `b` bias words (0 where no bias is needed) and `r` rows of tiles:
+//! `passes × max(b + k, r)` cycles of the tiles. The round trip behind the last pass (see [`lpu_isa::latency`]) overlaps with
+//! the next layer as far as that layer's first pass does not need the last results.
+//!
+//! The zero point of the input is folded into the bias: `Σ w (x - z) = Σ w x - z Σ w`, modulo 2³² on both sides.
+
+use super::{Lowered, Lowering};
+use crate::error::{CompileError, Resource};
+use crate::graph::FullyConnected;
+use crate::schedule::{Draft, Stored};
+use lpu_isa::arithmetic::Rounding;
+use lpu_isa::configuration::Configuration;
+use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
+use lpu_isa::latency::MINIMUM_INTERVAL;
+use lpu_isa::program::{Region, Scale};
+use lpu_isa::sequence::{COUNT_BITS, GAP_BITS, Sequence};
+
+/// How a layer is spread over the tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
+    /// Tiles at work.
+    tiles: u32,
+    /// Passes over the input.
+    passes: u32,
+    /// Channels of the last pass.
+    last_channels: u32,
+    /// Beats that a full pass writes.
+    beats: u32,
+    /// Words that a full pass writes.
+    rows: u32,
+}
+
+impl Shape {
+    fn new(channels: u32, tiles: u32, configuration: &Configuration) -> Shape {
+        let passes = channels.div_ceil(tiles);
+        Shape {
+            tiles,
+            passes,
+            last_channels: channels - (passes - 1) * tiles,
+            beats: tiles.div_ceil(configuration.dot),
+            rows: tiles.div_ceil(configuration.stream_elements),
+        }
+    }
+
+    /// Beats of the whole result.
+    fn result_beats(&self, configuration: &Configuration) -> u32 {
+        (self.passes - 1) * self.beats + self.last_channels.div_ceil(configuration.dot)
+    }
+
+    /// The shape of least cost: cycles of this layer, and the cycles that the beats of its result cost the next one, which
+    /// makes `next_passes` passes over them.
+    fn best(channels: u32, period: u64, next_passes: u64, configuration: &Configuration) -> Shape {
+        let cost = |shape: &Shape| {
+            u64::from(shape.passes) * period
+                + next_passes * u64::from(shape.result_beats(configuration))
+        };
+        let candidates = (1..=configuration.tiles).map(|tiles| Shape::new(channels, tiles, configuration));
+        // Of equal costs, the fewest tiles.
+        candidates.min_by_key(cost).unwrap_or_else(|| Shape::new(channels, 1, configuration))
+    }
+}
+
+/// Lowers `layer`, which reads `input`. `next_passes` estimates how often the next layer will pass over the result.
+///
+/// # Errors
+/// A memory that is too small, or a layer beyond the counters.
+pub fn lower(
+    lowering: &mut Lowering<'_>,
+    name: &str,
+    tensor: &str,
+    layer: &FullyConnected,
+    input: &Stored,
+    next_passes: u64,
+    number: u32,
+) -> Result<Lowered, CompileError> {
+    let configuration = lowering.schedule.configuration.clone();
+    let latency = lowering.schedule.latency.clone();
+    if layer.rounding != Rounding::Double {
+        return Err(CompileError::Unsupported { layer: name.into(), why: "the requantiser rounds twice".into() });
+    }
+    let biases = folded_biases(layer);
+    let with_bias = biases.iter().any(|&bias| bias != 0);
+    let prefix = if with_bias { configuration.bias_words() } else { 0 };
+    let input_beats = input.region.beats;
+    let all_rows = configuration.rows();
+    let period = (prefix + input_beats).max(all_rows).max(MINIMUM_INTERVAL);
+    let limit = |what, value: u32, limit: u32| {
+        if value > limit {
+            let (value, limit) = (u64::from(value), u64::from(limit));
+            return Err(CompileError::TooLarge { layer: name.into(), what, value, limit });
+        }
+        Ok(())
+    };
+    limit("the input, in beats,", period, (1 << GAP_BITS) - 1)?;
+    let channels = layer.output_length as u32;
+    let shape = Shape::best(channels, u64::from(period), next_passes, &configuration);
+    limit("the number of passes", shape.passes, 1 << COUNT_BITS)?;
+
+    let base = add_weights(lowering, name, layer, input, &biases, prefix, &shape)?;
+    let scales = scale_entries(layer, &shape, &configuration);
+    let per_channel = scales.len() > 1;
+    let scale_base = lowering.add_scales(name, scales)?;
+
+    let result_beats = shape.result_beats(&configuration);
+    let next_slice = (input.region.slice + 1) % configuration.vector_slices;
+    let (slice, result_base, last_read) =
+        lowering.schedule.allocate(lowering.model, name, result_beats, next_slice)?;
+
+    // All offsets count from the first step of the tiles.
+    let words_per_pass = prefix + input_beats;
+    let tile_gap = period - words_per_pass;
+    let mut drafts = Vec::new();
+    let weights = Sequence::repeated(base, input_beats, shape.passes, words_per_pass as i32 - prefix as i32, tile_gap);
+    let source = Source::Slice(input.region.slice);
+    for group in 0..configuration.tile_groups().min(shape.beats) {
+        drafts.push(Draft {
+            unit: Unit::TileGroup(group),
+            offset: 0,
+            operation: Operation::Multiply { source, bias: with_bias, sequence: weights },
+        });
+    }
+    let read_offset = i64::from(prefix) - i64::from(latency.vector_read);
+    drafts.push(Draft {
+        unit: Unit::Read(input.region.slice),
+        offset: read_offset,
+        operation: Operation::Read {
+            sequence: Sequence::repeated(input.region.base, input_beats, shape.passes, 0, period - input_beats),
+        },
+    });
+    let requantise_offset = i64::from(words_per_pass) - 1 + i64::from(latency.step_to_drain);
+    let write_offset = requantise_offset + i64::from(latency.requantise);
+    for (first_pass, passes, channels) in parts(&shape, &configuration) {
+        let rows = channels.div_ceil(configuration.stream_elements);
+        let beats = channels.div_ceil(configuration.dot);
+        let later = i64::from(first_pass) * i64::from(period);
+        let gap = period - rows;
+        let scales = if per_channel {
+            let stride = shape.rows as i32;
+            Sequence::repeated(scale_base + first_pass * shape.rows, rows, passes, stride, gap)
+        } else {
+            Sequence { delta: [0; 4], ..Sequence::repeated(scale_base, rows, passes, 0, gap) }
+        };
+        drafts.push(Draft {
+            unit: Unit::Requantiser,
+            offset: requantise_offset + later,
+            operation: Operation::Requantise {
+                from: RequantiseFrom::Tiles,
+                input_zero_point: 0,
+                zero_point: layer.output_zero_point,
+                minimum: layer.minimum,
+                maximum: layer.maximum,
+                sequence: scales,
+            },
+        });
+        let word = configuration.beats_per_word();
+        let back = shape.beats as i32 - (rows as i32 - 1) * word as i32;
+        drafts.push(Draft {
+            unit: Unit::Write(slice),
+            offset: write_offset + later,
+            operation: Operation::Write {
+                source: Source::Requantiser,
+                last_beats: beats - (rows - 1) * word,
+                sequence: Sequence {
+                    base: result_base + first_pass * shape.beats,
+                    count: [rows, passes, 1, 1],
+                    delta: [word as i32, back, 0, 0],
+                    run_levels: 1,
+                    gap,
+                },
+            },
+        });
+    }
+
+    // The first pass meets every beat at its earliest; later passes come later.
+    let mut origin = i64::max(0, 1 - read_offset);
+    for (beat, &ready) in input.ready.iter().enumerate() {
+        origin = origin.max(ready as i64 - read_offset - beat as i64);
+    }
+    // The result may overwrite what is still being read, but not before it is read.
+    origin = origin.max(last_read as i64 - write_offset);
+    let last_step = i64::from(words_per_pass) - 1;
+    origin = origin.max(lowering.schedule.drain_free_from() as i64 - last_step);
+    let origin = lowering.schedule.earliest(origin as u64, &drafts);
+    lowering.schedule.place(origin, &drafts, Some(number));
+    let last_pass = u64::from(shape.passes - 1) * u64::from(period);
+    lowering.schedule.note_drain(origin + last_pass + last_step as u64);
+
+    let mut ready = vec![0; result_beats as usize];
+    for (beat, cycle) in ready.iter_mut().enumerate() {
+        let (pass, row) = (beat as u32 / shape.beats, beat as u32 % shape.beats / configuration.beats_per_word());
+        let step = origin as i64 + write_offset + i64::from(pass) * i64::from(period) + i64::from(row);
+        *cycle = step as u64 + u64::from(latency.write_to_read);
+    }
+    let end = ready.iter().copied().max().unwrap_or(0);
+    lowering.schedule.note_end(end);
+    let positions = (0..channels)
+        .map(|channel| channel / shape.tiles * shape.beats * configuration.dot + channel % shape.tiles)
+        .collect();
+    let region = Region { tensor: tensor.into(), slice, base: result_base, beats: result_beats, positions };
+    Ok(Lowered {
+        result: Stored { region, ready },
+        tiles: shape.tiles.min(channels),
+        start: (origin as i64 + read_offset.min(0)) as u64,
+        last_read: (origin as i64 + read_offset) as u64 + last_pass + u64::from(input_beats) - 1,
+    })
+}
+
+/// First pass, number of passes and channels of each: the full passes, and the last one where it is not full.
+fn parts(shape: &Shape, configuration: &Configuration) -> Vec<(u32, u32, u32)> {
+    let same = shape.last_channels.div_ceil(configuration.dot) == shape.beats;
+    if same {
+        return vec![(0, shape.passes, shape.tiles)];
+    }
+    let mut parts = vec![(shape.passes - 1, 1, shape.last_channels)];
+    if shape.passes > 1 {
+        parts.insert(0, (0, shape.passes - 1, shape.tiles));
+    }
+    parts
+}
+
+/// The start values of the accumulators, the input's zero point folded in.
+fn folded_biases(layer: &FullyConnected) -> Vec<i32> {
+    layer
+        .weights
+        .chunks_exact(layer.input_length.max(1))
+        .enumerate()
+        .map(|(channel, weights)| {
+            let sum = weights.iter().fold(0i32, |sum, &weight| sum.wrapping_add(i32::from(weight)));
+            let bias = layer.bias.as_ref().and_then(|bias| bias.get(channel)).copied().unwrap_or(0);
+            bias.wrapping_sub(sum.wrapping_mul(layer.input_zero_point))
+        })
+        .collect()
+}
+
+/// Appends the layer's words to the weight RAMs and returns their first address.
+fn add_weights(
+    lowering: &mut Lowering<'_>,
+    name: &str,
+    layer: &FullyConnected,
+    input: &Stored,
+    biases: &[i32],
+    prefix: u32,
+    shape: &Shape,
+) -> Result<u32, CompileError> {
+    let configuration = &lowering.schedule.configuration;
+    let dot = configuration.dot as usize;
+    let base = lowering.weights.first().map_or(0, Vec::len) / dot;
+    let words = shape.passes as usize * (prefix + input.region.beats) as usize;
+    let needed = (base + words) as u64;
+    if needed > u64::from(configuration.weight_depth) {
+        let mut larger = configuration.clone();
+        larger.weight_depth = u32::try_from(needed).unwrap_or(u32::MAX);
+        let block_rams = u64::from(lpu_isa::resources::weight_block_rams(&larger))
+            - u64::from(lpu_isa::resources::weight_block_rams(configuration));
+        return Err(CompileError::DoesNotFit {
+            model: lowering.model.into(),
+            layer: name.into(),
+            resource: Resource::WeightRam,
+            needed,
+            available: u64::from(configuration.weight_depth),
+            what: "words of weight RAM in each tile",
+            shortfall: format!(": {block_rams} block RAMs short"),
+            block_rams,
+        });
+    }
+    // Which input element stands at each position; positions in between hold nothing.
+    let mut element_at = vec![None; input.region.beats as usize * dot];
+    for (element, &position) in input.region.positions.iter().enumerate() {
+        element_at[position as usize] = Some(element);
+    }
+    for (tile, ram) in lowering.weights.iter_mut().enumerate() {
+        for pass in 0..shape.passes as usize {
+            let channel = pass * shape.tiles as usize + tile;
+            if tile >= shape.tiles as usize || channel >= layer.output_length {
+                ram.extend(std::iter::repeat_n(0, (prefix + input.region.beats) as usize * dot));
+                continue;
+            }
+            let mut bytes: Vec<i8> = biases[channel].to_le_bytes().iter().map(|&byte| byte as i8).collect();
+            bytes.resize(configuration.bias_words() as usize * dot, 0);
+            if prefix > 0 {
+                ram.extend(bytes);
+            }
+            let row = &layer.weights[channel * layer.input_length..(channel + 1) * layer.input_length];
+            ram.extend(element_at.iter().map(|element| element.map_or(0, |element| row[element])));
+        }
+    }
+    Ok(base as u32)
+}
+
+/// The entries of the scale table: one where all channels share a scale, else one for each word of the result.
+fn scale_entries(layer: &FullyConnected, shape: &Shape, configuration: &Configuration) -> Vec<Vec<Scale>> {
+    let lanes = configuration.stream_elements as usize;
+    let scale = |channel: usize| layer.scales.get(channel).map(|s| Scale { multiplier: s.multiplier, shift: s.shift });
+    if layer.scales.windows(2).all(|pair| pair[0] == pair[1]) {
+        return vec![vec![scale(0).unwrap_or_default(); lanes]];
+    }
+    (0..shape.passes as usize)
+        .flat_map(|pass| (0..shape.rows as usize).map(move |row| (pass, row)))
+        .map(|(pass, row)| {
+            (0..lanes)
+                .map(|lane| {
+                    let tile = row * lanes + lane;
+                    let channel = pass * shape.tiles as usize + tile;
+                    if tile < shape.tiles as usize { scale(channel).unwrap_or_default() } else { Scale::default() }
+                })
+                .collect()
+        })
+        .collect()
+}

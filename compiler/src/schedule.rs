@@ -1,0 +1,244 @@
+//! The schedule under construction: which instruction issues at which cycle, and when each beat of a vector is ready.
+
+use crate::error::{CompileError, Resource};
+use lpu_isa::configuration::Configuration;
+use lpu_isa::instruction::{INTERVAL_BITS, Instruction, Operation, Unit};
+use lpu_isa::latency::{ISSUE_TO_STEP, Latency, MINIMUM_INTERVAL};
+use lpu_isa::program::{Placed, Queue, Region};
+use std::collections::BTreeMap;
+
+/// A vector in the vector memory.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Where it stands.
+    pub region: Region,
+    /// For each beat, the first cycle in which a read step may take it.
+    pub ready: Vec<u64>,
+}
+
+/// An instruction that is to be placed: its first step lies `offset` cycles behind a common origin.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft {
+    /// The unit.
+    pub unit: Unit,
+    /// Cycles from the origin to the first step; may be negative.
+    pub offset: i64,
+    /// What it does.
+    pub operation: Operation,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    issue: u64,
+    operation: Operation,
+    layer: Option<u32>,
+}
+
+/// Instructions with their issue cycles, and the occupation of the vector memory over time.
+#[derive(Debug)]
+pub struct Schedule {
+    /// The machine.
+    pub configuration: Configuration,
+    /// Its latencies.
+    pub latency: Latency,
+    queues: BTreeMap<Unit, Vec<Timed>>,
+    /// For each beat of each slice: is it in use?
+    used: Vec<Vec<bool>>,
+    /// For each beat of each slice: the last cycle in which a former owner is read.
+    last_read: Vec<Vec<u64>>,
+    /// Cycle in which the last write of a drain left the tiles; the next result must keep clear of it.
+    last_drain: Option<u64>,
+    end: u64,
+}
+
+impl Schedule {
+    /// An empty schedule.
+    pub fn new(configuration: &Configuration) -> Schedule {
+        let beats = configuration.vector_beats() as usize;
+        let slices = configuration.vector_slices as usize;
+        Schedule {
+            configuration: configuration.clone(),
+            latency: Latency::of(configuration),
+            queues: BTreeMap::new(),
+            used: vec![vec![false; beats]; slices],
+            last_read: vec![vec![0; beats]; slices],
+            last_drain: None,
+            end: 0,
+        }
+    }
+
+    /// The first cycle in which the next instruction of `unit` may issue.
+    fn free_from(&self, unit: Unit) -> u64 {
+        self.queues.get(&unit).and_then(|queue| queue.last()).map_or(0, |last| {
+            let busy = last.operation.duration(&self.configuration).max(u64::from(MINIMUM_INTERVAL));
+            last.issue + busy
+        })
+    }
+
+    /// The smallest origin, at least `origin`, at which every draft finds its unit free.
+    pub fn earliest(&self, origin: u64, drafts: &[Draft]) -> u64 {
+        let mut origin = origin as i64;
+        loop {
+            let mut next = origin;
+            for draft in drafts {
+                let issue = origin + draft.offset - i64::from(ISSUE_TO_STEP);
+                let mut lowest = self.free_from(draft.unit) as i64;
+                // The wait in front of a queue's first instruction is an instruction itself, with the least interval.
+                if lowest == 0 && issue > 0 {
+                    lowest = i64::from(MINIMUM_INTERVAL);
+                }
+                next = next.max(origin + (lowest - issue).max(0));
+            }
+            if next == origin {
+                return origin as u64;
+            }
+            origin = next;
+        }
+    }
+
+    /// Places the drafts at `origin`, which [`earliest`](Self::earliest) has found.
+    pub fn place(&mut self, origin: u64, drafts: &[Draft], layer: Option<u32>) {
+        for draft in drafts {
+            let issue = (origin as i64 + draft.offset - i64::from(ISSUE_TO_STEP)) as u64;
+            self.queues.entry(draft.unit).or_default().push(Timed { issue, operation: draft.operation, layer });
+        }
+    }
+
+    /// The first cycle for the last step of a product such that its drain follows the drain before it.
+    pub fn drain_free_from(&self) -> u64 {
+        self.last_drain.map_or(0, |last| last + u64::from(self.configuration.rows()))
+    }
+
+    /// Notes the last step of the last product placed.
+    pub fn note_drain(&mut self, last_step: u64) {
+        self.last_drain = Some(last_step);
+    }
+
+    /// Notes that the program must not end before `cycle`.
+    pub fn note_end(&mut self, cycle: u64) {
+        self.end = self.end.max(cycle);
+    }
+
+    /// Finds room for `beats` beats in one slice, starting the search at slice `first`. Returns slice, base and the last
+    /// cycle in which former content is still read.
+    ///
+    /// # Errors
+    /// [`CompileError::DoesNotFit`] with the shortfall.
+    pub fn allocate(
+        &mut self,
+        model: &str,
+        layer: &str,
+        beats: u32,
+        first: u32,
+    ) -> Result<(u32, u32, u64), CompileError> {
+        let slices = self.configuration.vector_slices;
+        let mut longest_free = 0;
+        for slice in (0..slices).map(|k| (first + k) % slices) {
+            let used = &mut self.used[slice as usize];
+            let mut start = 0;
+            for beat in 0..used.len() {
+                if used[beat] {
+                    start = beat + 1;
+                } else if beat + 1 - start == beats as usize {
+                    used[start..=beat].fill(true);
+                    let last = self.last_read[slice as usize][start..=beat].iter().max().copied().unwrap_or(0);
+                    return Ok((slice, start as u32, last));
+                }
+                longest_free = longest_free.max(beat as u64 + 1 - start as u64);
+            }
+        }
+        let configuration = &self.configuration;
+        let missing_beats = u64::from(beats) - longest_free.min(u64::from(beats));
+        let mut larger = configuration.clone();
+        larger.vector_depth += missing_beats.div_ceil(u64::from(configuration.beats_per_word())) as u32;
+        let block_rams = u64::from(lpu_isa::resources::vector_block_rams(&larger))
+            - u64::from(lpu_isa::resources::vector_block_rams(configuration));
+        Err(CompileError::DoesNotFit {
+            model: model.into(),
+            layer: layer.into(),
+            resource: Resource::VectorMemory,
+            needed: u64::from(beats),
+            available: longest_free,
+            what: "consecutive beats of vector memory",
+            shortfall: format!(" free in one slice: {block_rams} block RAMs short"),
+            block_rams,
+        })
+    }
+
+    /// Gives a region back; `last_read` is the last cycle in which a read step takes from it.
+    pub fn release(&mut self, region: &Region, last_read: u64) {
+        let range = region.base as usize..(region.base + region.beats) as usize;
+        self.used[region.slice as usize][range.clone()].fill(false);
+        for cycle in &mut self.last_read[region.slice as usize][range] {
+            *cycle = (*cycle).max(last_read);
+        }
+    }
+
+    /// Turns the schedule into queues that end in `halt`, and the cycle count of the program.
+    ///
+    /// # Errors
+    /// [`CompileError::DoesNotFit`] where a queue overflows.
+    pub fn finish(self, model: &str, layer_names: &[String]) -> Result<(Vec<Queue>, u64), CompileError> {
+        let configuration = &self.configuration;
+        let units = Unit::all(configuration);
+        let mut halts: Vec<u64> = units.iter().map(|&unit| self.free_from(unit)).collect();
+        // The last queue to halt does so in the last cycle before everything has landed.
+        let latest = halts.iter().copied().max().unwrap_or(0);
+        let wanted = self.end.saturating_sub(1).max(latest);
+        if latest < wanted {
+            let last = (0..units.len()).max_by_key(|&index| halts[index]).unwrap_or(0);
+            halts[last] = wanted;
+            if wanted == 1 {
+                halts[last] = u64::from(MINIMUM_INTERVAL);
+            }
+        }
+        let cycles = halts.iter().copied().max().unwrap_or(0) + 1;
+        let mut queues = Vec::new();
+        for (unit, halt) in units.into_iter().zip(halts) {
+            let mut timed = self.queues.get(&unit).cloned().unwrap_or_default();
+            timed.push(Timed { issue: halt, operation: Operation::Halt, layer: None });
+            let mut instructions = Vec::new();
+            if timed[0].issue > 0 {
+                push(&mut instructions, Operation::Nop, None, timed[0].issue);
+            }
+            for (index, entry) in timed.iter().enumerate() {
+                let next = timed.get(index + 1).map_or(entry.issue + u64::from(MINIMUM_INTERVAL), |next| next.issue);
+                push(&mut instructions, entry.operation, entry.layer, next - entry.issue);
+            }
+            if instructions.len() > configuration.queue_depth as usize {
+                let overflow = &instructions[configuration.queue_depth as usize];
+                let layer = overflow.layer.and_then(|layer| layer_names.get(layer as usize)).cloned();
+                return Err(CompileError::DoesNotFit {
+                    model: model.into(),
+                    layer: layer.unwrap_or_else(|| "end of the program".into()),
+                    resource: Resource::Queue,
+                    needed: instructions.len() as u64,
+                    available: u64::from(configuration.queue_depth),
+                    what: "instructions in one queue",
+                    shortfall: String::new(),
+                    block_rams: 0,
+                });
+            }
+            queues.push(Queue { unit, instructions });
+        }
+        Ok((queues, cycles))
+    }
+}
+
+/// Appends an instruction; intervals that do not fit the field continue in instructions that do nothing.
+fn push(instructions: &mut Vec<Placed>, operation: Operation, layer: Option<u32>, interval: u64) {
+    let longest = (1u64 << INTERVAL_BITS) - 1;
+    let mut operation = operation;
+    let mut left = interval;
+    loop {
+        // What remains for the following instruction must not be shorter than the least interval.
+        let part = if left > longest { longest - u64::from(MINIMUM_INTERVAL) } else { left };
+        let instruction = Instruction { interval: part as u32, operation };
+        instructions.push(Placed { instruction, layer });
+        left -= part;
+        if left == 0 {
+            return;
+        }
+        operation = Operation::Nop;
+    }
+}

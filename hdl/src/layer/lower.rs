@@ -1,0 +1,515 @@
+//! Lowers typed expressions to rust-hdl's Verilog AST.
+//!
+//! Verilog decides the width and sign of an operator from what surrounds it. The lowering leaves it nothing to decide:
+//!
+//! * operands of every operator have the width of its result, except for comparisons (both sides equal), shift counts
+//!   and products (which stand alone in a wire of the product's width);
+//! * operators whose result depends on the sign (ordering, arithmetic shift, product) take only plain names that were
+//!   declared with that sign, or constants;
+//! * whatever is sliced has a name;
+//! * an arithmetic shift stands alone in a wire, so that nothing around it can turn it into a logical one.
+//!
+//! What cannot be written in place under these rules gets a wire with a declared type, named after what it feeds.
+
+use super::Type;
+use super::expression::{BinaryOperator, Expr, Node, UnaryOperator};
+use super::signal::{Net, NetKind, fresh_id};
+use rust_hdl::core::ast::{
+    VerilogCase, VerilogExpression, VerilogLiteral, VerilogMatch, VerilogOp, VerilogOpUnary,
+    VerilogStatement,
+};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// An operator expression is given a name of its own beyond this many operators.
+const MAX_OPERATORS: usize = 8;
+
+/// The right side of a driver: rust-hdl's AST plus the three forms it has no node for.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Ast(VerilogExpression),
+    Concat(Vec<Value>),
+    Repeat(usize, Box<Value>),
+    Choose(Box<Value>, Box<Value>, Box<Value>),
+}
+
+/// One piece of a module body, in the order it is printed.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    /// A comment over what follows.
+    Section(String),
+    /// A net whose driver follows later.
+    Declare(Arc<Net>),
+    /// A wire with its driver.
+    Wire(Arc<Net>, Value),
+    /// A wire driven by a case statement.
+    Case(Arc<Net>, VerilogStatement),
+    /// The driver of a net declared before.
+    Assign(Arc<Net>, Value),
+    /// What a register does at each clock edge; `reset` is its value under reset.
+    Register {
+        update: VerilogStatement,
+        reset: Option<VerilogStatement>,
+    },
+    /// A child; its module's name is filled in when the design is put together.
+    Instance {
+        name: String,
+        connections: Vec<(String, Value)>,
+        /// Wires of its outputs, with the port each comes from.
+        outputs: Vec<(String, Arc<Net>)>,
+        /// Outputs that combinationally depend on inputs: (output, inputs).
+        paths: Vec<(String, Vec<String>)>,
+    },
+}
+
+/// Turns the expressions of one module into items.
+pub(crate) struct Lowering {
+    owner: (usize, Arc<str>),
+    uses: HashMap<*const Node, usize>,
+    named: HashMap<*const Node, Arc<Net>>,
+    taken: HashSet<String>,
+    /// Finished items; wires needed by an expression stand before it.
+    pub(crate) items: Vec<Item>,
+    /// Wires that were introduced here, not by the description.
+    pub(crate) introduced: Vec<Arc<Net>>,
+    /// A signal of another module, if one occurs.
+    pub(crate) foreign: Option<Arc<Net>>,
+}
+
+impl Lowering {
+    /// `roots` are all expressions of the module, so that shared parts are known beforehand.
+    pub(crate) fn new<'a>(
+        owner: (usize, Arc<str>),
+        taken: HashSet<String>,
+        roots: impl Iterator<Item = &'a Expr>,
+    ) -> Self {
+        let mut uses = HashMap::new();
+        let mut foreign = None;
+        for root in roots {
+            count_uses(root, &mut uses, &mut |net| {
+                if net.owner.0 != owner.0 {
+                    foreign.get_or_insert_with(|| Arc::clone(net));
+                }
+            });
+        }
+        Lowering {
+            owner,
+            uses,
+            named: HashMap::new(),
+            taken,
+            items: Vec::new(),
+            introduced: Vec::new(),
+            foreign,
+        }
+    }
+
+    /// Drives `net`, declared here, with `expr`.
+    pub(crate) fn wire(&mut self, net: &Arc<Net>, expr: &Expr) {
+        if let Node::Select(index, choices) = &*expr.node
+            && !self.named.contains_key(&Rc::as_ptr(&expr.node))
+        {
+            self.case(net, index, choices);
+        } else {
+            let value = self.root(expr, &net.name);
+            self.items.push(Item::Wire(Arc::clone(net), value));
+        }
+        if !matches!(*expr.node, Node::Signal(_) | Node::Literal(_)) && net.ty == expr.ty {
+            self.named
+                .entry(Rc::as_ptr(&expr.node))
+                .or_insert_with(|| Arc::clone(net));
+        }
+    }
+
+    fn case(&mut self, net: &Arc<Net>, index: &Expr, choices: &[Expr]) {
+        let test = self.operator(index, &net.name);
+        let width = index.ty.width();
+        let last = choices.len() - 1;
+        let cases = choices
+            .iter()
+            .enumerate()
+            .map(|(position, choice)| VerilogCase {
+                condition: if position == last {
+                    "default".into()
+                } else {
+                    format!("{width}'d{position}")
+                },
+                block: vec![VerilogStatement::Assignment(
+                    VerilogExpression::Signal(net.name.clone()),
+                    self.operator(choice, &net.name),
+                )],
+            })
+            .collect();
+        let statement = VerilogStatement::Match(VerilogMatch { test, cases });
+        self.items.push(Item::Case(Arc::clone(net), statement));
+    }
+
+    /// An expression that is the whole right side of a driver of its own type.
+    pub(crate) fn root(&mut self, expr: &Expr, hint: &str) -> Value {
+        if let Some(net) = self.named.get(&Rc::as_ptr(&expr.node)) {
+            return name(net);
+        }
+        match &*expr.node {
+            Node::Select(..) => name(&self.hoist(expr, hint)),
+            _ if self.is_shared(expr) => name(&self.hoist(expr, hint)),
+            _ => self.form(expr, hint),
+        }
+    }
+
+    /// An expression inside another one: self-contained, of its own width.
+    fn value(&mut self, expr: &Expr, hint: &str) -> Value {
+        if let Some(net) = self.named.get(&Rc::as_ptr(&expr.node)) {
+            return name(net);
+        }
+        let alone = match &*expr.node {
+            Node::Select(..) | Node::Binary(BinaryOperator::Multiply, ..) => true,
+            Node::Binary(BinaryOperator::ShiftRight, ..) => expr.ty.is_signed(),
+            _ => false,
+        };
+        if alone || self.is_shared(expr) {
+            return name(&self.hoist(expr, hint));
+        }
+        self.form(expr, hint)
+    }
+
+    /// As `value`, restricted to what rust-hdl's AST can hold.
+    pub(crate) fn operator(&mut self, expr: &Expr, hint: &str) -> VerilogExpression {
+        match self.value(expr, hint) {
+            Value::Ast(ast) if operators(&ast) <= MAX_OPERATORS => ast,
+            other => VerilogExpression::Signal(self.hoist_value(expr, other, hint).name.clone()),
+        }
+    }
+
+    /// An operand whose declared sign decides the result: a name of exactly this type, or a constant.
+    fn atom(&mut self, expr: &Expr, hint: &str) -> VerilogExpression {
+        if let Node::Literal(value) = *expr.node
+            && let Value::Ast(ast) = constant(value, expr.ty)
+        {
+            return ast;
+        }
+        VerilogExpression::Signal(self.name_of(expr, hint).name.clone())
+    }
+
+    /// An operand of a sign-dependent operator. Unsigned forms are unsigned to Verilog too and may stay in place.
+    fn signed_safe(&mut self, expr: &Expr, hint: &str) -> VerilogExpression {
+        if expr.ty.is_signed() {
+            self.atom(expr, hint)
+        } else {
+            self.operator(expr, hint)
+        }
+    }
+
+    /// An operand of a product, which Verilog computes at the product's width: it must not contain operators, which
+    /// would be computed at that width too.
+    fn factor(&mut self, expr: &Expr, hint: &str) -> VerilogExpression {
+        let ast = self.signed_safe(expr, hint);
+        if operators(&ast) == 0 || matches!(*expr.node, Node::Literal(_)) {
+            return ast;
+        }
+        VerilogExpression::Signal(self.hoist_value(expr, Value::Ast(ast), hint).name.clone())
+    }
+
+    /// A net that holds exactly this expression.
+    fn name_of(&mut self, expr: &Expr, hint: &str) -> Arc<Net> {
+        match &*expr.node {
+            Node::Signal(net) => Arc::clone(net),
+            _ => self.hoist(expr, hint),
+        }
+    }
+
+    fn hoist(&mut self, expr: &Expr, hint: &str) -> Arc<Net> {
+        if let Some(net) = self.named.get(&Rc::as_ptr(&expr.node)) {
+            return Arc::clone(net);
+        }
+        if let Node::Select(index, choices) = &*expr.node {
+            let net = self.introduce(expr, hint);
+            self.case(&net, index, choices);
+            return net;
+        }
+        let value = self.form(expr, hint);
+        self.hoist_value(expr, value, hint)
+    }
+
+    fn hoist_value(&mut self, expr: &Expr, value: Value, hint: &str) -> Arc<Net> {
+        if let Some(net) = self.named.get(&Rc::as_ptr(&expr.node)) {
+            return Arc::clone(net);
+        }
+        let net = self.introduce(expr, hint);
+        self.items.push(Item::Wire(Arc::clone(&net), value));
+        net
+    }
+
+    /// What an instance's input is connected to: a name, a constant or a part of an unsigned name. Everything else gets
+    /// a wire called `wanted`. (Parts of signed names on ports trip yosys 0.70.)
+    pub(crate) fn connection(&mut self, expr: &Expr, wanted: &str) -> Value {
+        let plain = match &*expr.node {
+            Node::Signal(_) | Node::Literal(_) => true,
+            Node::Slice(inner, _) => {
+                !inner.ty.is_signed() && matches!(*inner.node, Node::Signal(_))
+            }
+            _ => false,
+        };
+        if plain {
+            return self.form(expr, wanted);
+        }
+        if let Some(net) = self.named.get(&Rc::as_ptr(&expr.node)) {
+            return name(net);
+        }
+        let net = self.introduce_as(expr, wanted.to_string());
+        self.named.remove(&Rc::as_ptr(&expr.node));
+        self.wire(&net, expr);
+        name(&net)
+    }
+
+    /// The nets a value marked as unused consists of.
+    pub(crate) fn unused(&mut self, expr: &Expr) -> Value {
+        self.value(expr, "unused")
+    }
+
+    fn introduce(&mut self, expr: &Expr, hint: &str) -> Arc<Net> {
+        self.introduce_as(expr, format!("{hint}_{}", role(expr)))
+    }
+
+    fn introduce_as(&mut self, expr: &Expr, base: String) -> Arc<Net> {
+        let mut chosen = base.clone();
+        let mut count = 1;
+        while !self.taken.insert(chosen.clone()) {
+            count += 1;
+            chosen = format!("{base}_{count}");
+        }
+        let net = Arc::new(Net {
+            name: chosen,
+            ty: expr.ty,
+            kind: NetKind::Wire,
+            id: fresh_id(),
+            owner: self.owner.clone(),
+        });
+        self.named.insert(Rc::as_ptr(&expr.node), Arc::clone(&net));
+        self.introduced.push(Arc::clone(&net));
+        net
+    }
+
+    fn is_shared(&self, expr: &Expr) -> bool {
+        let simple = match &*expr.node {
+            Node::Signal(_) | Node::Literal(_) | Node::Wrong(_) => true,
+            Node::Slice(inner, _) | Node::Reinterpret(inner) => {
+                matches!(*inner.node, Node::Signal(_))
+            }
+            _ => false,
+        };
+        !simple && self.uses.get(&Rc::as_ptr(&expr.node)).copied() > Some(1)
+    }
+
+    fn form(&mut self, expr: &Expr, hint: &str) -> Value {
+        let width = expr.ty.width();
+        match &*expr.node {
+            Node::Signal(net) => name(net),
+            Node::Literal(value) => constant(*value, expr.ty),
+            Node::Unary(operator, a) => {
+                let a = self.operator(a, hint);
+                let operator = match operator {
+                    UnaryOperator::Not => VerilogOpUnary::Not,
+                    UnaryOperator::Negate => VerilogOpUnary::Neg,
+                    UnaryOperator::Any => VerilogOpUnary::Any,
+                    UnaryOperator::All => VerilogOpUnary::All,
+                };
+                Value::Ast(VerilogExpression::Unary(operator, Box::new(a)))
+            }
+            Node::Binary(operator, a, b) => self.binary(*operator, a, b, hint),
+            Node::Concat(parts) => {
+                Value::Concat(parts.iter().map(|part| self.value(part, hint)).collect())
+            }
+            Node::Repeat(count, a) => Value::Repeat(*count, Box::new(self.value(a, hint))),
+            Node::Slice(a, lsb) => {
+                let base = self.name_of(a, hint);
+                Value::Ast(part(&base, *lsb, width))
+            }
+            Node::Extend(a) => {
+                let added = width - a.ty.width();
+                if a.ty.is_signed() {
+                    let base = self.name_of(a, hint);
+                    let sign = Value::Ast(part(&base, a.ty.width() - 1, 1));
+                    let front = if added == 1 {
+                        sign
+                    } else {
+                        Value::Repeat(added, Box::new(sign))
+                    };
+                    Value::Concat(vec![front, name(&base)])
+                } else {
+                    let zeros = constant(0, Type::bits(added));
+                    Value::Concat(vec![zeros, self.value(a, hint)])
+                }
+            }
+            Node::Reinterpret(a) if expr.ty.is_signed() => self.value(a, hint),
+            // Selecting all bits of a name is unsigned whatever the name is declared as.
+            Node::Reinterpret(a) => {
+                let base = self.name_of(a, hint);
+                Value::Ast(range(&base, 0, width))
+            }
+            Node::Choose(condition, then, otherwise) => Value::Choose(
+                Box::new(Value::Ast(self.operator(condition, hint))),
+                Box::new(self.value(then, hint)),
+                Box::new(self.value(otherwise, hint)),
+            ),
+            Node::Select(..) => name(&self.hoist(expr, hint)),
+            // Modules with wrong expressions are refused before lowering.
+            Node::Wrong(_) => constant(0, expr.ty),
+        }
+    }
+
+    fn binary(&mut self, operator: BinaryOperator, a: &Expr, b: &Expr, hint: &str) -> Value {
+        use BinaryOperator as B;
+        let (left, right) = match operator {
+            B::Multiply => (self.factor(a, hint), self.factor(b, hint)),
+            B::Less | B::LessEqual | B::Greater | B::GreaterEqual => {
+                (self.signed_safe(a, hint), self.signed_safe(b, hint))
+            }
+            B::ShiftRight if a.ty.is_signed() => {
+                let a = VerilogExpression::Signed(Box::new(self.atom(a, hint)));
+                (a, self.operator(b, hint))
+            }
+            _ => (self.operator(a, hint), self.operator(b, hint)),
+        };
+        let operator = match operator {
+            B::Add => VerilogOp::Add,
+            B::Subtract => VerilogOp::Sub,
+            B::Multiply => VerilogOp::Mul,
+            B::And => VerilogOp::BitAnd,
+            B::Or => VerilogOp::BitOr,
+            B::Xor => VerilogOp::BitXor,
+            B::Equal => VerilogOp::Eq,
+            B::NotEqual => VerilogOp::Ne,
+            B::Less => VerilogOp::Lt,
+            B::LessEqual => VerilogOp::Le,
+            B::Greater => VerilogOp::Gt,
+            B::GreaterEqual => VerilogOp::Ge,
+            B::ShiftLeft => VerilogOp::Shl,
+            B::ShiftRight => VerilogOp::Shr,
+        };
+        Value::Ast(VerilogExpression::Binary(
+            Box::new(left),
+            operator,
+            Box::new(right),
+        ))
+    }
+}
+
+fn count_uses(
+    expr: &Expr,
+    uses: &mut HashMap<*const Node, usize>,
+    visit: &mut dyn FnMut(&Arc<Net>),
+) {
+    let count = uses.entry(Rc::as_ptr(&expr.node)).or_insert(0);
+    *count += 1;
+    if *count > 1 {
+        return;
+    }
+    let mut inside = |part: &Expr| count_uses(part, uses, visit);
+    match &*expr.node {
+        Node::Literal(_) | Node::Wrong(_) => {}
+        Node::Signal(net) => visit(net),
+        Node::Unary(_, a)
+        | Node::Repeat(_, a)
+        | Node::Slice(a, _)
+        | Node::Extend(a)
+        | Node::Reinterpret(a) => inside(a),
+        Node::Binary(_, a, b) => [a, b].into_iter().for_each(inside),
+        Node::Concat(parts) => parts.iter().for_each(inside),
+        Node::Choose(a, b, c) => [a, b, c].into_iter().for_each(inside),
+        Node::Select(index, choices) => {
+            inside(index);
+            choices.iter().for_each(inside);
+        }
+    }
+}
+
+/// The word a wire for this expression is named with.
+fn role(expr: &Expr) -> &'static str {
+    match &*expr.node {
+        Node::Unary(UnaryOperator::Not, _) => "inverted",
+        Node::Unary(UnaryOperator::Negate, _) => "negated",
+        Node::Unary(UnaryOperator::Any, _) => "any",
+        Node::Unary(UnaryOperator::All, _) => "all",
+        Node::Binary(operator, ..) => match operator {
+            BinaryOperator::Add => "sum",
+            BinaryOperator::Subtract => "difference",
+            BinaryOperator::Multiply => "product",
+            BinaryOperator::And => "and",
+            BinaryOperator::Or => "or",
+            BinaryOperator::Xor => "xor",
+            BinaryOperator::Equal | BinaryOperator::NotEqual => "match",
+            BinaryOperator::Less
+            | BinaryOperator::LessEqual
+            | BinaryOperator::Greater
+            | BinaryOperator::GreaterEqual => "compare",
+            BinaryOperator::ShiftLeft | BinaryOperator::ShiftRight => "shifted",
+        },
+        Node::Concat(_) => "joined",
+        Node::Repeat(..) => "repeated",
+        Node::Slice(..) => "part",
+        Node::Extend(_) => "extended",
+        Node::Reinterpret(_) if expr.ty.is_signed() => "signed",
+        Node::Reinterpret(_) => "bits",
+        Node::Choose(..) => "choice",
+        Node::Select(..) => "selected",
+        Node::Signal(_) | Node::Literal(_) | Node::Wrong(_) => "value",
+    }
+}
+
+/// How many operators a form contains, to keep lines readable.
+fn operators(expression: &VerilogExpression) -> usize {
+    match expression {
+        VerilogExpression::Binary(a, _, b) => 1 + operators(a) + operators(b),
+        VerilogExpression::Unary(_, a) | VerilogExpression::Signed(a) => 1 + operators(a),
+        _ => 0,
+    }
+}
+
+pub(crate) fn name(net: &Net) -> Value {
+    Value::Ast(VerilogExpression::Signal(net.name.clone()))
+}
+
+/// `width` bits of a net from `lsb`; the net's own name where that is all of an unsigned net.
+pub(crate) fn part(net: &Net, lsb: usize, width: usize) -> VerilogExpression {
+    if width == net.ty.width() && !net.ty.is_signed() {
+        return VerilogExpression::Signal(net.name.clone());
+    }
+    range(net, lsb, width)
+}
+
+fn range(net: &Net, lsb: usize, width: usize) -> VerilogExpression {
+    let base = Box::new(VerilogExpression::Signal(net.name.clone()));
+    let lsb = Box::new(VerilogExpression::Literal(VerilogLiteral::from(lsb)));
+    if width == 1 {
+        VerilogExpression::Index(base, lsb)
+    } else {
+        VerilogExpression::Slice(base, width, lsb)
+    }
+}
+
+/// A sized constant. rust-hdl's literals have fixed widths, so the width is carried by a cast around a 128-bit one.
+pub(crate) fn constant(value: i128, ty: Type) -> Value {
+    let width = ty.width();
+    let low = |width: usize| {
+        let mask = if width >= 128 {
+            u128::MAX
+        } else {
+            (1 << width) - 1
+        };
+        let literal = VerilogLiteral::from(value.cast_unsigned() & mask);
+        VerilogExpression::Cast(Box::new(VerilogExpression::Literal(literal)), width)
+    };
+    if width > 128 && value < 0 {
+        let ones = constant(1, Type::bits(1));
+        return Value::Concat(vec![
+            Value::Repeat(width - 128, Box::new(ones)),
+            Value::Ast(low(128)),
+        ]);
+    }
+    let literal = low(width);
+    Value::Ast(if ty.is_signed() {
+        VerilogExpression::Signed(Box::new(literal))
+    } else {
+        literal
+    })
+}

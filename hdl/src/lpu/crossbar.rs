@@ -1,0 +1,72 @@
+//! Crossbar: every destination port picks one source port in each cycle.
+
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, select};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
+use std::sync::Arc;
+
+/// A destination port of the crossbar.
+pub struct Destination {
+    /// Name of the port.
+    pub name: String,
+    /// Elements that it takes, from element 0 of the word.
+    pub elements: u32,
+}
+
+/// The destinations of a configuration: tile groups, write ports, requantiser, both operands of the vector unit.
+pub fn destinations(configuration: &Configuration) -> Vec<Destination> {
+    let word = configuration.stream_elements;
+    let one = |name: String, elements: u32| Destination { name, elements };
+    let mut ports: Vec<Destination> = (0..configuration.tile_groups())
+        .map(|g| one(format!("tile_group_{g}"), configuration.dot))
+        .collect();
+    ports.extend((0..configuration.vector_slices).map(|s| one(format!("write_{s}"), word)));
+    ports.extend(["requantiser", "vector_a", "vector_b"].map(|name| one(name.to_string(), word)));
+    ports
+}
+
+/// Names of the source ports in the order of their numbers.
+pub fn sources(configuration: &Configuration) -> Vec<String> {
+    let mut names: Vec<String> = (0..configuration.vector_slices)
+        .map(|slice| format!("slice_{slice}"))
+        .collect();
+    names.extend(["requantiser", "vector"].map(String::from));
+    names
+}
+
+/// The crossbar.
+///
+/// # Errors
+/// None for a checked configuration.
+pub fn crossbar(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
+    let select_type = Type::bits(bits_for(configuration.crossbar_sources()) as usize);
+    let word_type = Type::bits((configuration.stream_elements * ELEMENT_BITS) as usize);
+    let registers = configuration.pipeline.crossbar as usize;
+    let mut m = ModuleBuilder::new("crossbar");
+    m.describe(
+        "Each destination picks one source in each cycle; any number of destinations may pick the same one. Nothing is \
+         arbitrated and nothing waits.",
+    );
+    m.latency("any source to any destination", registers);
+    m.section("Sources");
+    let inputs: Vec<Signal> = sources(configuration)
+        .iter()
+        .map(|name| m.input(&format!("from_{name}"), word_type))
+        .collect();
+    m.section("Destinations");
+    for destination in destinations(configuration) {
+        let bits = (destination.elements * ELEMENT_BITS) as usize;
+        let pick = m.input(&format!("pick_{}", destination.name), select_type);
+        let port = m.output(&format!("to_{}", destination.name), Type::bits(bits));
+        let choices: Vec<Expr> = inputs
+            .iter()
+            .map(|input| Expr::from(input).slice(0, bits))
+            .collect();
+        let value = m.delay(
+            &format!("{}_q", destination.name),
+            select(Expr::from(&pick), &choices),
+            registers,
+        );
+        m.drive(&port, Expr::from(&value));
+    }
+    m.finish()
+}

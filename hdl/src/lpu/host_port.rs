@@ -1,0 +1,155 @@
+//! Host port: the one place of the machine where something waits for somebody.
+
+use super::{bit, constant};
+use crate::layer::{
+    DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select,
+};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
+use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, COMMAND_BITS, Command, MEMORY_BITS, Memory};
+use lpu_isa::latency::Latency;
+use std::sync::Arc;
+
+/// Cycles by which a start follows its command, so that all earlier writes have landed.
+const START_DELAY: usize = 6;
+
+/// Name of the host port's enable for a memory.
+pub fn enable_name(memory: Memory) -> String {
+    match memory {
+        Memory::Weights(n) => format!("weights_{n}_enable"),
+        Memory::Queue(n) => format!("queue_{n}_enable"),
+        Memory::Vector(n) => format!("vector_{n}_enable"),
+        Memory::Scale(n) => format!("scale_{n}_enable"),
+    }
+}
+
+/// The host port.
+///
+/// # Errors
+/// None for a checked configuration.
+pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
+    let latency = Latency::of(configuration);
+    let bus = BUS_BITS as usize;
+    let address_bits = Memory::address_bits(configuration) as usize;
+    let staging_bits = Memory::staging_bits(configuration) as usize;
+    let beat_type = Type::bits((configuration.dot * ELEMENT_BITS) as usize);
+    let mut m = ModuleBuilder::new("host_port");
+    m.describe(
+        "Takes one host command a cycle: loads programs, weights and vectors, starts a run, reads results. Words wider than \
+         the bus arrive in chunks, least significant first, in a staging register.",
+    );
+    m.latency("command to the enable of a memory", 3);
+    m.latency("command to start", 1 + START_DELAY);
+    m.latency(
+        "read command to read_data",
+        4 + latency.vector_read as usize,
+    );
+    m.section("Host");
+    let command = m.input("command", Type::bits(COMMAND_BITS as usize));
+    let data = m.input("data", Type::bits(bus));
+    let read_valid = m.output("read_valid", bit());
+    let read_data = m.output("read_data", beat_type);
+    m.section("Control");
+    let start = m.output("start", bit());
+    let entry = m.output(
+        "entry",
+        Type::bits(configuration.queue_address_bits() as usize),
+    );
+    m.section("Memories");
+    let load_address = m.output("load_address", Type::bits(address_bits));
+    let load_word = m.output("load_word", Type::bits(staging_bits));
+
+    let command = m.delay("command_q", Expr::from(&command), 1);
+    let data = m.delay("data_q", Expr::from(&data), 1);
+    let data = Expr::from(&data);
+    let is = |m: &mut ModuleBuilder, name: &str, which: Command| -> Expr {
+        let expr = Expr::from(&command).equals(constant(which as u64, COMMAND_BITS));
+        Expr::from(&m.wire(name, expr))
+    };
+    let set_address = is(&mut m, "set_address", Command::Address);
+    let shift = is(&mut m, "shift", Command::Shift);
+    let write = is(&mut m, "write", Command::Write);
+    let read = is(&mut m, "read", Command::Read);
+    let begin = is(&mut m, "begin_run", Command::Start);
+
+    let memory = m.register("memory", Type::bits(MEMORY_BITS as usize));
+    m.next_when(
+        &memory,
+        set_address.clone(),
+        data.slice(ADDRESS_BITS as usize, MEMORY_BITS as usize),
+    );
+    let address = m.register("address", Type::bits(address_bits));
+    let next = super::increment(&address);
+    m.next_cases(
+        &address,
+        &[
+            (set_address, data.slice(0, address_bits)),
+            (write.or(&read), next),
+        ],
+    );
+    let staging = m.register("staging", Type::bits(staging_bits));
+    let kept = if staging_bits > bus {
+        concat(&[
+            data.clone(),
+            Expr::from(&staging).slice(bus, staging_bits - bus),
+        ])
+    } else {
+        data.clone()
+    };
+    m.next_when(&staging, shift.or(&write), kept);
+    let write_q = m.delay("write_q", write, 1);
+    let read_q = m.delay("read_q", read, 1);
+    let address_q = m.delay("address_q", Expr::from(&address), 1);
+    let address_out = m.delay("load_address_q", Expr::from(&address_q), 1);
+    let word_out = m.delay("load_word_q", Expr::from(&staging), 1);
+    m.drive(&load_address, Expr::from(&address_out));
+    m.drive(&load_word, Expr::from(&word_out));
+    let enable = |m: &mut ModuleBuilder, name: &str, strobe: &Signal, which: Memory| -> Signal {
+        let here = Expr::from(&memory).equals(constant(u64::from(which.number()), MEMORY_BITS));
+        let register = m.delay(&format!("{name}_q"), Expr::from(strobe).and(here), 1);
+        let port = m.output(name, bit());
+        m.drive(&port, Expr::from(&register));
+        register
+    };
+    for which in Memory::all(configuration) {
+        enable(&mut m, &enable_name(which), &write_q, which);
+    }
+
+    m.section("Results");
+    let mut valid: Vec<Expr> = Vec::new();
+    let mut value = literal(0, beat_type);
+    for slice in 0..configuration.vector_slices {
+        let beat = m.input(&format!("vector_{slice}_beat"), beat_type);
+        let strobe = enable(
+            &mut m,
+            &format!("vector_{slice}_read"),
+            &read_q,
+            Memory::Vector(slice),
+        );
+        let arrived = m.delay(
+            &format!("vector_{slice}_arrived"),
+            Expr::from(&strobe),
+            latency.vector_read as usize,
+        );
+        value = select(&arrived, &[value, Expr::from(&beat)]);
+        valid.push(Expr::from(&arrived));
+    }
+    let any = valid
+        .into_iter()
+        .reduce(|a, b| a.or(&b))
+        .unwrap_or_else(|| constant(0, 1));
+    let any = m.delay("read_valid_q", any, 1);
+    let value = m.delay("read_data_q", value, 1);
+    m.drive(&read_valid, Expr::from(&any));
+    m.drive(&read_data, Expr::from(&value));
+
+    m.section("Start");
+    let begin = m.delay("start_q", begin, START_DELAY);
+    m.drive(&start, Expr::from(&begin));
+    let entry_q = m.delay(
+        "entry_q",
+        data.slice(0, configuration.queue_address_bits() as usize),
+        START_DELAY,
+    );
+    m.drive(&entry, Expr::from(&entry_q));
+    m.finish()
+}

@@ -1,0 +1,97 @@
+//! The modules of the LPU.
+//!
+//! | module | does |
+//! | --- | --- |
+//! | [`queue`] | issues the instructions of one unit at the cycles they ask for |
+//! | [`sequencer`] | walks the nested counters of an instruction |
+//! | [`tile`], [`tile_row`], [`tile_group`] | dot products beside their weights; drain chains |
+//! | [`requantiser`], [`requantiser_lane`] | accumulators to elements |
+//! | [`vector_unit`] | lane-wise arithmetic |
+//! | [`vector_slice`] | vector memory with a read and a write port |
+//! | [`crossbar`] | which source feeds which destination |
+//! | [`host_port`] | loading, starting, reading back |
+//! | [`top`] | all of them together |
+
+pub mod crossbar;
+pub mod fields;
+pub mod host_port;
+pub mod queue;
+pub mod requantiser;
+pub mod requantiser_lane;
+pub mod sequencer;
+pub mod tile;
+pub mod tile_group;
+pub mod tile_row;
+pub mod top;
+pub mod vector_slice;
+pub mod vector_unit;
+
+use crate::layer::{Expr, ModuleBuilder, Signal, Type, literal};
+use lpu_isa::configuration::bits_for;
+
+/// A single bit.
+fn bit() -> Type {
+    Type::bits(1)
+}
+
+/// An unsigned constant of `bits` bits.
+fn constant(value: u64, bits: u32) -> Expr {
+    literal(i128::from(value), Type::bits(bits as usize))
+}
+
+/// `signal + 1`, modulo its width.
+fn increment(signal: &Signal) -> Expr {
+    Expr::from(signal).add(literal(1, signal.ty()))
+}
+
+/// `signal - 1`, modulo its width.
+fn decrement(signal: &Signal) -> Expr {
+    Expr::from(signal).sub(literal(1, signal.ty()))
+}
+
+/// `value` limited to `minimum..=maximum`, which are narrower; the result has their width.
+fn clamp(value: &Expr, minimum: &Expr, maximum: &Expr) -> Expr {
+    let width = value.width();
+    let narrow = minimum.width();
+    let low = value.less_than(minimum.extend(width));
+    let high = value.greater_than(maximum.extend(width));
+    low.choose(minimum, high.choose(maximum, value.truncate(narrow)))
+}
+
+/// The ports through which the host loads a queue.
+struct LoadBus {
+    enable: Signal,
+    address: Signal,
+    word: Signal,
+}
+
+impl LoadBus {
+    /// Declares the ports `NAME_load_enable`, `NAME_load_address` and `NAME_load_word`.
+    fn ports(m: &mut ModuleBuilder, word_bits: u32, address_bits: u32, name: &str) -> LoadBus {
+        m.section("Load");
+        LoadBus {
+            enable: m.input(&format!("{name}_load_enable"), bit()),
+            address: m.input(
+                &format!("{name}_load_address"),
+                Type::bits(address_bits as usize),
+            ),
+            word: m.input(&format!("{name}_load_word"), Type::bits(word_bits as usize)),
+        }
+    }
+
+    /// The connections of a queue behind these ports.
+    fn queue(&self, start: &Signal, entry: &Signal) -> Vec<(&'static str, Expr)> {
+        vec![
+            ("start", start.into()),
+            ("entry", entry.into()),
+            ("load_enable", Expr::from(&self.enable)),
+            ("load_address", Expr::from(&self.address)),
+            ("load_word", Expr::from(&self.word)),
+        ]
+    }
+}
+
+/// Bits of the address of a memory of `depth` words.
+fn address_bits(depth: u32) -> usize {
+    bits_for(depth) as usize
+}

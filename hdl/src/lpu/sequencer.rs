@@ -1,0 +1,271 @@
+//! Sequencer: four nested strided counters, one step a cycle.
+
+use super::{bit, constant, decrement, increment};
+use crate::layer::{DesignError, Expr, Instance, Module, ModuleBuilder, Signal, Type, select};
+use lpu_isa::configuration::bits_for;
+use lpu_isa::sequence::{COUNT_BITS, GAP_BITS, LEVELS};
+use std::sync::Arc;
+
+use super::fields::Fields;
+
+/// What one sequencer must be able to do.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// Bits of the address; 0 counts steps only.
+    pub address_bits: u32,
+    /// Steps in front of each run where the instruction asks for them; 0 leaves the logic out.
+    pub prefix: u32,
+    /// Give out `end_of_level_0`?
+    pub end_of_level_0: bool,
+    /// Give out `first` and `last`?
+    pub run_edges: bool,
+}
+
+/// A sequencer. Its first step comes one cycle after `issue`; the steps are those of `lpu_isa::sequence::Sequence`.
+///
+/// # Errors
+/// None for a checked configuration.
+pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
+    let mut m = ModuleBuilder::new_variant(
+        "sequencer",
+        &format!(
+            "{}{}{}{}",
+            shape.address_bits,
+            if shape.prefix > 0 { "_prefix" } else { "" },
+            if shape.end_of_level_0 { "_rows" } else { "" },
+            if shape.run_edges { "_runs" } else { "" }
+        ),
+    );
+    m.describe(
+        "Walks four nested loops, one step a cycle, level 0 innermost. When a level advances, its delta is added to the \
+         address. The innermost run_levels + 1 loops form a run; between two runs the sequencer idles for gap cycles.",
+    );
+    if shape.prefix > 0 {
+        m.note("Where prefix_enable is set, extra steps at consecutive addresses stand in front of each run.");
+    }
+    m.latency("issue to the first step", 1);
+    let count = Type::bits(COUNT_BITS as usize);
+    let address = Type::bits(shape.address_bits as usize);
+    let has_address = shape.address_bits > 0;
+    m.section("Instruction");
+    let issue = m.input("issue", bit());
+    let base = has_address.then(|| m.input("base", address));
+    let count_in: Vec<Signal> = (0..LEVELS)
+        .map(|k| m.input(&format!("count{k}"), count))
+        .collect();
+    let delta_in: Vec<Signal> = if has_address {
+        (0..LEVELS)
+            .map(|k| m.input(&format!("delta{k}"), address))
+            .collect()
+    } else {
+        vec![]
+    };
+    let run_levels_in = m.input("run_levels", Type::bits(2));
+    let gap_in = m.input("gap", Type::bits(GAP_BITS as usize));
+    let prefix_enable_in = (shape.prefix > 0).then(|| m.input("prefix_enable", bit()));
+    m.section("Step");
+    let step_port = m.output("step", bit());
+    let address_port = has_address.then(|| m.output("address", address));
+
+    m.section("State");
+    let load = |m: &mut ModuleBuilder, name: &str, from: &Signal| {
+        let register = m.register(name, from.ty());
+        m.next_when(&register, Expr::from(&issue), Expr::from(from));
+        register
+    };
+    let count_q: Vec<Signal> = (0..LEVELS)
+        .map(|k| load(&mut m, &format!("count{k}_q"), &count_in[k]))
+        .collect();
+    let delta_q: Vec<Signal> = delta_in
+        .iter()
+        .enumerate()
+        .map(|(k, delta)| load(&mut m, &format!("delta{k}_q"), delta))
+        .collect();
+    let run_levels = load(&mut m, "run_levels_q", &run_levels_in);
+    let gap = load(&mut m, "gap_q", &gap_in);
+    let active = m.register_with_reset("active", bit(), 0);
+    let gap_left = m.register("gap_left", Type::bits(GAP_BITS as usize));
+    let left: Vec<Signal> = (0..LEVELS)
+        .map(|k| m.register(&format!("left{k}"), count))
+        .collect();
+
+    let step = m.wire(
+        "step_now",
+        Expr::from(&active).and(Expr::from(&gap_left).any().not()),
+    );
+    let issue_expr = Expr::from(&issue);
+
+    // The prefix counter; without a prefix every step is an ordinary one.
+    let prefix_bits = bits_for(shape.prefix + 1);
+    let prefix = prefix_enable_in.as_ref().map(|enable| {
+        let enable_q = load(&mut m, "prefix_enable_q", enable);
+        let prefix_left = m.register("prefix_left", Type::bits(prefix_bits as usize));
+        (enable.clone(), enable_q, prefix_left)
+    });
+    let in_prefix = prefix
+        .as_ref()
+        .map(|(_, _, left)| m.wire("in_prefix", Expr::from(left).any()));
+    let ordinary = match &in_prefix {
+        Some(in_prefix) => m.wire(
+            "ordinary_step",
+            Expr::from(&step).and(Expr::from(in_prefix).not()),
+        ),
+        None => step.clone(),
+    };
+
+    let end: Vec<Signal> = (0..LEVELS)
+        .map(|k| m.wire(&format!("end{k}"), Expr::from(&left[k]).any().not()))
+        .collect();
+    // end_of[k]: levels 0..=k have all reached their last iteration.
+    let mut end_of = vec![Expr::from(&end[0])];
+    for signal in &end[1..] {
+        let inner = end_of[end_of.len() - 1].clone();
+        end_of.push(inner.and(Expr::from(signal)));
+    }
+    let end_of: Vec<Signal> = end_of
+        .into_iter()
+        .enumerate()
+        .map(|(k, expr)| m.wire(&format!("end_of_levels{k}"), expr))
+        .collect();
+    let end_of: Vec<Expr> = end_of.iter().map(Expr::from).collect();
+    let run_end = m.wire("run_end", select(Expr::from(&run_levels), &end_of));
+    let finished = m.wire("finished", end_of[LEVELS - 1].clone());
+    let advance = m.wire(
+        "advance",
+        Expr::from(&ordinary).and(Expr::from(&finished).not()),
+    );
+    let run_break = m.wire("run_break", Expr::from(&advance).and(Expr::from(&run_end)));
+
+    m.next_cases(
+        &active,
+        &[
+            (issue_expr.clone(), constant(1, 1)),
+            (
+                Expr::from(&ordinary).and(Expr::from(&finished)),
+                constant(0, 1),
+            ),
+        ],
+    );
+    m.next_cases(
+        &gap_left,
+        &[
+            (issue_expr.clone(), constant(0, GAP_BITS)),
+            (Expr::from(&run_break), Expr::from(&gap)),
+            (Expr::from(&gap_left).any(), decrement(&gap_left)),
+        ],
+    );
+    for k in 0..LEVELS {
+        let mut cases = vec![(issue_expr.clone(), Expr::from(&count_in[k]))];
+        // A level advances when all levels inside it end; when it ends itself it starts again.
+        let inner_end = if k == 0 {
+            Expr::from(&advance)
+        } else {
+            Expr::from(&advance).and(end_of[k - 1].clone())
+        };
+        let counted = Expr::from(&end[k]).choose(Expr::from(&count_q[k]), decrement(&left[k]));
+        cases.push((inner_end, counted));
+        m.next_cases(&left[k], &cases);
+    }
+    if let Some((enable, enable_q, prefix_left)) = &prefix {
+        let full = constant(u64::from(shape.prefix), prefix_bits);
+        let none = constant(0, prefix_bits);
+        let in_prefix = in_prefix
+            .as_ref()
+            .map_or_else(|| constant(0, 1), Expr::from);
+        m.next_cases(
+            prefix_left,
+            &[
+                (
+                    issue_expr.clone(),
+                    Expr::from(enable).choose(full.clone(), none.clone()),
+                ),
+                (
+                    Expr::from(&run_break),
+                    Expr::from(enable_q).choose(full, none),
+                ),
+                (Expr::from(&step).and(in_prefix), decrement(prefix_left)),
+            ],
+        );
+    }
+    if let (Some(base), Some(port)) = (&base, &address_port) {
+        let address_q = m.register("address_q", address);
+        let not_end: Vec<Expr> = end_of.iter().map(Expr::not).collect();
+        let delta = not_end[0].choose(
+            Expr::from(&delta_q[0]),
+            not_end[1].choose(
+                Expr::from(&delta_q[1]),
+                not_end[2].choose(Expr::from(&delta_q[2]), &delta_q[3]),
+            ),
+        );
+        let delta = m.wire("delta", delta);
+        let mut cases = vec![(issue_expr.clone(), Expr::from(base))];
+        if let Some(in_prefix) = &in_prefix {
+            cases.push((
+                Expr::from(&step).and(Expr::from(in_prefix)),
+                increment(&address_q),
+            ));
+        }
+        cases.push((
+            Expr::from(&advance),
+            Expr::from(&address_q).add(Expr::from(&delta)),
+        ));
+        m.next_cases(&address_q, &cases);
+        m.drive(port, Expr::from(&address_q));
+    }
+    m.drive(&step_port, Expr::from(&step));
+    if let (Some(in_prefix), Some((_, _, prefix_left))) = (&in_prefix, &prefix) {
+        let port = m.output("prefix", bit());
+        m.drive(&port, Expr::from(in_prefix));
+        if shape.prefix > 1 {
+            let port = m.output("prefix_left_o", Type::bits(prefix_bits as usize));
+            m.drive(&port, Expr::from(prefix_left));
+        }
+    }
+    if shape.end_of_level_0 {
+        let port = m.output("end_of_level_0", bit());
+        m.drive(&port, Expr::from(&end[0]));
+    }
+    if shape.run_edges {
+        let fresh = m.register("fresh", bit());
+        m.next_cases(
+            &fresh,
+            &[
+                (issue_expr, constant(1, 1)),
+                (Expr::from(&run_break), constant(1, 1)),
+                (Expr::from(&step), constant(0, 1)),
+            ],
+        );
+        let first = m.output("first", bit());
+        m.drive(&first, Expr::from(&fresh));
+        let last = m.output("last", bit());
+        m.drive(&last, Expr::from(&ordinary).and(Expr::from(&run_end)));
+    }
+    m.finish()
+}
+
+/// Places a sequencer that obeys the queue output `fields`.
+///
+/// # Errors
+/// Those of the design check.
+pub fn place(
+    m: &mut ModuleBuilder,
+    name: &str,
+    shape: Shape,
+    issue: &Signal,
+    fields: &Fields,
+) -> Result<Instance, DesignError> {
+    let mut connections: Vec<(&str, Expr)> = vec![("issue", issue.into())];
+    const COUNTS: [&str; LEVELS] = ["count0", "count1", "count2", "count3"];
+    const DELTAS: [&str; LEVELS] = ["delta0", "delta1", "delta2", "delta3"];
+    if shape.address_bits > 0 {
+        connections.push(("base", fields.bits("base")));
+        connections.extend(DELTAS.map(|name| (name, fields.bits(name))));
+    }
+    connections.extend(COUNTS.map(|name| (name, fields.bits(name))));
+    connections.push(("run_levels", fields.bits("run_levels")));
+    connections.push(("gap", fields.bits("gap")));
+    if shape.prefix > 0 {
+        connections.push(("prefix_enable", fields.bits("bias")));
+    }
+    m.instance(name, &sequencer(shape)?, connections)
+}

@@ -1,0 +1,164 @@
+//! Tile group: `dot` columns of tiles under one instruction queue.
+
+use super::fields::Fields;
+use super::queue::queue;
+use super::sequencer::{self, Shape};
+use super::tile_row::tile_row;
+use super::{LoadBus, bit, constant};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, literal};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, bits_for};
+use lpu_isa::instruction::{Unit, word_bits};
+use lpu_isa::latency::Latency;
+use std::sync::Arc;
+
+/// Tiles of group `group`, row by row, as their numbers in the machine.
+pub fn tiles_of_group(configuration: &Configuration, group: u32) -> Vec<Vec<u32>> {
+    let first = group * configuration.dot;
+    (0..configuration.rows())
+        .map(|row| {
+            (first..first + configuration.dot)
+                .filter(|&column| row < configuration.rows_of_column(column))
+                .map(|column| row * configuration.stream_elements + column)
+                .collect::<Vec<u32>>()
+        })
+        .filter(|tiles| !tiles.is_empty())
+        .collect()
+}
+
+/// The tile group `group`.
+///
+/// # Errors
+/// None for a checked configuration.
+pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Module>, DesignError> {
+    let unit = Unit::TileGroup(group);
+    let latency = Latency::of(configuration);
+    let rows = tiles_of_group(configuration, group);
+    let columns = rows.first().map_or(0, Vec::len);
+    let tiles: usize = rows.iter().map(Vec::len).sum();
+    let drain_type = Type::signed(ACCUMULATOR_BITS as usize);
+    let mut m = ModuleBuilder::new_variant("tile_group", &format!("{tiles}"));
+    m.describe(
+        "Neighbouring columns of tiles that share an instruction queue and a stream of activations. One row of results \
+         leaves the drain chains in each cycle of a drain.",
+    );
+    m.latency(
+        "step to the first row of its results on the drain ports",
+        (latency.step_to_shadow + configuration.rows()) as usize,
+    );
+    m.section("Control");
+    let start = m.input("start", bit());
+    let entry = m.input(
+        "entry",
+        Type::bits(configuration.queue_address_bits() as usize),
+    );
+    let halted = m.output("halted", bit());
+    m.section("Stream");
+    let source = m.output(
+        "source",
+        Type::bits(bits_for(configuration.crossbar_sources()) as usize),
+    );
+    let activation = m.input(
+        "activation",
+        Type::bits((configuration.dot * ELEMENT_BITS) as usize),
+    );
+    m.section("Drain");
+    let drain_out: Vec<Signal> = (0..columns)
+        .map(|c| m.output(&format!("drain_{c}"), drain_type))
+        .collect();
+    let load = LoadBus::ports(
+        &mut m,
+        word_bits(unit, configuration),
+        configuration.queue_address_bits(),
+        "queue",
+    );
+    let weight_load_enable = m.input("weight_load_enable", Type::bits(tiles));
+    let weight_load_address = m.input(
+        "weight_load_address",
+        Type::bits(configuration.weight_address_bits() as usize),
+    );
+    let weight_load_word = m.input(
+        "weight_load_word",
+        Type::bits(configuration.weight_word_bits() as usize),
+    );
+
+    let queue = queue(word_bits(unit, configuration), configuration.queue_depth)?;
+    let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
+    m.drive(&halted, Expr::from(&queue.output("halted")));
+    let run = queue.output("run");
+    let fields = Fields::of(unit, configuration, queue.output("fields"));
+    let shape = Shape {
+        address_bits: configuration.weight_address_bits(),
+        prefix: configuration.bias_words(),
+        end_of_level_0: false,
+        run_edges: true,
+    };
+    let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
+    let source_q = m.register("source_q", source.ty());
+    m.next_when(&source_q, Expr::from(&run), fields.bits("source"));
+    m.drive(&source, Expr::from(&source_q));
+
+    let step = sequencer.output("step");
+    let in_prefix = sequencer.output("prefix");
+    let last = sequencer.output("last");
+    let token = m.delay(
+        "drain_token",
+        Expr::from(&last),
+        latency.step_to_shadow as usize,
+    );
+    let mut control: Vec<(&str, Expr)> = vec![
+        ("weight_address", Expr::from(&sequencer.output("address"))),
+        ("activation", Expr::from(&activation)),
+        ("accumulate", Expr::from(&step)),
+        ("clear", Expr::from(&sequencer.output("first"))),
+        ("bias", Expr::from(&in_prefix)),
+        ("capture", Expr::from(&last)),
+    ];
+    if configuration.bias_words() > 1 {
+        let left = sequencer.output("prefix_left_o");
+        let high = Expr::from(&left).equals(constant(1, left.ty().width() as u32));
+        control.push(("bias_high", high));
+    }
+    control.push(("drain_token_in", Expr::from(&token)));
+
+    let mut drains: Vec<Expr> = vec![literal(0, drain_type); columns];
+    let mut enable_position = 0;
+    for (row, tiles) in rows.iter().enumerate() {
+        let module = tile_row(configuration, tiles.len() as u32)?;
+        let mut connections = control.clone();
+        connections.push((
+            "load_enable",
+            Expr::from(&weight_load_enable).slice(enable_position, tiles.len()),
+        ));
+        enable_position += tiles.len();
+        connections.push(("load_address", Expr::from(&weight_load_address)));
+        connections.push(("load_word", Expr::from(&weight_load_word)));
+        let names: Vec<String> = (0..tiles.len())
+            .map(|column| format!("drain_in_{column}"))
+            .collect();
+        connections.extend(names.iter().map(String::as_str).zip(drains.iter().cloned()));
+        let instance = m.instance(&format!("row_{row}"), &module, connections)?;
+        let is_last = row + 1 == rows.len();
+        for (name, value) in &mut control {
+            let port = match *name {
+                "drain_token_in" => "drain_token_out".to_string(),
+                name => format!("{name}_hop"),
+            };
+            if is_last {
+                instance.ignore(&port);
+            } else {
+                *value = Expr::from(&instance.output(&port));
+            }
+        }
+        for (column, drain) in drains.iter_mut().enumerate().take(tiles.len()) {
+            *drain = Expr::from(&instance.output(&format!("drain_out_{column}")));
+        }
+    }
+    for (column, drain) in drains.into_iter().enumerate() {
+        // A column with fewer tiles than the machine has rows must not be early.
+        let own = rows.iter().filter(|tiles| column < tiles.len()).count();
+        let missing = configuration.rows() as usize - own;
+        let aligned = m.delay(&format!("drain_{column}_aligned"), drain, missing);
+        m.drive(&drain_out[column], Expr::from(&aligned));
+    }
+    m.finish()
+}

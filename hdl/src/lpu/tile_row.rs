@@ -1,0 +1,100 @@
+//! Tile row: the tiles of one group that stand in one row, behind one set of operand and control registers.
+
+use super::bit;
+use super::tile::{control_delay, tile};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
+use std::sync::Arc;
+
+/// A control bit that follows its operands through the tile: a shift register, its input and the delay it gives.
+fn follow(m: &mut ModuleBuilder, name: &str, input: &Signal, cycles: usize) -> Expr {
+    match cycles {
+        0 => Expr::from(input),
+        1 => Expr::from(&m.delay(&format!("{name}_follow"), Expr::from(input), 1)),
+        _ => {
+            let register = m.register(&format!("{name}_follow"), Type::bits(cycles));
+            let kept = Expr::from(&register).slice(0, cycles - 1);
+            m.next(&register, concat(&[kept, Expr::from(input)]));
+            Expr::from(&register).bit(cycles - 1)
+        }
+    }
+}
+
+/// A row of `columns` tiles.
+///
+/// # Errors
+/// None for a checked configuration.
+pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Module>, DesignError> {
+    let two_bias_words = configuration.bias_words() > 1;
+    let address_type = Type::bits(configuration.weight_address_bits() as usize);
+    let operands_type = Type::bits((configuration.dot * ELEMENT_BITS) as usize);
+    let drain_type = Type::signed(ACCUMULATOR_BITS as usize);
+    let word_type = Type::bits(configuration.weight_word_bits() as usize);
+    let mut m = ModuleBuilder::new_variant("tile_row", &format!("{columns}"));
+    m.describe(
+        "The tiles of a group that stand side by side. Operands and controls are registered here once and hop on to the \
+         next row; results of earlier rows pass through.",
+    );
+    m.latency("any hop input to its hop output", 1);
+    m.latency("drain_token_in to drain_token_out", 2);
+    m.section("Operands");
+    let address_in = m.input("weight_address", address_type);
+    let activation_in = m.input("activation", operands_type);
+    m.section("Control");
+    let mut controls = vec!["accumulate", "clear", "bias", "capture"];
+    if two_bias_words {
+        controls.push("bias_high");
+    }
+    let control_in: Vec<Signal> = controls.iter().map(|name| m.input(name, bit())).collect();
+    m.section("Hop");
+    let hop = |m: &mut ModuleBuilder, name: &str, input: &Signal| {
+        let register = m.delay(&format!("{name}_q"), Expr::from(input), 1);
+        let port = m.output(&format!("{name}_hop"), input.ty());
+        m.drive(&port, Expr::from(&register));
+        register
+    };
+    let address = hop(&mut m, "weight_address", &address_in);
+    let activation = hop(&mut m, "activation", &activation_in);
+    let control: Vec<Signal> = controls
+        .iter()
+        .zip(&control_in)
+        .map(|(name, input)| hop(&mut m, name, input))
+        .collect();
+    m.section("Drain");
+    let token_in = m.input("drain_token_in", bit());
+    let token_out = m.output("drain_token_out", bit());
+    // Half the pace of the drain chain: each row's results enter the chain one place behind those of the row before.
+    let token = m.delay("drain_token", Expr::from(&token_in), 2);
+    m.drive(&token_out, Expr::from(&token));
+    m.section("Load");
+    let load_enable = m.input("load_enable", Type::bits(columns as usize));
+    let load_address = m.input("load_address", address_type);
+    let load_word = m.input("load_word", word_type);
+
+    // The addend is chosen one cycle before the accumulator adds it, and each tile registers its controls once more.
+    let delay = control_delay(configuration) - 1;
+    let followed: Vec<Expr> = controls
+        .iter()
+        .zip(&control)
+        .map(|(name, signal)| follow(&mut m, name, signal, delay))
+        .collect();
+
+    let tile = tile(configuration)?;
+    for column in 0..columns as usize {
+        let drain_in = m.input(&format!("drain_in_{column}"), drain_type);
+        let drain_out = m.output(&format!("drain_out_{column}"), drain_type);
+        let mut connections: Vec<(&str, Expr)> = vec![
+            ("weight_address", Expr::from(&address)),
+            ("activation", Expr::from(&activation)),
+            ("drain_in", Expr::from(&drain_in)),
+            ("drain_token", Expr::from(&token_in)),
+            ("load_enable", Expr::from(&load_enable).bit(column)),
+            ("load_address", Expr::from(&load_address)),
+            ("load_word", Expr::from(&load_word)),
+        ];
+        connections.extend(controls.iter().copied().zip(followed.iter().cloned()));
+        let instance = m.instance(&format!("tile_{column}"), &tile, connections)?;
+        m.drive(&drain_out, Expr::from(&instance.output("drain_out")));
+    }
+    m.finish()
+}

@@ -1,0 +1,317 @@
+//! The whole LPU.
+
+use super::crossbar::{crossbar, destinations, sources};
+use super::host_port::{enable_name, host_port};
+use super::requantiser::requantiser;
+use super::tile_group::{tile_group, tiles_of_group};
+use super::vector_slice::vector_slice;
+use super::vector_unit::vector_unit;
+use super::{address_bits, bit};
+use crate::layer::{
+    Design, DesignError, Expr, Instance, Module, ModuleBuilder, Type, concat, literal,
+};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
+use lpu_isa::host::{BUS_BITS, COMMAND_BITS, Memory};
+use lpu_isa::instruction::{Unit, word_bits};
+use std::sync::Arc;
+
+/// Name of the top module.
+pub const TOP: &str = "lpu";
+/// Bits of the cycle counter.
+pub const CYCLE_BITS: usize = 48;
+
+/// The design of a configuration, ready to be written.
+///
+/// # Errors
+/// A mistake in the description of the hardware; none is known for a checked configuration.
+pub fn design(configuration: &Configuration) -> Result<Design, DesignError> {
+    Design::new(top(configuration)?)
+}
+
+/// Collects what the host port needs to reach a memory, and hands out the load connections of units.
+struct Loader<'a> {
+    configuration: &'a Configuration,
+    host: &'a Instance,
+    address: Expr,
+    word: Expr,
+}
+
+impl Loader<'_> {
+    fn enable(&self, memory: Memory) -> Expr {
+        Expr::from(&self.host.output(&enable_name(memory)))
+    }
+
+    fn address(&self, depth: u32) -> Expr {
+        self.address.slice(0, address_bits(depth))
+    }
+
+    /// A word of `memory`: the staging register holds it in its upper chunks.
+    fn word(&self, memory: Memory) -> Expr {
+        let chunks = memory.chunks(self.configuration) * BUS_BITS;
+        let lowest = self.word.width() - chunks as usize;
+        self.word
+            .slice(lowest, memory.bits(self.configuration) as usize)
+    }
+
+    /// Connections of the queue of `unit` to ports called `{name}_load_…`.
+    fn queue(&self, unit: Unit, name: &str) -> Vec<(String, Expr)> {
+        let place = Unit::all(self.configuration)
+            .iter()
+            .position(|&other| other == unit);
+        let memory = Memory::Queue(place.unwrap_or(0) as u32);
+        debug_assert_eq!(
+            memory.bits(self.configuration),
+            word_bits(unit, self.configuration)
+        );
+        vec![
+            (format!("{name}_load_enable"), self.enable(memory)),
+            (
+                format!("{name}_load_address"),
+                self.address(self.configuration.queue_depth),
+            ),
+            (format!("{name}_load_word"), self.word(memory)),
+        ]
+    }
+}
+
+/// Places a unit; the names of its connections are made at run time.
+fn place(
+    m: &mut ModuleBuilder,
+    name: &str,
+    module: &Arc<Module>,
+    connections: Vec<(String, Expr)>,
+) -> Result<Instance, DesignError> {
+    m.instance(
+        name,
+        module,
+        connections
+            .iter()
+            .map(|(name, expr)| (name.as_str(), expr.clone()))
+            .collect(),
+    )
+}
+
+/// The top module.
+///
+/// # Errors
+/// None for a checked configuration.
+pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
+    let beat_type = Type::bits((configuration.dot * ELEMENT_BITS) as usize);
+    let word_bits_of_stream = (configuration.stream_elements * ELEMENT_BITS) as usize;
+    let mut m = ModuleBuilder::new(TOP);
+    m.describe(&format!(
+        "A statically scheduled array of {} tiles of {} multipliers. Every unit follows its own instruction queue; all \
+         queues start together and nothing on the compute path waits for anything.",
+        configuration.tiles, configuration.dot
+    ));
+    m.section("Host");
+    let command = m.input("host_command", Type::bits(COMMAND_BITS as usize));
+    let data = m.input("host_data", Type::bits(BUS_BITS as usize));
+    let read_valid = m.output("host_read_valid", bit());
+    let read_data = m.output("host_read_data", beat_type);
+    m.section("Status");
+    let done = m.output("done", bit());
+    let cycles = m.output("cycles", Type::bits(CYCLE_BITS));
+
+    // Crossbar ports are declared first: units and crossbar feed each other.
+    let source_names = sources(configuration);
+    let source_wires: Vec<_> = source_names
+        .iter()
+        .map(|name| m.undriven_wire(&format!("from_{name}"), Type::bits(word_bits_of_stream)))
+        .collect();
+    let pick_wires: Vec<_> = destinations(configuration)
+        .iter()
+        .map(|destination| {
+            let bits = lpu_isa::configuration::bits_for(configuration.crossbar_sources()) as usize;
+            m.undriven_wire(&format!("pick_{}", destination.name), Type::bits(bits))
+        })
+        .collect();
+    let mut connections: Vec<(String, Expr)> = Vec::new();
+    for (name, wire) in source_names.iter().zip(&source_wires) {
+        connections.push((format!("from_{name}"), Expr::from(wire)));
+    }
+    for (destination, wire) in destinations(configuration).iter().zip(&pick_wires) {
+        connections.push((format!("pick_{}", destination.name), Expr::from(wire)));
+    }
+    let crossbar = place(&mut m, "crossbar", &crossbar(configuration)?, connections)?;
+    let to = |name: &str| Expr::from(&crossbar.output(&format!("to_{name}")));
+    let pick = |name: &str| {
+        destinations(configuration)
+            .iter()
+            .position(|d| d.name == name)
+            .map(|index| pick_wires[index].clone())
+    };
+    let from = |name: &str| {
+        source_names
+            .iter()
+            .position(|n| n == name)
+            .map(|index| source_wires[index].clone())
+    };
+
+    let beats: Vec<_> = (0..configuration.vector_slices)
+        .map(|slice| m.undriven_wire(&format!("vector_{slice}_beat"), beat_type))
+        .collect();
+    let mut connections: Vec<(String, Expr)> = vec![
+        ("command".into(), Expr::from(&command)),
+        ("data".into(), Expr::from(&data)),
+    ];
+    for (slice, beat) in beats.iter().enumerate() {
+        connections.push((format!("vector_{slice}_beat"), Expr::from(beat)));
+    }
+    let host = place(&mut m, "host_port", &host_port(configuration)?, connections)?;
+    m.drive(&read_valid, Expr::from(&host.output("read_valid")));
+    m.drive(&read_data, Expr::from(&host.output("read_data")));
+    let start = host.output("start");
+    let entry = host.output("entry");
+    let loader = Loader {
+        configuration,
+        host: &host,
+        address: Expr::from(&host.output("load_address")),
+        word: Expr::from(&host.output("load_word")),
+    };
+    let control = || {
+        vec![
+            ("start".to_string(), Expr::from(&start)),
+            ("entry".to_string(), Expr::from(&entry)),
+        ]
+    };
+    let mut halted: Vec<Expr> = Vec::new();
+    let mut drains: Vec<(String, Expr)> = Vec::new();
+    for group in 0..configuration.tile_groups() {
+        let name = format!("tile_group_{group}");
+        let tiles: Vec<u32> = tiles_of_group(configuration, group)
+            .into_iter()
+            .flatten()
+            .collect();
+        let enables: Vec<Expr> = tiles
+            .iter()
+            .rev()
+            .map(|&tile| loader.enable(Memory::Weights(tile)))
+            .collect();
+        let mut connections = control();
+        connections.push(("activation".into(), to(&name)));
+        connections.extend(loader.queue(Unit::TileGroup(group), "queue"));
+        connections.push(("weight_load_enable".into(), concat(&enables)));
+        connections.push((
+            "weight_load_address".into(),
+            loader.address(configuration.weight_depth),
+        ));
+        connections.push(("weight_load_word".into(), loader.word(Memory::Weights(0))));
+        let instance = place(
+            &mut m,
+            &name,
+            &tile_group(configuration, group)?,
+            connections,
+        )?;
+        if let Some(pick) = pick(&name) {
+            m.drive(&pick, Expr::from(&instance.output("source")));
+        }
+        halted.push(Expr::from(&instance.output("halted")));
+        let first = group * configuration.dot;
+        let last = configuration.columns().min(first + configuration.dot);
+        for column in first..last {
+            let drain = instance.output(&format!("drain_{}", column - first));
+            let returned = m.delay(
+                &format!("drain_{column}"),
+                Expr::from(&drain),
+                configuration.pipeline.drain as usize,
+            );
+            drains.push((format!("drain_{column}"), Expr::from(&returned)));
+        }
+    }
+    let slice_module = vector_slice(configuration)?;
+    for slice in 0..configuration.vector_slices {
+        let memory = Memory::Vector(slice);
+        let mut connections = control();
+        connections.push(("write_data".into(), to(&format!("write_{slice}"))));
+        connections.extend(loader.queue(Unit::Read(slice), "read_queue"));
+        connections.extend(loader.queue(Unit::Write(slice), "write_queue"));
+        connections.push((
+            "host_read".into(),
+            Expr::from(&host.output(&format!("vector_{slice}_read"))),
+        ));
+        connections.push(("host_write".into(), loader.enable(memory)));
+        let address = loader
+            .address
+            .slice(0, configuration.vector_address_bits() as usize);
+        connections.push(("host_address".into(), address));
+        connections.push(("host_beat".into(), loader.word(memory)));
+        let instance = place(
+            &mut m,
+            &format!("slice_{slice}"),
+            &slice_module,
+            connections,
+        )?;
+        let word = Expr::from(&instance.output("read_data"));
+        m.drive(&beats[slice as usize], word.slice(0, beat_type.width()));
+        if let Some(wire) = from(&format!("slice_{slice}")) {
+            m.drive(&wire, word);
+        }
+        if let Some(pick) = pick(&format!("write_{slice}")) {
+            m.drive(&pick, Expr::from(&instance.output("write_source")));
+        }
+        halted.push(Expr::from(&instance.output("read_halted")));
+        halted.push(Expr::from(&instance.output("write_halted")));
+    }
+    let mut connections = control();
+    connections.extend(drains);
+    connections.push(("stream".into(), to("requantiser")));
+    connections.extend(loader.queue(Unit::Requantiser, "queue"));
+    let lanes: Vec<Expr> = (0..configuration.stream_elements)
+        .rev()
+        .map(|lane| loader.enable(Memory::Scale(lane)))
+        .collect();
+    connections.push(("scale_load_enable".into(), concat(&lanes)));
+    connections.push((
+        "scale_load_address".into(),
+        loader.address(configuration.scale_depth),
+    ));
+    connections.push(("scale_load_entry".into(), loader.word(Memory::Scale(0))));
+    let instance = place(
+        &mut m,
+        "requantiser",
+        &requantiser(configuration)?,
+        connections,
+    )?;
+    if let (Some(wire), Some(pick)) = (from("requantiser"), pick("requantiser")) {
+        m.drive(&wire, Expr::from(&instance.output("result")));
+        m.drive(&pick, Expr::from(&instance.output("source")));
+    }
+    halted.push(Expr::from(&instance.output("halted")));
+
+    let mut connections = control();
+    connections.push(("a".into(), to("vector_a")));
+    connections.push(("b".into(), to("vector_b")));
+    connections.extend(loader.queue(Unit::Vector, "queue"));
+    let instance = place(
+        &mut m,
+        "vector_unit",
+        &vector_unit(configuration)?,
+        connections,
+    )?;
+    if let (Some(wire), Some(a), Some(b)) = (from("vector"), pick("vector_a"), pick("vector_b")) {
+        m.drive(&wire, Expr::from(&instance.output("result")));
+        m.drive(&a, Expr::from(&instance.output("source_a")));
+        m.drive(&b, Expr::from(&instance.output("source_b")));
+    }
+    halted.push(Expr::from(&instance.output("halted")));
+
+    m.section("Status");
+    let all_halted = m.wire("all_halted", concat(&halted).all());
+    // The first instructions issue two cycles after the start pulse; the count is zero in that cycle.
+    let starting = m.delay("starting", Expr::from(&start), 1);
+    let count = m.register("cycle_count", Type::bits(CYCLE_BITS));
+    m.next_cases(
+        &count,
+        &[
+            (
+                Expr::from(&start).or(&starting),
+                literal(0, Type::bits(CYCLE_BITS)),
+            ),
+            (Expr::from(&all_halted).not(), super::increment(&count)),
+        ],
+    );
+    m.drive(&done, Expr::from(&all_halted));
+    m.drive(&cycles, Expr::from(&count));
+    m.finish()
+}

@@ -1,0 +1,145 @@
+//! Vector unit: lane-wise arithmetic on one or two streams.
+
+use super::fields::Fields;
+use super::queue::queue;
+use super::sequencer::{self, Shape};
+use super::{LoadBus, bit};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, select};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
+use lpu_isa::instruction::{Function, Unit, word_bits};
+use lpu_isa::latency::{Latency, VECTOR_UNIT_STAGES};
+use std::sync::Arc;
+
+/// One lane of the vector unit.
+fn vector_lane(function_bits: usize) -> Result<Arc<Module>, DesignError> {
+    let element = Type::signed(ELEMENT_BITS as usize);
+    let wide = ELEMENT_BITS as usize + 1;
+    let mut m = ModuleBuilder::new("vector_lane");
+    m.describe(
+        "One lane of the vector unit: a function of two elements, clamped to minimum..maximum.",
+    );
+    m.latency("operands to result", VECTOR_UNIT_STAGES as usize);
+    m.section("Operands");
+    let a = m.input("a", element);
+    let b = m.input("b", element);
+    m.section("Control");
+    let function = m.input("function_code", Type::bits(function_bits));
+    let minimum = m.input("minimum", element);
+    let maximum = m.input("maximum", element);
+    m.section("Result");
+    let result = m.output("result", element);
+    let a = m.delay("a_q", Expr::from(&a), 1);
+    let b = m.delay("b_q", Expr::from(&b), 1);
+    let (a, b) = (Expr::from(&a), Expr::from(&b));
+    let (wide_a, wide_b) = (a.extend(wide), b.extend(wide));
+    let b_is_larger = m.wire("b_is_larger", b.greater_than(&a));
+    let value = |function: Function| match function {
+        Function::Pass => wide_a.clone(),
+        Function::Add => a.add_wide(&b),
+        Function::Subtract => a.sub_wide(&b),
+        Function::Maximum => Expr::from(&b_is_larger).choose(&wide_b, &wide_a),
+        Function::Minimum => Expr::from(&b_is_larger).choose(&wide_a, &wide_b),
+    };
+    let values: Vec<Expr> = Function::ALL
+        .iter()
+        .map(|&(function, _)| value(function))
+        .collect();
+    let value = m.delay("value", select(Expr::from(&function), &values), 1);
+    let clamped = super::clamp(
+        &Expr::from(&value),
+        &Expr::from(&minimum),
+        &Expr::from(&maximum),
+    );
+    let clamped = m.delay("clamped", clamped, 1);
+    m.drive(&result, Expr::from(&clamped));
+    m.finish()
+}
+
+/// The vector unit.
+///
+/// # Errors
+/// None for a checked configuration.
+pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
+    let unit = Unit::Vector;
+    let latency = Latency::of(configuration);
+    let element = ELEMENT_BITS as usize;
+    let word_type = Type::bits(configuration.stream_elements as usize * element);
+    let source_type = Type::bits(bits_for(configuration.crossbar_sources()) as usize);
+    let bits = word_bits(unit, configuration);
+    let mut m = ModuleBuilder::new("vector_unit");
+    m.describe("Lane-wise arithmetic on two streams, or on a stream and a constant.");
+    m.latency("step to result", latency.vector_unit as usize);
+    m.section("Control");
+    let start = m.input("start", bit());
+    let entry = m.input(
+        "entry",
+        Type::bits(configuration.queue_address_bits() as usize),
+    );
+    let halted = m.output("halted", bit());
+    m.section("Streams");
+    let source_a = m.output("source_a", source_type);
+    let source_b = m.output("source_b", source_type);
+    let a = m.input("a", word_type);
+    let b = m.input("b", word_type);
+    let result = m.output("result", word_type);
+    let load = LoadBus::ports(&mut m, bits, configuration.queue_address_bits(), "queue");
+
+    let queue = queue(bits, configuration.queue_depth)?;
+    let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
+    m.drive(&halted, Expr::from(&queue.output("halted")));
+    let run = queue.output("run");
+    let fields = Fields::of(unit, configuration, queue.output("fields"));
+    let shape = Shape {
+        address_bits: 0,
+        prefix: 0,
+        end_of_level_0: false,
+        run_edges: false,
+    };
+    let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
+    // The lanes work in every cycle; the schedule knows which results mean something.
+    sequencer.ignore("step");
+    let held = |m: &mut ModuleBuilder, name: &str| -> Signal {
+        let value = fields.get(name);
+        let register = m.register(&format!("{name}_held"), value.ty());
+        m.next_when(&register, Expr::from(&run), value);
+        register
+    };
+    let pick_a = held(&mut m, "source_a");
+    let pick_b = held(&mut m, "source_b");
+    m.drive(&source_a, Expr::from(&pick_a));
+    m.drive(&source_b, Expr::from(&pick_b));
+    let crossing = latency.crossbar as usize;
+    let mut follow = |name: &str, stage: usize| -> Expr {
+        let register = held(&mut m, name);
+        Expr::from(&m.delay(
+            &format!("{name}_at_{stage}"),
+            Expr::from(&register),
+            crossing + stage,
+        ))
+    };
+    let use_constant = follow("use_constant", 0);
+    let constant = follow("constant", 0);
+    let function = follow("function", 1);
+    let minimum = follow("minimum", 2);
+    let maximum = follow("maximum", 2);
+    let lane_module = vector_lane(function.width())?;
+    let mut results: Vec<Expr> = Vec::new();
+    for lane in 0..configuration.stream_elements as usize {
+        let of = |word: &Signal| Expr::from(word).slice(lane * element, element).as_signed();
+        let instance = m.instance(
+            &format!("lane_{lane}"),
+            &lane_module,
+            vec![
+                ("a", of(&a)),
+                ("b", use_constant.choose(&constant, of(&b))),
+                ("function_code", function.clone()),
+                ("minimum", minimum.clone()),
+                ("maximum", maximum.clone()),
+            ],
+        )?;
+        results.push(Expr::from(&instance.output("result")).as_bits());
+    }
+    results.reverse();
+    m.drive(&result, concat(&results));
+    m.finish()
+}

@@ -1,0 +1,104 @@
+//! The tile's multiplier: the 18 × 18 cell behind operands of the widths that a tile has.
+
+use super::{Primitive, constant_pins, pins};
+use crate::layer::{Module, Type};
+use std::sync::Arc;
+
+/// Operand width of the ECP5 cell.
+const CELL: usize = 18;
+
+/// A multiplier of two's complement `a` (`a_bits`, at most 18) and `b` (`b_bits`, at most 18) to their product `p`
+/// (`a_bits + b_bits`), three cycles later. On ECP5 it is one MULT18X18D with input, pipeline and output registers.
+///
+/// Narrow ports keep the behavioural twin in the simulator's native words.
+#[must_use]
+pub fn tile_multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
+    let ports = [
+        ("clk", Type::bits(1), true),
+        ("a", Type::signed(a_bits), true),
+        ("b", Type::signed(b_bits), true),
+        ("p", Type::signed(a_bits + b_bits), false),
+    ]
+    .map(|(name, ty, input)| (name.to_string(), ty, input));
+    let product = a_bits + b_bits - 1;
+    let behavioural = format!(
+        "
+  reg signed [{}:0] a_registered;
+  reg signed [{}:0] b_registered;
+  reg signed [{product}:0] product;
+  reg signed [{product}:0] product_registered;
+
+  always @(posedge clk) begin
+    a_registered <= a;
+    b_registered <= b;
+    product <= a_registered * b_registered;
+    product_registered <= product;
+  end
+
+  assign p = product_registered;
+",
+        a_bits - 1,
+        b_bits - 1,
+    );
+    Primitive {
+        name: format!("multiplier_{a_bits}x{b_bits}"),
+        description: format!(
+            "The product of signed numbers of {a_bits} and {b_bits} bits. The registers stand at the inputs, after the \
+             partial products and at the output."
+        ),
+        latencies: vec![("a, b to p".into(), 3)],
+        ports: ports.into(),
+        behavioural,
+        ecp5: ecp5_body(a_bits, b_bits),
+        combinational: false,
+    }
+    .module()
+}
+
+fn ecp5_body(a_bits: usize, b_bits: usize) -> String {
+    // Unsigned vectors: a bit-select of a signed wire on a cell's port stops yosys 0.70.
+    let operand = |name: &str, bits: usize| {
+        let extended = CELL - bits;
+        format!(
+            "  wire [{}:0] {name}_cell = {{{{{extended}{{{name}[{}]}}}}, {name}}};\n",
+            CELL - 1,
+            bits - 1
+        )
+    };
+    let bus = |pin: &str, name: &str, width: usize| {
+        pins(pin, (0..width).map(|index| format!("{name}[{index}]")))
+    };
+    let zeros: Vec<String> = (0..CELL).map(|index| format!("C{index}")).collect();
+    let zeros: Vec<&str> = zeros.iter().map(String::as_str).collect();
+    let third_operand: Vec<String> = zeros
+        .chunks(6)
+        .map(|names| constant_pins(names, 0))
+        .collect();
+    let product = a_bits + b_bits;
+    format!(
+        "
+{}{}  wire [{}:0] p_cell;
+  assign p = p_cell;
+
+  MULT18X18D #(
+    .REG_INPUTA_CLK(\"CLK0\"), .REG_INPUTB_CLK(\"CLK0\"),
+    .REG_PIPELINE_CLK(\"CLK0\"), .REG_OUTPUT_CLK(\"CLK0\"),
+    .GSR(\"DISABLED\")
+  ) mult18x18d (
+    .CLK0(clk), .CE0(1'b1), .RST0(1'b0),
+    .SIGNEDA(1'b1), .SIGNEDB(1'b1), .SOURCEA(1'b0), .SOURCEB(1'b0),
+    {},
+    {},
+    {},
+    {}
+  );
+",
+        operand("a", a_bits),
+        operand("b", b_bits),
+        product - 1,
+        bus("A", "a_cell", CELL),
+        bus("B", "b_cell", CELL),
+        third_operand.join(",\n    "),
+        bus("P", "p_cell", product),
+    )
+}

@@ -1,0 +1,70 @@
+//! Finds the tools the integration tests run, and says so when one is missing.
+
+#![allow(dead_code)] // each test file uses its own part
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A Verilator that can be called.
+pub struct Verilator {
+    binary: PathBuf,
+    root: PathBuf,
+}
+
+impl Verilator {
+    /// The Verilator named by `LPU_VERILATOR`, or the one in the repository's `.tools`.
+    pub fn find() -> Option<Self> {
+        let binary = match std::env::var_os("LPU_VERILATOR") {
+            Some(path) => PathBuf::from(path),
+            None => in_tools("verilator/bin/verilator")?,
+        };
+        let root = binary.parent()?.parent()?.to_path_buf();
+        binary.is_file().then_some(Verilator { binary, root })
+    }
+
+    /// As `find`, with a message when there is none.
+    pub fn find_or_skip(test: &str) -> Option<Self> {
+        let found = Self::find();
+        if found.is_none() {
+            eprintln!(
+                "skipped: {test} needs Verilator; name it with LPU_VERILATOR or run scripts/test"
+            );
+        }
+        found
+    }
+
+    /// Runs it in `directory`.
+    pub fn run(&self, directory: &Path, arguments: &[&str]) -> Output {
+        let mut command = Command::new(&self.binary);
+        // A Verilator of the distribution knows its own root.
+        if self.root.join("include/verilated.h").is_file() {
+            command.env("VERILATOR_ROOT", &self.root);
+        }
+        command
+            .current_dir(directory)
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+}
+
+/// A file below the Python packages of the repository's `.tools`.
+fn in_tools(path: &str) -> Option<PathBuf> {
+    let libraries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/lib");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(libraries)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path().join("site-packages").join(path)))
+        .filter(|path| path.is_file())
+        .collect();
+    found.sort();
+    found.pop()
+}
+
+/// What a command wrote, for assertions.
+pub fn transcript(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}

@@ -1,0 +1,123 @@
+//! The memory map that the host port writes and reads.
+//!
+//! The host port takes one [`Command`] a cycle. A memory wider than the 32-bit host bus is written in several chunks, least
+//! significant first: [`Command::Shift`] brings a chunk, [`Command::Write`] brings the last one, stores the word and moves on
+//! to the next address. An address is a [`Memory`] number in the upper 12 bits and a word address in the lower 20.
+
+use crate::configuration::{Configuration, ELEMENT_BITS};
+use crate::instruction::{Unit, word_bits};
+use crate::program::Scale;
+
+/// Bits of the host bus.
+pub const BUS_BITS: u32 = 32;
+/// Bits of the word address inside a memory.
+pub const ADDRESS_BITS: u32 = 20;
+/// Bits of the memory number.
+pub const MEMORY_BITS: u32 = BUS_BITS - ADDRESS_BITS;
+/// Bits of a multiplier in the scale table; it is never negative.
+pub const SCALE_MULTIPLIER_BITS: u32 = 31;
+/// Bits of each of the two shift amounts in the scale table.
+pub const SCALE_SHIFT_BITS: u32 = 5;
+/// Bits of an entry of one lane's scale table: multiplier, left shift, right shift.
+pub const SCALE_BITS: u32 = SCALE_MULTIPLIER_BITS + 2 * SCALE_SHIFT_BITS;
+
+/// What the host port does in a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Nothing.
+    Idle = 0,
+    /// Sets the address.
+    Address = 1,
+    /// Brings a chunk that is not the last of its word.
+    Shift = 2,
+    /// Brings the last chunk, writes the word, moves to the next address.
+    Write = 3,
+    /// Starts the queues at the entry point on the bus.
+    Start = 4,
+    /// Reads a beat of the vector memory, moves to the next address.
+    Read = 5,
+}
+
+/// Bits of a command.
+pub const COMMAND_BITS: u32 = 3;
+
+/// A memory that the host reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Weight RAM of a tile; a word is `dot` weights.
+    Weights(u32),
+    /// Instructions of a queue, by its place in [`Unit::all`].
+    Queue(u32),
+    /// A vector memory slice; a word of the host is one beat.
+    Vector(u32),
+    /// One lane's scale table.
+    Scale(u32),
+}
+
+impl Memory {
+    /// Number of the memory on the bus.
+    pub fn number(self) -> u32 {
+        match self {
+            Memory::Weights(tile) => tile,
+            Memory::Queue(queue) => 0x400 + queue,
+            Memory::Vector(slice) => 0x800 + slice,
+            Memory::Scale(lane) => 0xc00 + lane,
+        }
+    }
+
+    /// The bus word that addresses word `address` of this memory.
+    pub fn bus_address(self, address: u32) -> u32 {
+        self.number() << ADDRESS_BITS | address
+    }
+
+    /// Bits of a word of this memory.
+    pub fn bits(self, configuration: &Configuration) -> u32 {
+        match self {
+            Memory::Weights(_) => configuration.weight_word_bits(),
+            Memory::Queue(queue) => {
+                Unit::all(configuration).get(queue as usize).map_or(0, |&unit| word_bits(unit, configuration))
+            }
+            Memory::Vector(_) => configuration.dot * ELEMENT_BITS,
+            Memory::Scale(_) => SCALE_BITS,
+        }
+    }
+
+    /// Chunks of the host bus in a word of this memory.
+    pub fn chunks(self, configuration: &Configuration) -> u32 {
+        self.bits(configuration).div_ceil(BUS_BITS)
+    }
+
+    /// All memories that the host writes.
+    pub fn all(configuration: &Configuration) -> Vec<Memory> {
+        let queues = Unit::all(configuration).len() as u32;
+        let mut memories: Vec<Memory> = (0..configuration.tiles).map(Memory::Weights).collect();
+        memories.extend((0..queues).map(Memory::Queue));
+        memories.extend((0..configuration.vector_slices).map(Memory::Vector));
+        memories.extend((0..configuration.stream_elements).map(Memory::Scale));
+        memories
+    }
+
+    /// Bits of the widest word address of all memories.
+    pub fn address_bits(configuration: &Configuration) -> u32 {
+        configuration
+            .weight_address_bits()
+            .max(configuration.queue_address_bits())
+            .max(configuration.vector_address_bits())
+            .max(configuration.scale_address_bits())
+    }
+
+    /// Bits of the host port's staging register: the widest word, in whole chunks.
+    pub fn staging_bits(configuration: &Configuration) -> u32 {
+        let widest = Memory::all(configuration).into_iter().map(|memory| memory.chunks(configuration)).max();
+        widest.unwrap_or(1) * BUS_BITS
+    }
+}
+
+impl Scale {
+    /// The entry as the scale table stores it.
+    pub fn encode(self) -> u64 {
+        let left = self.shift.max(0) as u64;
+        let right = (-self.shift).max(0) as u64;
+        (self.multiplier as u64) | left << SCALE_MULTIPLIER_BITS | right << (SCALE_MULTIPLIER_BITS + SCALE_SHIFT_BITS)
+    }
+}

@@ -1,0 +1,84 @@
+//! Cycles between the points of the machine, computed once from the configuration.
+//!
+//! A *step* is one cycle in which a unit's sequencer presents an address. An instruction issued at cycle `t` has its first
+//! step at `t + `[`ISSUE_TO_STEP`]. A consumer's step at cycle `s` takes what its source port drives at cycle `s`: the unit
+//! delays its own controls by the crossbar's registers, so a schedule never has to mention them.
+//!
+//! ```
+//! use lpu_isa::{configuration::Configuration, latency::Latency};
+//! let latency = Latency::of(&Configuration::default());
+//! // The last step of a product, to the step at which its result can be read again from the vector memory.
+//! assert_eq!(latency.step_to_drain + latency.requantise + latency.write_to_read, 29);
+//! ```
+
+use crate::configuration::Configuration;
+
+/// Cycles from the issue of an instruction to its first step.
+pub const ISSUE_TO_STEP: u32 = 1;
+/// Least interval between two instructions of a queue: the next one is read from the queue's RAM meanwhile.
+pub const MINIMUM_INTERVAL: u32 = 2;
+/// Cycles of the multiplier primitive: input, pipeline and output register.
+pub const MULTIPLIER: u32 = 3;
+/// Cycles of the block RAM primitive: the RAM itself and its output register.
+pub const BLOCK_RAM: u32 = 2;
+/// Cycles of the multiplier made of logic that the requantiser uses.
+pub const SOFT_MULTIPLIER: u32 = 4;
+
+/// The latency table of one configuration. All values are cycles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latency {
+    /// Crossbar source port to destination port.
+    pub crossbar: u32,
+    /// Step of a vector memory read to the word on the slice's source port.
+    pub vector_read: u32,
+    /// Weight address at the tile's input register to the weight word at the multiplier.
+    pub weight_read: u32,
+    /// Operands at the multiplier to the product.
+    pub multiply: u32,
+    /// Products to their sum: the adder tree.
+    pub adder_tree: u32,
+    /// Step of a tile group with the last operands of a product to the shadow accumulator of row 0: input register, the later
+    /// of weight and activation, product, sum, accumulator, shadow.
+    pub step_to_shadow: u32,
+    /// Step of a tile group with the last operands of a product, to the cycle for whose step the requantiser takes row 0 of
+    /// the result. Row `r` follows `r` cycles later.
+    pub step_to_drain: u32,
+    /// Step of the requantiser to the word on its source port.
+    pub requantise: u32,
+    /// Step of the vector unit to the word on its source port.
+    pub vector_unit: u32,
+    /// Step of a vector memory write to the first read step that may take the word.
+    pub write_to_read: u32,
+}
+
+impl Latency {
+    /// The latency table of `configuration`.
+    pub fn of(configuration: &Configuration) -> Latency {
+        let pipeline = &configuration.pipeline;
+        let crossbar = pipeline.crossbar;
+        let weight_read = BLOCK_RAM + pipeline.weight_read;
+        let multiply = MULTIPLIER + pipeline.multiply;
+        let adder_tree = configuration.dot.trailing_zeros();
+        let step_to_shadow = 1 + weight_read.max(crossbar) + multiply + adder_tree + 1 + 1;
+        // One chain register in each row, then the way back; the requantiser looks at it `crossbar` cycles after its step.
+        let step_to_drain = step_to_shadow + configuration.rows() + pipeline.drain - crossbar;
+        Latency {
+            crossbar,
+            vector_read: 1 + BLOCK_RAM + pipeline.vector_read + 1,
+            weight_read,
+            multiply,
+            adder_tree,
+            step_to_shadow,
+            step_to_drain,
+            requantise: crossbar + REQUANTISER_STAGES,
+            vector_unit: crossbar + VECTOR_UNIT_STAGES,
+            write_to_read: crossbar + 1,
+        }
+    }
+}
+
+/// Registers of a requantiser lane behind the crossbar: operand, left shift, multiplication, doubling high half, rounding
+/// addend, right shift, zero point, clamp.
+pub const REQUANTISER_STAGES: u32 = 7 + SOFT_MULTIPLIER;
+/// Registers of a vector unit lane behind the crossbar: operands, result, clamp.
+pub const VECTOR_UNIT_STAGES: u32 = 3;

@@ -1,0 +1,275 @@
+//! The program image: what the compiler writes, the checker judges, the loader loads and the models execute.
+//!
+//! An image is self-contained: it carries the configuration it was made for, the content of every memory that must be loaded
+//! before a run, one list of instructions for each queue, and where input and output stand. On disk it is JSON, compact and
+//! diffable; the weights are hexadecimal strings.
+
+use crate::configuration::{Configuration, ConfigurationError};
+use crate::instruction::{Instruction, InstructionError, Unit};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Version of the image's form.
+pub const FORMAT: u32 = 1;
+
+/// A value of the scale table: what one lane of the requantiser multiplies and shifts by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scale {
+    /// Fixed-point multiplier, 31 fraction bits, `0..=i32::MAX`.
+    pub multiplier: i32,
+    /// Power of two; positive shifts left. -31 to 30.
+    pub shift: i32,
+}
+
+/// Where a vector of the network stands in the vector memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Region {
+    /// Name of the tensor.
+    pub tensor: String,
+    /// Vector memory slice.
+    pub slice: u32,
+    /// First beat.
+    pub base: u32,
+    /// Beats that it covers.
+    pub beats: u32,
+    /// Position, in elements from the first beat, of each element of the tensor.
+    pub positions: Vec<u32>,
+}
+
+/// One instruction and the layer that it serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// The instruction.
+    pub instruction: Instruction,
+    /// Index into [`Program::layers`], if it serves one.
+    pub layer: Option<u32>,
+}
+
+/// One queue's program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// The unit.
+    pub unit: Unit,
+    /// Its instructions; the last one halts.
+    pub instructions: Vec<Placed>,
+}
+
+/// What the compiler decided for one layer: the link between the network's names and the machine's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Name of the layer.
+    pub name: String,
+    /// Operator.
+    pub operator: String,
+    /// Useful multiplications.
+    pub macs: u64,
+    /// Tiles that work on it.
+    pub tiles: u32,
+    /// First cycle in which a unit works on it.
+    pub start: u64,
+    /// First cycle in which its whole result can be read.
+    pub end: u64,
+    /// Where its result stands.
+    pub result: Region,
+}
+
+/// A complete program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Name of the network.
+    pub model: String,
+    /// Name of the board or configuration it was made for.
+    pub board: String,
+    /// The machine it was made for.
+    pub configuration: Configuration,
+    /// Content of each tile's weight RAM from address 0, `dot` weights a word.
+    #[serde(with = "hexadecimal")]
+    pub weights: Vec<Vec<i8>>,
+    /// Entries of the scale table; each has `stream_elements` lanes.
+    pub scales: Vec<Vec<Scale>>,
+    /// One program for each queue, in the order of [`Unit::all`].
+    pub queues: Vec<Queue>,
+    /// Where the host writes the input.
+    pub input: Region,
+    /// Where the host reads the output.
+    pub output: Region,
+    /// The layers in the order of execution.
+    pub layers: Vec<Layer>,
+    /// Useful multiplications of one inference.
+    pub macs: u64,
+    /// Predicted cycles of one inference.
+    pub cycles: u64,
+}
+
+/// Why an image cannot be used.
+#[derive(Debug, Error)]
+pub enum ProgramError {
+    /// Not JSON, or fields missing or of the wrong type.
+    #[error("the program image cannot be read: {0}")]
+    Syntax(String),
+    /// Another version of the form.
+    #[error("the program image has format {found}, this version reads format {FORMAT}")]
+    Format {
+        /// The version found.
+        found: u32,
+    },
+    /// The configuration inside is not valid.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    /// An instruction does not fit the configuration.
+    #[error("instruction {index}: {source}")]
+    Instruction {
+        /// Number of the instruction in its queue.
+        index: usize,
+        /// What is wrong with it.
+        source: InstructionError,
+    },
+    /// The parts of the image contradict each other or the configuration.
+    #[error("the program image contradicts itself: {0}")]
+    Inconsistent(String),
+}
+
+impl Program {
+    /// Reads and checks an image.
+    ///
+    /// # Errors
+    /// Anything that would make a loader or model meet an impossible value is an error here.
+    pub fn from_json(text: &str) -> Result<Program, ProgramError> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let syntax = |error: serde_json::Error| ProgramError::Syntax(error.to_string());
+        let version: Version = serde_json::from_str(text).map_err(syntax)?;
+        if version.format != FORMAT {
+            return Err(ProgramError::Format { found: version.format });
+        }
+        let program: Program = serde_json::from_str(text).map_err(syntax)?;
+        program.check()?;
+        Ok(program)
+    }
+
+    /// The image as text.
+    ///
+    /// # Errors
+    /// None in practice: every field has a JSON form.
+    pub fn to_json(&self) -> Result<String, ProgramError> {
+        serde_json::to_string(self).map_err(|error| ProgramError::Syntax(error.to_string()))
+    }
+
+    /// Checks the image against its configuration: sizes, ranges, one queue for each unit. Whether the *schedule* is right is
+    /// the checker's business.
+    ///
+    /// # Errors
+    /// The first contradiction.
+    pub fn check(&self) -> Result<(), ProgramError> {
+        let configuration = &self.configuration;
+        configuration.check()?;
+        let inconsistent = |what: String| Err(ProgramError::Inconsistent(what));
+        let units = Unit::all(configuration);
+        if self.queues.iter().map(|queue| queue.unit).ne(units.iter().copied()) {
+            return inconsistent("the queues are not those of the configuration".into());
+        }
+        if self.weights.len() != configuration.tiles as usize {
+            return inconsistent(format!("weights for {} tiles, not {}", self.weights.len(), configuration.tiles));
+        }
+        for (tile, weights) in self.weights.iter().enumerate() {
+            let words = weights.len().div_ceil(configuration.dot as usize);
+            if words > configuration.weight_depth as usize || !weights.len().is_multiple_of(configuration.dot as usize) {
+                return inconsistent(format!("tile {tile} has {} weights", weights.len()));
+            }
+        }
+        if self.scales.len() > configuration.scale_depth as usize {
+            return inconsistent(format!("{} scales, but the table holds {}", self.scales.len(), configuration.scale_depth));
+        }
+        for scale in self.scales.iter().flatten() {
+            if scale.multiplier < 0 || !(-31..=30).contains(&scale.shift) {
+                return inconsistent(format!("scale {scale:?} is out of range"));
+            }
+        }
+        if self.scales.iter().any(|entry| entry.len() != configuration.stream_elements as usize) {
+            return inconsistent("a scale entry does not have one value for each lane".into());
+        }
+        let layer_results = self.layers.iter().map(|layer| &layer.result);
+        for region in [&self.input, &self.output].into_iter().chain(layer_results) {
+            let end = u64::from(region.base) + u64::from(region.beats);
+            let elements = u64::from(region.beats) * u64::from(configuration.dot);
+            if region.slice >= configuration.vector_slices
+                || end > u64::from(configuration.vector_beats())
+                || region.positions.iter().any(|&position| u64::from(position) >= elements)
+            {
+                return inconsistent(format!("tensor `{}` lies outside the vector memory", region.tensor));
+            }
+        }
+        for queue in &self.queues {
+            if queue.instructions.len() > configuration.queue_depth as usize {
+                return inconsistent(format!(
+                    "{} instructions in the queue of {}, which holds {}",
+                    queue.instructions.len(),
+                    queue.unit,
+                    configuration.queue_depth
+                ));
+            }
+            if queue.instructions.last().map(|placed| placed.instruction.operation)
+                != Some(crate::instruction::Operation::Halt)
+            {
+                return inconsistent(format!("the queue of {} does not end in `halt`", queue.unit));
+            }
+            for (index, placed) in queue.instructions.iter().enumerate() {
+                if placed.layer.is_some_and(|layer| layer as usize >= self.layers.len()) {
+                    return inconsistent(format!("instruction {index} of {} names an unknown layer", queue.unit));
+                }
+                placed
+                    .instruction
+                    .check(queue.unit, configuration)
+                    .map_err(|source| ProgramError::Instruction { index, source })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The queue of `unit`, if the program has one.
+    pub fn queue(&self, unit: Unit) -> Option<&Queue> {
+        self.queues.iter().find(|queue| queue.unit == unit)
+    }
+}
+
+/// Weights as hexadecimal strings, two digits a weight.
+mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _, ser::SerializeSeq};
+    use std::fmt::Write as _;
+
+    pub fn serialize<S: Serializer>(tiles: &[Vec<i8>], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut sequence = serializer.serialize_seq(Some(tiles.len()))?;
+        for tile in tiles {
+            let mut text = String::with_capacity(2 * tile.len());
+            for &weight in tile {
+                let _ = write!(text, "{:02x}", weight as u8);
+            }
+            sequence.serialize_element(&text)?;
+        }
+        sequence.end()
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<i8>>, D::Error> {
+        let tiles = Vec::<String>::deserialize(deserializer)?;
+        let digit = |byte: u8| (byte as char).to_digit(16);
+        tiles
+            .iter()
+            .map(|text| {
+                if text.len() % 2 != 0 {
+                    return Err(D::Error::custom("odd number of hexadecimal digits in the weights"));
+                }
+                text.as_bytes()
+                    .chunks_exact(2)
+                    .map(|pair| match (digit(pair[0]), digit(pair[1])) {
+                        (Some(high), Some(low)) => Ok((high * 16 + low) as u8 as i8),
+                        _ => Err(D::Error::custom("a weight is not hexadecimal")),
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,29 @@
+//! What a configuration costs on an FPGA, counted before any tool runs.
+
+use crate::configuration::{Configuration, ELEMENT_BITS};
+
+/// Data bits of an 18-Kbit block RAM in its widest form.
+pub const BLOCK_WIDTH: u32 = 36;
+/// Words of an 18-Kbit block RAM in its widest form.
+pub const BLOCK_DEPTH: u32 = 512;
+
+/// 18-Kbit block RAMs that a memory of `depth` words of `width` bits takes.
+pub fn block_rams(width: u32, depth: u32) -> u32 {
+    width.div_ceil(BLOCK_WIDTH) * depth.div_ceil(BLOCK_DEPTH)
+}
+
+/// Block RAMs of the weight RAMs of all tiles.
+pub fn weight_block_rams(configuration: &Configuration) -> u32 {
+    configuration.tiles * block_rams(configuration.weight_word_bits(), configuration.weight_depth)
+}
+
+/// Block RAMs of all vector memory slices.
+pub fn vector_block_rams(configuration: &Configuration) -> u32 {
+    let bank = block_rams(configuration.dot * ELEMENT_BITS, configuration.vector_depth);
+    configuration.vector_slices * configuration.beats_per_word() * bank
+}
+
+/// Bytes of weights that the tiles hold.
+pub fn weight_bytes(configuration: &Configuration) -> u64 {
+    u64::from(configuration.tiles) * u64::from(configuration.weight_depth) * u64::from(configuration.dot)
+}

@@ -1,0 +1,210 @@
+//! Random machines, instructions and programs, all of them valid.
+
+use lpu_isa::configuration::{Configuration, Pipeline};
+use lpu_isa::instruction::{Function, Instruction, Operation, RequantiseFrom, Source, Unit};
+use lpu_isa::latency::MINIMUM_INTERVAL;
+use lpu_isa::program::{FORMAT, Layer, Placed, Program, Queue, Region, Scale};
+use lpu_isa::sequence::{LEVELS, Sequence};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+pub fn pipeline() -> impl Strategy<Value = Pipeline> {
+    (1..=4u32, 0..=4u32, 0..=4u32, 1..=4u32, 0..=4u32).prop_map(
+        |(crossbar, weight_read, multiply, drain, vector_read)| Pipeline {
+            crossbar,
+            weight_read,
+            multiply,
+            drain,
+            vector_read,
+        },
+    )
+}
+
+pub fn configuration() -> impl Strategy<Value = Configuration> {
+    let shape = (1..=39u32, select(vec![2u32, 4, 8]), 0..=3u32, 1..=8u32);
+    let depths = (2..3000u32, 2..600u32, 2..100u32, 8..64u32);
+    (shape, depths, pipeline()).prop_map(|((tiles, dot, doublings, vector_slices), depths, pipeline)| {
+        let (weight_depth, vector_depth, scale_depth, queue_depth) = depths;
+        let stream_elements = dot << doublings;
+        let configuration = Configuration {
+            tiles,
+            dot,
+            stream_elements,
+            weight_depth,
+            vector_slices,
+            vector_depth,
+            scale_depth,
+            queue_depth,
+            pipeline,
+        };
+        configuration.check().unwrap();
+        configuration
+    })
+}
+
+/// A sequence whose addresses, prefixes included, lie in `0..limit`. Where `noisy`, levels that never advance have deltas too.
+fn sequence(limit: u32, prefix: u32, noisy: bool) -> impl Strategy<Value = Sequence> {
+    let level = (prop_oneof![Just(1u32), 2..=4u32, 2..=40u32], -100..=100i64, any::<i16>());
+    (vec(level, LEVELS), 1..=LEVELS as u32, 0..4096u32, 0..=100i64).prop_map(move |(levels, run_levels, gap, base)| {
+        let mut room = i64::from(limit - 1 - prefix);
+        let (mut count, mut delta) = ([1; LEVELS], [0; LEVELS]);
+        let (mut lowest, mut travel) = (0, 0);
+        for (level, (iterations, stride, noise)) in levels.into_iter().enumerate() {
+            if level as u32 == run_levels {
+                travel += i64::from(prefix);
+            }
+            count[level] = iterations;
+            let again = i64::from(iterations) - 1;
+            if again == 0 {
+                delta[level] = if noisy { i32::from(noise) } else { 0 };
+                continue;
+            }
+            let stride = room / again * stride / 100;
+            delta[level] = (stride - travel) as i32;
+            travel += again * stride;
+            lowest += (again * stride).min(0);
+            room -= (again * stride).abs();
+        }
+        Sequence { base: (room * base / 100 - lowest) as u32, count, delta, run_levels, gap }
+    })
+}
+
+fn source(configuration: &Configuration) -> impl Strategy<Value = Source> + use<> {
+    prop_oneof![
+        (0..configuration.vector_slices).prop_map(Source::Slice),
+        Just(Source::Requantiser),
+        Just(Source::Vector)
+    ]
+}
+
+fn clamp() -> impl Strategy<Value = (i32, i32)> {
+    (any::<i16>(), any::<i16>()).prop_map(|(a, b)| (i32::from(a.min(b)), i32::from(a.max(b))))
+}
+
+/// A valid instruction of `unit`. Where `noisy`, parts without effect are random too.
+pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> BoxedStrategy<Instruction> {
+    let element = any::<i16>().prop_map(i32::from);
+    let limit = unit.address_limit(configuration);
+    let operation =
+        match unit {
+            Unit::TileGroup(_) => {
+                let words = configuration.bias_words();
+                let depth = configuration.weight_depth;
+                (source(configuration), any::<bool>())
+                    .prop_flat_map(move |(source, bias)| {
+                        let bias = bias && words < depth;
+                        sequence(depth, if bias { words } else { 0 }, noisy)
+                            .prop_map(move |sequence| Operation::Multiply { source, bias, sequence })
+                    })
+                    .boxed()
+            }
+            Unit::Read(_) => sequence(limit, 0, noisy).prop_map(|sequence| Operation::Read { sequence }).boxed(),
+            Unit::Write(_) => (source(configuration), 1..=configuration.beats_per_word(), sequence(limit, 0, noisy))
+                .prop_map(|(source, last_beats, sequence)| Operation::Write { source, last_beats, sequence })
+                .boxed(),
+            Unit::Requantiser => {
+                let from = proptest::option::of(source(configuration));
+                (from, element.clone(), element, clamp(), sequence(limit, 0, noisy))
+                    .prop_map(|(from, input_zero_point, zero_point, (minimum, maximum), sequence)| {
+                        let from = from.map_or(RequantiseFrom::Tiles, RequantiseFrom::Stream);
+                        Operation::Requantise { from, input_zero_point, zero_point, minimum, maximum, sequence }
+                    })
+                    .boxed()
+            }
+            Unit::Vector => {
+                let sources = (source(configuration), proptest::option::of(source(configuration)));
+                (select(Function::ALL.to_vec()), sources, element, clamp(), sequence(1000, 0, noisy), any::<Index>())
+                    .prop_map(move |((function, _), (a, b), constant, (minimum, maximum), mut sequence, base)| {
+                        (sequence.base, sequence.delta) =
+                            if noisy { (base.index(4) as u32, sequence.delta) } else { (0, [0; LEVELS]) };
+                        Operation::Vector { function, a, b, constant, minimum, maximum, sequence }
+                    })
+                    .boxed()
+            }
+        };
+    let operation = prop_oneof![1 => Just(Operation::Nop), 6 => operation];
+    (MINIMUM_INTERVAL..1 << 16, operation).prop_map(|(interval, operation)| Instruction { interval, operation }).boxed()
+}
+
+/// A machine, one of its units, and a valid instruction of that unit.
+pub fn placed_instruction(noisy: bool) -> impl Strategy<Value = (Configuration, Unit, Instruction)> {
+    (configuration(), any::<Index>()).prop_flat_map(move |(configuration, index)| {
+        let unit = *index.get(&Unit::all(&configuration));
+        instruction(unit, &configuration, noisy).prop_map(move |instruction| (configuration.clone(), unit, instruction))
+    })
+}
+
+fn queue(unit: Unit, configuration: &Configuration, layers: u32) -> impl Strategy<Value = Queue> + use<> {
+    let placed = (instruction(unit, configuration, true), proptest::option::of(0..layers.max(1)));
+    vec(placed, 0..4).prop_map(move |placed| {
+        let halt =
+            Placed { instruction: Instruction { interval: MINIMUM_INTERVAL, operation: Operation::Halt }, layer: None };
+        let instructions = placed
+            .into_iter()
+            .map(|(instruction, layer)| Placed { instruction, layer: layer.filter(|&layer| layer < layers) });
+        Queue { unit, instructions: instructions.chain([halt]).collect() }
+    })
+}
+
+fn region(configuration: &Configuration) -> impl Strategy<Value = Region> + use<> {
+    let elements = configuration.dot;
+    let (slices, beats) = (configuration.vector_slices, configuration.vector_beats());
+    (".{0,8}", 0..slices, 0..beats, vec(0..elements, 0..4)).prop_map(|(tensor, slice, base, positions)| Region {
+        tensor,
+        slice,
+        base,
+        beats: 1,
+        positions,
+    })
+}
+
+fn layer(configuration: &Configuration) -> impl Strategy<Value = Layer> + use<> {
+    ("\\PC{0,8}[\n;= ]?\\PC{0,4}", ".{0,8}", any::<u32>(), region(configuration)).prop_map(
+        |(name, operator, number, result)| Layer {
+            name,
+            operator,
+            macs: u64::from(number),
+            tiles: number % 40,
+            start: u64::from(number % 1000),
+            end: u64::from(number % 10_000),
+            result,
+        },
+    )
+}
+
+/// A program that is valid word by word; as a schedule it is nonsense.
+pub fn program() -> impl Strategy<Value = Program> {
+    configuration().prop_flat_map(|configuration| {
+        let c = &configuration;
+        let dot = c.dot as usize;
+        let words = 0..(c.weight_depth as usize).min(4);
+        let weights = vec(words.prop_flat_map(move |words| vec(any::<i8>(), words * dot)), c.tiles as usize);
+        let scale = (0..=i32::MAX, -31..=30).prop_map(|(multiplier, shift)| Scale { multiplier, shift });
+        let scales = vec(vec(scale, c.stream_elements as usize), 0..3);
+        let regions = (region(c), region(c));
+        let names = (".{0,8}", ".{0,8}", any::<u64>(), any::<u64>());
+        let layers = vec(layer(c), 0..3);
+        (Just(configuration), weights, scales, regions, names, layers).prop_flat_map(
+            |(configuration, weights, scales, (input, output), (model, board, macs, cycles), layers)| {
+                let units = Unit::all(&configuration);
+                let queues: Vec<_> =
+                    units.iter().map(|&unit| queue(unit, &configuration, layers.len() as u32)).collect();
+                queues.prop_map(move |queues| Program {
+                    format: FORMAT,
+                    model: model.clone(),
+                    board: board.clone(),
+                    configuration: configuration.clone(),
+                    weights: weights.clone(),
+                    scales: scales.clone(),
+                    queues,
+                    input: input.clone(),
+                    output: output.clone(),
+                    layers: layers.clone(),
+                    macs,
+                    cycles,
+                })
+            },
+        )
+    })
+}

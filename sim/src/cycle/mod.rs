@@ -1,0 +1,118 @@
+//! The cycle model: executes a program unit by unit, cycle by cycle.
+//!
+//! It knows the instruction set, the latency table and the integer arithmetic, and nothing of networks. Every word it writes
+//! to the vector memory is the word the RTL writes, in the same cycle, also for a program whose schedule is wrong.
+//!
+//! A unit's pipeline is not stepped register by register. A step's result is computed when the step is taken and appears where
+//! and when the latency table says; the tests that compare every write of the RTL hold this short cut to account.
+
+mod state;
+mod units;
+
+use lpu_isa::arithmetic::Rounding;
+use lpu_isa::instruction::Unit;
+use lpu_isa::latency::Latency;
+use lpu_isa::program::Program;
+use state::State;
+use thiserror::Error;
+
+/// A run that does not end within this many cycles is given up.
+pub const CYCLE_LIMIT: u64 = 1 << 40;
+
+/// A word that reached the write port of a vector memory slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteEvent {
+    /// Cycle in which the word stands at the port.
+    pub cycle: u64,
+    /// Slice.
+    pub slice: u32,
+    /// Beat address of its first beat.
+    pub address: u32,
+    /// The elements that are stored, in whole beats.
+    pub elements: Vec<i16>,
+}
+
+/// What differs from the machine on purpose: tests break the model with it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The latency table to obey.
+    pub latency: Latency,
+    /// How the requantiser rounds.
+    pub rounding: Rounding,
+    /// Record every write?
+    pub record: bool,
+}
+
+/// The result of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The output tensor.
+    pub output: Vec<i8>,
+    /// Cycles from the first issue to the last halt, both included.
+    pub cycles: u64,
+    /// Every write, where [`Options::record`] asked for it.
+    pub writes: Vec<WriteEvent>,
+    /// Cycles in which each unit took a step, in the order of the program's queues.
+    pub busy: Vec<(Unit, u64)>,
+}
+
+/// Why a program cannot be executed.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum CycleError {
+    /// The input has another length than the program's input region.
+    #[error("the input has {found} elements, the program's input has {expected}")]
+    InputLength {
+        /// Elements expected.
+        expected: usize,
+        /// Elements found.
+        found: usize,
+    },
+    /// The program does not halt.
+    #[error("the program has not halted after {0} cycles")]
+    Endless(u64),
+}
+
+/// A machine with a program loaded. Memories keep their content from run to run, as they do in hardware.
+#[derive(Debug)]
+pub struct CycleModel<'a> {
+    program: &'a Program,
+    state: State,
+    options: Options,
+}
+
+impl<'a> CycleModel<'a> {
+    /// Loads `program`, which must have passed [`Program::check`], into a machine whose memories are all zero.
+    pub fn new(program: &'a Program) -> CycleModel<'a> {
+        let latency = Latency::of(&program.configuration);
+        CycleModel::with_options(program, Options { latency, rounding: Rounding::Double, record: false })
+    }
+
+    /// Like [`new`](Self::new), with deviations.
+    pub fn with_options(program: &'a Program, options: Options) -> CycleModel<'a> {
+        CycleModel { program, state: State::load(program, &options), options }
+    }
+
+    /// Runs one inference.
+    ///
+    /// # Errors
+    /// An input of the wrong length, or a program that does not end.
+    pub fn run(&mut self, input: &[i8]) -> Result<Outcome, CycleError> {
+        let region = &self.program.input;
+        if input.len() != region.positions.len() {
+            return Err(CycleError::InputLength { expected: region.positions.len(), found: input.len() });
+        }
+        self.state.write_region(region, input);
+        self.state.start(self.program);
+        let mut cycle = 0;
+        while !self.state.all_halted() {
+            if cycle >= CYCLE_LIMIT {
+                return Err(CycleError::Endless(cycle));
+            }
+            cycle = self.state.step(self.program, &self.options, cycle);
+        }
+        self.state.land(cycle);
+        let output = self.state.read_region(&self.program.output);
+        let busy = self.program.queues.iter().zip(self.state.busy()).map(|(queue, busy)| (queue.unit, busy)).collect();
+        Ok(Outcome { output, cycles: cycle, writes: self.state.take_writes(), busy })
+    }
+}

@@ -1,0 +1,292 @@
+//! The machine's state: memories, words under way, sequencers.
+
+use super::units::{Sequencer, multiply_step, requantise_step, vector_step};
+use super::{Options, WriteEvent};
+use lpu_isa::configuration::Configuration;
+use lpu_isa::instruction::{Operation, Source, Unit};
+use lpu_isa::latency::ISSUE_TO_STEP;
+use lpu_isa::program::{Program, Region, Scale};
+use std::collections::VecDeque;
+
+/// A write that has been taken but has not landed yet.
+#[derive(Debug)]
+struct Landing {
+    cycle: u64,
+    slice: usize,
+    address: usize,
+    beats: usize,
+    word: usize,
+}
+
+/// Everything that changes while a program runs.
+#[derive(Debug)]
+pub struct State {
+    configuration: Configuration,
+    /// Elements of each slice.
+    vectors: Vec<Vec<i16>>,
+    /// Weights of each tile group, `[address][tile of the group][dot]`.
+    weights: Vec<Vec<i16>>,
+    /// Column of each tile of each group, and its row.
+    places: Vec<Vec<(usize, usize)>>,
+    scales: Vec<Vec<Scale>>,
+    accumulators: Vec<Vec<i32>>,
+    /// Words on the crossbar's source ports, `[port][cycle modulo ring][element]`.
+    ports: Vec<Vec<i16>>,
+    /// Rows that leave the drain chains, `[cycle modulo ring][column]`.
+    drains: Vec<i32>,
+    ring: usize,
+    /// Words of writes that have not landed, as a ring of whole words.
+    landing_words: Vec<i16>,
+    next_landing_word: usize,
+    landings: VecDeque<Landing>,
+    sequencers: Vec<Sequencer>,
+    units: Vec<Unit>,
+    running: usize,
+    writes: Vec<WriteEvent>,
+}
+
+impl State {
+    /// The state after loading, memories zero where the program says nothing.
+    pub fn load(program: &Program, options: &Options) -> State {
+        let configuration = program.configuration.clone();
+        let elements = configuration.stream_elements as usize;
+        let dot = configuration.dot as usize;
+        let latency = &options.latency;
+        let longest = latency.step_to_drain + configuration.rows() + latency.requantise.max(latency.vector_unit);
+        let ring = (longest.max(latency.vector_read) as usize + 2).next_power_of_two();
+        let groups = configuration.tile_groups() as usize;
+        let mut weights = Vec::new();
+        let mut places: Vec<Vec<(usize, usize)>> = Vec::new();
+        for group in 0..groups {
+            let tiles: Vec<usize> = (0..configuration.tiles as usize)
+                .filter(|tile| (tile % elements) / dot == group)
+                .collect();
+            let stride = tiles.len() * dot;
+            let mut memory = vec![0; configuration.weight_depth as usize * stride];
+            for (place, &tile) in tiles.iter().enumerate() {
+                for (index, &weight) in program.weights[tile].iter().enumerate() {
+                    memory[index / dot * stride + place * dot + index % dot] = i16::from(weight);
+                }
+            }
+            weights.push(memory);
+            places.push(tiles.iter().map(|tile| (tile % elements, tile / elements)).collect());
+        }
+        let landing_slots = (latency.write_to_read as usize + 2) * configuration.vector_slices as usize;
+        State {
+            vectors: vec![
+                vec![0; configuration.vector_depth as usize * elements];
+                configuration.vector_slices as usize
+            ],
+            accumulators: places.iter().map(|tiles| vec![0; tiles.len()]).collect(),
+            weights,
+            places,
+            scales: program.scales.clone(),
+            ports: vec![vec![0; ring * elements]; configuration.crossbar_sources() as usize],
+            drains: vec![0; ring * elements],
+            ring,
+            landing_words: vec![0; landing_slots * elements],
+            next_landing_word: 0,
+            landings: VecDeque::new(),
+            sequencers: Vec::new(),
+            units: Unit::all(&configuration),
+            running: 0,
+            writes: Vec::new(),
+            configuration,
+        }
+    }
+
+    /// The host's write of a tensor: whole beats, zero where the tensor has no element.
+    pub fn write_region(&mut self, region: &Region, values: &[i8]) {
+        let dot = self.configuration.dot as usize;
+        let start = region.base as usize * dot;
+        let memory = &mut self.vectors[region.slice as usize][start..start + region.beats as usize * dot];
+        memory.fill(0);
+        for (&position, &value) in region.positions.iter().zip(values) {
+            memory[position as usize] = i16::from(value);
+        }
+    }
+
+    /// The host's read of a tensor: the low byte of each element.
+    pub fn read_region(&self, region: &Region) -> Vec<i8> {
+        let start = region.base as usize * self.configuration.dot as usize;
+        let memory = &self.vectors[region.slice as usize][start..];
+        region.positions.iter().map(|&position| memory[position as usize] as i8).collect()
+    }
+
+    /// All queues begin at their first instruction.
+    pub fn start(&mut self, program: &Program) {
+        self.sequencers = vec![Sequencer::default(); program.queues.len()];
+        self.running = program.queues.len();
+        self.landings.clear();
+        self.writes.clear();
+        for port in &mut self.ports {
+            port.fill(0);
+        }
+        self.drains.fill(0);
+    }
+
+    /// Has every queue halted?
+    pub fn all_halted(&self) -> bool {
+        self.running == 0
+    }
+
+    /// Cycles in which each unit took a step.
+    pub fn busy(&self) -> Vec<u64> {
+        self.sequencers.iter().map(|sequencer| sequencer.busy).collect()
+    }
+
+    /// The recorded writes.
+    pub fn take_writes(&mut self) -> Vec<WriteEvent> {
+        std::mem::take(&mut self.writes)
+    }
+
+    /// Executes cycle `cycle` and returns the next one in which anything happens.
+    pub fn step(&mut self, program: &Program, options: &Options, cycle: u64) -> u64 {
+        self.land(cycle);
+        let mut next = u64::MAX;
+        for index in 0..self.sequencers.len() {
+            if self.sequencers[index].next_event == cycle {
+                self.issue_and_step(program, options, index, cycle);
+            }
+            next = next.min(self.sequencers[index].next_event);
+        }
+        if let Some(landing) = self.landings.front() {
+            next = next.min(landing.cycle);
+        }
+        // Nothing is left but the cycle after the last halt.
+        if self.running == 0 { cycle + 1 } else { next.max(cycle + 1) }
+    }
+
+    /// Writes whose time has come change the memory before anybody reads it in this cycle.
+    pub fn land(&mut self, cycle: u64) {
+        let dot = self.configuration.dot as usize;
+        while self.landings.front().is_some_and(|landing| landing.cycle <= cycle) {
+            let Some(landing) = self.landings.pop_front() else { return };
+            let memory = &mut self.vectors[landing.slice];
+            let start = landing.address * dot;
+            let end = (start + landing.beats * dot).min(memory.len());
+            if start < end {
+                memory[start..end].copy_from_slice(&self.landing_words[landing.word..landing.word + end - start]);
+            }
+        }
+    }
+
+    fn issue_and_step(&mut self, program: &Program, options: &Options, index: usize, cycle: u64) {
+        let queue = &program.queues[index].instructions;
+        let sequencer = &mut self.sequencers[index];
+        // The step of the instruction under way comes before the issue of the next: it belongs to this cycle either way.
+        if sequencer.step_cycle() == Some(cycle) {
+            self.take_step(options, index, cycle);
+        }
+        let sequencer = &mut self.sequencers[index];
+        if !sequencer.halted && sequencer.issue_cycle == cycle {
+            let Some(placed) = queue.get(sequencer.program_counter) else {
+                sequencer.halted = true;
+                self.running -= 1;
+                sequencer.update_next_event();
+                return;
+            };
+            let instruction = &placed.instruction;
+            sequencer.program_counter += 1;
+            sequencer.issue_cycle = cycle + u64::from(instruction.interval);
+            match instruction.operation {
+                Operation::Nop => {}
+                Operation::Halt => {
+                    sequencer.halted = true;
+                    self.running -= 1;
+                }
+                operation => {
+                    let prefix = operation.prefix(&self.configuration);
+                    sequencer.begin(operation, prefix, cycle + u64::from(ISSUE_TO_STEP));
+                }
+            }
+        }
+        self.sequencers[index].update_next_event();
+    }
+
+    fn slot(&self, cycle: u64) -> usize {
+        (cycle as usize & (self.ring - 1)) * self.configuration.stream_elements as usize
+    }
+
+    fn port(&self, source: Source) -> usize {
+        source.port(&self.configuration) as usize
+    }
+
+    fn take_step(&mut self, options: &Options, index: usize, cycle: u64) {
+        let Some((operation, step)) = self.sequencers[index].take() else { return };
+        let elements = self.configuration.stream_elements as usize;
+        let dot = self.configuration.dot as usize;
+        let now = self.slot(cycle);
+        let latency = &options.latency;
+        match (self.units[index], operation) {
+            (Unit::TileGroup(group), Operation::Multiply { source, .. }) => {
+                let group = group as usize;
+                let port = self.port(source);
+                let activation = &self.ports[port][now..now + dot];
+                let stride = self.places[group].len() * dot;
+                let address = step.address as usize;
+                let words = &self.weights[group][address * stride..(address + 1) * stride];
+                multiply_step(&mut self.accumulators[group], words, activation, &step, &self.sequencers[index]);
+                if step.last {
+                    // Columns without a tile in the last row deliver zero there.
+                    for row in 0..u64::from(self.configuration.rows()) {
+                        let at = self.slot(cycle + u64::from(latency.step_to_drain) + row) + group * dot;
+                        self.drains[at..at + dot].fill(0);
+                    }
+                    for (&(column, row), &accumulator) in self.places[group].iter().zip(&self.accumulators[group]) {
+                        let at = self.slot(cycle + u64::from(latency.step_to_drain) + row as u64);
+                        self.drains[at + column] = accumulator;
+                    }
+                }
+            }
+            (Unit::Read(slice), _) => {
+                let memory = &self.vectors[slice as usize];
+                let start = step.address as usize * dot;
+                let at = self.slot(cycle + u64::from(latency.vector_read));
+                let word = &mut self.ports[slice as usize][at..at + elements];
+                let present = memory.len().saturating_sub(start).min(elements);
+                word[..present].copy_from_slice(&memory[start..start + present]);
+                word[present..].fill(0);
+            }
+            (Unit::Write(slice), Operation::Write { source, last_beats, .. }) => {
+                let beats = if step.end_of_level_0 { last_beats as usize } else { elements / dot };
+                let port = self.port(source);
+                let word = self.next_landing_word;
+                self.next_landing_word = (word + elements) % self.landing_words.len();
+                self.landing_words[word..word + elements].copy_from_slice(&self.ports[port][now..now + elements]);
+                self.landings.push_back(Landing {
+                    cycle: cycle + u64::from(latency.write_to_read),
+                    slice: slice as usize,
+                    address: step.address as usize,
+                    beats,
+                    word,
+                });
+                if options.record {
+                    self.writes.push(WriteEvent {
+                        cycle: cycle + u64::from(latency.crossbar),
+                        slice,
+                        address: step.address as u32,
+                        elements: self.landing_words[word..word + beats * dot].to_vec(),
+                    });
+                }
+            }
+            (Unit::Requantiser, operation @ Operation::Requantise { .. }) => {
+                let at = self.slot(cycle + u64::from(latency.requantise));
+                let scale = self.scales.get(step.address as usize).map_or(&[][..], |scale| scale);
+                let output = self.configuration.vector_slices as usize;
+                let drains = &self.drains[now..now + elements];
+                requantise_step(&mut self.ports, output, at, now, drains, scale, &operation, options.rounding, |source| {
+                    source.port(&self.configuration) as usize
+                });
+            }
+            (Unit::Vector, operation @ Operation::Vector { .. }) => {
+                let at = self.slot(cycle + u64::from(latency.vector_unit));
+                let output = self.configuration.vector_slices as usize + 1;
+                vector_step(&mut self.ports, output, at, now, elements, &operation, |source| {
+                    source.port(&self.configuration) as usize
+                });
+            }
+            _ => {}
+        }
+    }
+}
