@@ -12,7 +12,8 @@ use proptest::prelude::*;
 
 #[test]
 fn ad01_gives_every_reference_answer() {
-    let files = ["models/mlperf_tiny/ad01_int8.tflite", "reference/mlperf_ad/inputs.npy", "reference/mlperf_ad/outputs.npy"];
+    let files =
+        ["models/mlperf_tiny/ad01_int8.tflite", "reference/mlperf_ad/inputs.npy", "reference/mlperf_ad/outputs.npy"];
     let [Some(model), Some(inputs), Some(outputs)] = files.map(conformance::file) else { return };
     let graph = read_model(model).unwrap();
     assert_eq!(graph.name, "ad01_int8");
@@ -27,7 +28,8 @@ fn ad01_gives_every_reference_answer() {
 
 #[test]
 fn a_swapped_rounding_changes_answers_of_ad01() {
-    let files = ["models/mlperf_tiny/ad01_int8.tflite", "reference/mlperf_ad/inputs.npy", "reference/mlperf_ad/outputs.npy"];
+    let files =
+        ["models/mlperf_tiny/ad01_int8.tflite", "reference/mlperf_ad/inputs.npy", "reference/mlperf_ad/outputs.npy"];
     let [Some(model), Some(inputs), Some(outputs)] = files.map(conformance::file) else { return };
     let mut graph = read_model(model).unwrap();
     for operator in &mut graph.operators {

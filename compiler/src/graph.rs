@@ -201,7 +201,9 @@ impl Operator {
     #[must_use]
     pub fn multiply_accumulates(&self) -> u64 {
         match &self.kind {
-            OperatorKind::FullyConnected(layer) => (layer.input_length as u64).saturating_mul(layer.output_length as u64),
+            OperatorKind::FullyConnected(layer) => {
+                (layer.input_length as u64).saturating_mul(layer.output_length as u64)
+            }
             OperatorKind::Reshape | OperatorKind::Elementwise(_) => 0,
         }
     }

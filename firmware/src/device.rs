@@ -92,9 +92,7 @@ impl<M: Machine> Device<M> {
                 }
                 None => Reply::Error { code: ErrorCode::BadPayload },
             },
-            Request::Status => {
-                Reply::Status { machine: self.machine.status(), last_sequence: self.last_sequence }
-            }
+            Request::Status => Reply::Status { machine: self.machine.status(), last_sequence: self.last_sequence },
         }
     }
 }

@@ -80,10 +80,11 @@ impl<E: fmt::Display> fmt::Display for DriverError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for DriverError<E> {}
 
-/// How far ahead of the device's sequence number a driver begins: more than any earlier driver has under way.
+/// How far ahead of the device's sequence number a driver begins: more than any earlier one can have under way.
 const JUMP: u32 = 1 << 16;
 
-/// How often the driver looks again for a sequence number that the device accepts as a new beginning.
+/// How often the driver looks for a sequence number that the device accepts as a new beginning. The second is right unless
+/// another driver is at work.
 const SYNCHRONISATIONS: u32 = 4;
 
 /// Loads, runs and reads an LPU over a [`Link`].
@@ -111,7 +112,8 @@ impl<L: Link> Driver<L> {
     /// [`DriverError`]; the words of earlier requests are then stored already.
     pub fn load(&mut self, unit: u8, address: u32, words: &[u32]) -> Result<(), DriverError<L::Error>> {
         check_range(address, words.len())?;
-        for (chunk, address) in words.chunks(MAX_WORDS).zip((address..).step_by(MAX_WORDS)) {
+        for (index, chunk) in words.chunks(MAX_WORDS).enumerate() {
+            let address = chunk_address(address, index);
             // A chunk is never too long.
             let Some(words) = Words::new(chunk) else { return Err(DriverError::Unexpected) };
             self.expect_ack(&Request::Write { unit, address, words })?;
@@ -144,7 +146,8 @@ impl<L: Link> Driver<L> {
     /// [`DriverError`].
     pub fn read_vector(&mut self, unit: u8, address: u32, words: &mut [u32]) -> Result<(), DriverError<L::Error>> {
         check_range(address, words.len())?;
-        for (chunk, address) in words.chunks_mut(MAX_WORDS).zip((address..).step_by(MAX_WORDS)) {
+        for (index, chunk) in words.chunks_mut(MAX_WORDS).enumerate() {
+            let address = chunk_address(address, index);
             // MAX_WORDS fits the field.
             let request = Request::ReadVector { unit, address, count: chunk.len() as u8 };
             match self.request(&request)? {
@@ -193,18 +196,16 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// Learns the device's last sequence number, then jumps ahead of it and of everything this driver ever sent.
+    /// Jumps ahead of everything this driver ever sent and, if the device is further still, of the device.
     fn synchronise(&mut self) -> Result<(), DriverError<L::Error>> {
         for _ in 0..SYNCHRONISATIONS {
-            let Reply::Status { last_sequence, .. } = self.exchange(&Request::Status)? else { continue };
-            let own_is_ahead = self.sequence.wrapping_sub(last_sequence) < 1 << 31;
-            let furthest = if own_is_ahead { self.sequence } else { last_sequence };
-            self.sequence = furthest.wrapping_add(JUMP);
+            self.sequence = self.sequence.wrapping_add(JUMP);
             let Reply::Status { last_sequence, .. } = self.exchange(&Request::Status)? else { continue };
             if last_sequence == self.sequence {
                 self.synchronised = true;
                 return Ok(());
             }
+            self.sequence = last_sequence;
         }
         Err(DriverError::Refused(ErrorCode::OutOfSequence))
     }
@@ -249,6 +250,11 @@ impl<L: Link> Driver<L> {
         }
         Ok(None)
     }
+}
+
+/// The address of the chunk's first word, in a range that [`check_range`] has accepted.
+fn chunk_address(address: u32, index: usize) -> u32 {
+    address.wrapping_add((index * MAX_WORDS) as u32)
 }
 
 /// The last word's address must exist.

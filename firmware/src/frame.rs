@@ -81,7 +81,13 @@ impl Frame {
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Frame {{ sequence: {}, command: {:#04x}, payload: {:02x?} }}", self.sequence, self.command, self.payload())
+        write!(
+            f,
+            "Frame {{ sequence: {}, command: {:#04x}, payload: {:02x?} }}",
+            self.sequence,
+            self.command,
+            self.payload()
+        )
     }
 }
 
@@ -138,6 +144,7 @@ impl fmt::Debug for Words {
 
 /// What a host asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is no allocator to box the words with")]
 pub enum Request {
     /// Store words at consecutive addresses.
     Write {
@@ -168,6 +175,7 @@ pub enum Request {
 
 /// What a device answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is no allocator to box the words with")]
 pub enum Reply {
     /// Done.
     Ack,
@@ -286,11 +294,9 @@ impl Request {
                 words: Words::from_bytes(words).ok_or(ErrorCode::BadPayload)?,
             }),
             (RUN, [entry]) => Ok(Self::Run { entry: *entry }),
-            (READ_VECTOR, [unit, a0, a1, a2, a3, count]) if usize::from(*count) <= MAX_WORDS => Ok(Self::ReadVector {
-                unit: *unit,
-                address: u32::from_le_bytes([*a0, *a1, *a2, *a3]),
-                count: *count,
-            }),
+            (READ_VECTOR, [unit, a0, a1, a2, a3, count]) if usize::from(*count) <= MAX_WORDS => {
+                Ok(Self::ReadVector { unit: *unit, address: u32::from_le_bytes([*a0, *a1, *a2, *a3]), count: *count })
+            }
             (STATUS, []) => Ok(Self::Status),
             (WRITE | RUN | READ_VECTOR | STATUS, _) => Err(ErrorCode::BadPayload),
             _ => Err(ErrorCode::UnknownCommand),

@@ -82,6 +82,4 @@ mod frame;
 pub use codec::{BufferTooSmall, Decoder, FrameError, MAX_ENCODED, encode};
 pub use device::{Device, Machine};
 pub use driver::{Driver, DriverError, Link, Patience};
-pub use frame::{
-    ErrorCode, Frame, MAX_PAYLOAD, MAX_WORDS, MachineStatus, PayloadTooLong, Reply, Request, Words,
-};
+pub use frame::{ErrorCode, Frame, MAX_PAYLOAD, MAX_WORDS, MachineStatus, PayloadTooLong, Reply, Request, Words};

@@ -29,20 +29,13 @@ fn mask(width: usize) -> u128 {
 
 impl Value {
     fn new(bits: u128, ty: Type) -> Self {
-        Value {
-            bits: bits & mask(ty.width()),
-            ty,
-        }
+        Value { bits: bits & mask(ty.width()), ty }
     }
 
     /// The number, sign included, modulo 2^128.
     fn number(self) -> u128 {
         let width = self.ty.width();
-        if self.ty.is_signed() && self.bits >> (width - 1) == 1 {
-            self.bits | !mask(width)
-        } else {
-            self.bits
-        }
+        if self.ty.is_signed() && self.bits >> (width - 1) == 1 { self.bits | !mask(width) } else { self.bits }
     }
 
     fn below(self, other: Value) -> bool {
@@ -83,49 +76,23 @@ struct Program {
 
 fn input_type() -> impl Strategy<Value = Type> {
     let width = prop_oneof![Just(1_usize), Just(2), 1..=16_usize, 1..=64_usize];
-    (width, any::<bool>()).prop_map(|(width, signed)| {
-        if signed {
-            Type::signed(width)
-        } else {
-            Type::bits(width)
-        }
-    })
+    (width, any::<bool>()).prop_map(|(width, signed)| if signed { Type::signed(width) } else { Type::bits(width) })
 }
 
 /// Numbers with an eye to the ends of ranges.
 fn stimulus() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        any::<u64>(),
-        Just(0),
-        Just(u64::MAX),
-        0..4_u64,
-        (0..64_u32).prop_map(|bit| 1 << bit)
-    ]
+    prop_oneof![any::<u64>(), Just(0), Just(u64::MAX), 0..4_u64, (0..64_u32).prop_map(|bit| 1 << bit)]
 }
 
 fn program() -> impl Strategy<Value = Program> {
-    let step = (
-        0..OPERATORS,
-        any::<u8>(),
-        any::<u8>(),
-        any::<u8>(),
-        stimulus(),
-    )
-        .prop_map(|(operator, a, b, c, parameter)| Step {
-            operator,
-            a,
-            b,
-            c,
-            parameter,
-        });
+    let step = (0..OPERATORS, any::<u8>(), any::<u8>(), any::<u8>(), stimulus())
+        .prop_map(|(operator, a, b, c, parameter)| Step { operator, a, b, c, parameter });
     let inputs = prop::collection::vec(input_type(), 2..5);
     let stimuli = prop::collection::vec(prop::collection::vec(stimulus(), 4), 16);
-    (inputs, prop::collection::vec(step, 1..20), stimuli).prop_map(|(inputs, steps, stimuli)| {
-        Program {
-            inputs,
-            steps,
-            stimuli,
-        }
+    (inputs, prop::collection::vec(step, 1..20), stimuli).prop_map(|(inputs, steps, stimuli)| Program {
+        inputs,
+        steps,
+        stimuli,
     })
 }
 
@@ -145,42 +112,26 @@ impl Both {
     }
 
     fn map(&self, expr: Expr, f: impl Fn(Value) -> Value) -> Both {
-        Both {
-            expr,
-            values: self.values.iter().map(|value| f(*value)).collect(),
-            used: false,
-        }
+        Both { expr, values: self.values.iter().map(|value| f(*value)).collect(), used: false }
     }
 
     fn zip(&self, other: &Both, expr: Expr, f: impl Fn(Value, Value) -> Value) -> Both {
         let pairs = self.values.iter().zip(&other.values);
-        Both {
-            expr,
-            values: pairs.map(|(a, b)| f(*a, *b)).collect(),
-            used: false,
-        }
+        Both { expr, values: pairs.map(|(a, b)| f(*a, *b)).collect(), used: false }
     }
 
     fn resized(&self, width: usize) -> Both {
         let ty = self.ty().with_width(width);
-        let expr = if width > self.ty().width() {
-            self.expr.extend(width)
-        } else {
-            self.expr.truncate(width)
-        };
+        let expr = if width > self.ty().width() { self.expr.extend(width) } else { self.expr.truncate(width) };
         self.map(expr, |value| Value::new(value.number(), ty))
     }
 
     fn with_sign(&self, signed: bool) -> Both {
         let width = self.ty().width();
         if signed {
-            self.map(self.expr.as_signed(), |value| {
-                Value::new(value.bits, Type::signed(width))
-            })
+            self.map(self.expr.as_signed(), |value| Value::new(value.bits, Type::signed(width)))
         } else {
-            self.map(self.expr.as_bits(), |value| {
-                Value::new(value.bits, Type::bits(width))
-            })
+            self.map(self.expr.as_bits(), |value| Value::new(value.bits, Type::bits(width)))
         }
     }
 
@@ -206,13 +157,9 @@ fn apply(step: Step, pool: &[Both], builder: &mut ModuleBuilder, index: usize) -
     let b = pick(step.b).as_type(ty);
     let c = pick(step.c);
     let number = usize::try_from(step.parameter % 1000).unwrap();
-    let wrapped = |f: fn(u128, u128) -> u128| {
-        move |x: Value, y: Value| Value::new(f(x.number(), y.number()), x.ty)
-    };
+    let wrapped = |f: fn(u128, u128) -> u128| move |x: Value, y: Value| Value::new(f(x.number(), y.number()), x.ty);
     let wide = |f: fn(u128, u128) -> u128| {
-        move |x: Value, y: Value| {
-            Value::new(f(x.number(), y.number()), x.ty.with_width(x.ty.width() + 1))
-        }
+        move |x: Value, y: Value| Value::new(f(x.number(), y.number()), x.ty.with_width(x.ty.width() + 1))
     };
     let (ea, eb) = (&a.expr, &b.expr);
     match step.operator {
@@ -241,44 +188,32 @@ fn apply(step: Step, pool: &[Both], builder: &mut ModuleBuilder, index: usize) -
         16 => a.zip(&b, ea.greater_equal(eb), |x, y| bit(!x.below(y))),
         17 => {
             let count = number % 9;
-            a.map(ea.shift_left(count), |x| {
-                Value::new(x.bits << count, x.ty.with_width(x.ty.width() + count))
-            })
+            a.map(ea.shift_left(count), |x| Value::new(x.bits << count, x.ty.with_width(x.ty.width() + count)))
         }
         18 => {
             let count = number % width;
             a.map(ea.shift_right(count), |x| x.shifted_down(count as u128))
         }
         19 | 20 => {
-            let count = c
-                .with_sign(false)
-                .resized(c.ty().width().min(1 + number % 8));
+            let count = c.with_sign(false).resized(c.ty().width().min(1 + number % 8));
             if step.operator == 19 {
                 a.zip(&count, ea.shift_left_by(&count.expr), |x, y| {
                     Value::new(if y.bits > 127 { 0 } else { x.bits << y.bits }, x.ty)
                 })
             } else {
                 a.zip(&count, ea.shift_right_by(&count.expr), |x, y| {
-                    if y.bits > 127 && !x.ty.is_signed() {
-                        Value::new(0, x.ty)
-                    } else {
-                        x.shifted_down(y.bits)
-                    }
+                    if y.bits > 127 && !x.ty.is_signed() { Value::new(0, x.ty) } else { x.shifted_down(y.bits) }
                 })
             }
         }
         21 | 22 => {
             let lsb = number % width;
             let count = 1 + number / 7 % (width - lsb);
-            a.map(ea.slice(lsb, count), |x| {
-                Value::new(x.bits >> lsb, Type::bits(count))
-            })
+            a.map(ea.slice(lsb, count), |x| Value::new(x.bits >> lsb, Type::bits(count)))
         }
         23 => {
             let position = number % width;
-            a.map(ea.bit(position), |x| {
-                Value::new(x.bits >> position, Type::bits(1))
-            })
+            a.map(ea.bit(position), |x| Value::new(x.bits >> position, Type::bits(1)))
         }
         24 => a.resized(width + number % 20),
         25 => a.resized(1 + number % width),
@@ -287,12 +222,7 @@ fn apply(step: Step, pool: &[Both], builder: &mut ModuleBuilder, index: usize) -
             let condition = c.condition();
             let chosen = a.zip(&b, condition.expr.choose(ea, eb), |x, _| x);
             let values = condition.values.iter().zip(a.values.iter().zip(&b.values));
-            Both {
-                values: values
-                    .map(|(c, (x, y))| if c.bits == 1 { *x } else { *y })
-                    .collect(),
-                ..chosen
-            }
+            Both { values: values.map(|(c, (x, y))| if c.bits == 1 { *x } else { *y }).collect(), ..chosen }
         }
         29 => a.map(ea.any(), |x| bit(x.bits != 0)),
         30 => a.map(ea.all(), |x| bit(x.bits == mask(x.ty.width()))),
@@ -300,10 +230,7 @@ fn apply(step: Step, pool: &[Both], builder: &mut ModuleBuilder, index: usize) -
             let count = 1 + number % (96 / width).clamp(1, 5);
             a.map(ea.repeat(count), |x| {
                 let copies = (0..count).map(|copy| x.bits << (copy * x.ty.width()));
-                Value::new(
-                    copies.fold(0, |all, copy| all | copy),
-                    Type::bits(count * x.ty.width()),
-                )
+                Value::new(copies.fold(0, |all, copy| all | copy), Type::bits(count * x.ty.width()))
             })
         }
         32 => {
@@ -340,16 +267,10 @@ fn selection(a: &Both, b: &Both, c: &Both, number: usize) -> Both {
         .collect();
     let exprs: Vec<Expr> = choices.iter().map(|choice| choice.expr.clone()).collect();
     let values = index.values.iter().enumerate().map(|(stimulus, index)| {
-        let position = usize::try_from(index.bits)
-            .unwrap_or(usize::MAX)
-            .min(count - 1);
+        let position = usize::try_from(index.bits).unwrap_or(usize::MAX).min(count - 1);
         choices[position].values[stimulus]
     });
-    Both {
-        expr: select(&index.expr, &exprs),
-        values: values.collect(),
-        used: false,
-    }
+    Both { expr: select(&index.expr, &exprs), values: values.collect(), used: false }
 }
 
 /// The program as a module, with what each output must be for each stimulus. Outputs have at most 64 bits.
@@ -359,15 +280,8 @@ fn describe(program: &Program, name: &str) -> (Arc<Module>, Vec<Vec<u64>>) {
     for (index, ty) in program.inputs.iter().enumerate() {
         let input = builder.input(&format!("in_{index}"), *ty);
         builder.unused(&input);
-        let values = program
-            .stimuli
-            .iter()
-            .map(|s| Value::new(s[index].into(), *ty));
-        pool.push(Both {
-            expr: input.into(),
-            values: values.collect(),
-            used: false,
-        });
+        let values = program.stimuli.iter().map(|s| Value::new(s[index].into(), *ty));
+        pool.push(Both { expr: input.into(), values: values.collect(), used: false });
     }
     for (index, step) in program.steps.iter().enumerate() {
         for operand in [step.a, step.b, step.c] {
@@ -383,32 +297,18 @@ fn describe(program: &Program, name: &str) -> (Arc<Module>, Vec<Vec<u64>>) {
     }
     // Only values that nothing else uses leave the module: all others stay inside larger expressions.
     let mut expected = Vec::new();
-    for result in pool
-        .iter()
-        .skip(program.inputs.len())
-        .filter(|value| !value.used)
-    {
+    for result in pool.iter().skip(program.inputs.len()).filter(|value| !value.used) {
         let width = result.ty().width();
         for lsb in (0..width).step_by(64) {
             let part = Type::bits(64.min(width - lsb));
             let port = builder.output(&format!("out_{}", expected.len()), part);
             if width <= 64 {
-                let expr = if result.ty().is_signed() {
-                    result.expr.as_bits()
-                } else {
-                    result.expr.clone()
-                };
+                let expr = if result.ty().is_signed() { result.expr.as_bits() } else { result.expr.clone() };
                 builder.drive(&port, expr);
             } else {
                 builder.drive(&port, result.expr.slice(lsb, part.width()));
             }
-            expected.push(
-                result
-                    .values
-                    .iter()
-                    .map(|value| (value.bits >> lsb & mask(part.width())) as u64)
-                    .collect(),
-            );
+            expected.push(result.values.iter().map(|value| (value.bits >> lsb & mask(part.width())) as u64).collect());
         }
     }
     (builder.finish().unwrap(), expected)
@@ -421,27 +321,15 @@ fn harness(top: &Module) -> String {
          context.threads(1);\n  Vtop top{&context};\n  unsigned long long value;\n  for (;;) {\n",
     );
     for port in top.inputs() {
-        let _ = writeln!(
-            text,
-            "    if (std::scanf(\"%llx\", &value) != 1) break;\n    top.{} = value;",
-            port.name()
-        );
+        let _ = writeln!(text, "    if (std::scanf(\"%llx\", &value) != 1) break;\n    top.{} = value;", port.name());
     }
     text.push_str("    top.eval();\n");
     for port in top.outputs() {
-        let _ = writeln!(
-            text,
-            "    std::printf(\"%llx \", (unsigned long long)top.{});",
-            port.name()
-        );
+        let _ = writeln!(text, "    std::printf(\"%llx \", (unsigned long long)top.{});", port.name());
     }
     text.push_str("    std::printf(\"\\n\");\n  }\n  top.final();\n}\n");
     text
 }
-
-/// The tools of this machine instead of the wheel builder's, and no optimisation: each model runs for a moment only.
-const MAKE_FLAGS: &str = "CXX=g++ LINK=g++ AR=ar PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include \
-                          OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0";
 
 /// All programs below one top, so that one build runs them all.
 fn check(verilator: &Verilator, programs: &[Program]) -> Result<(), TestCaseError> {
@@ -453,16 +341,10 @@ fn check(verilator: &Verilator, programs: &[Program]) -> Result<(), TestCaseErro
         for port in module.inputs() {
             let name = format!("p{index}_{}", port.name());
             let input = top.input(&name, Type::bits(port.ty().width()));
-            let expr = if port.ty().is_signed() {
-                input.as_signed()
-            } else {
-                input.into()
-            };
+            let expr = if port.ty().is_signed() { input.as_signed() } else { input.into() };
             connections.push((port.name(), expr));
         }
-        let instance = top
-            .instance(&format!("sample_{index}"), &module, connections)
-            .unwrap();
+        let instance = top.instance(&format!("sample_{index}"), &module, connections).unwrap();
         for port in module.outputs() {
             let output = top.output(&format!("p{index}_{}", port.name()), port.ty());
             top.drive(&output, instance.output(port.name()));
@@ -492,7 +374,7 @@ fn check(verilator: &Verilator, programs: &[Program]) -> Result<(), TestCaseErro
             "rtl/top.v",
             "main.cpp",
             "-MAKEFLAGS",
-            MAKE_FLAGS,
+            support::MAKE_FLAGS,
         ],
     );
     let keep = |why: &str| -> String {
@@ -524,9 +406,7 @@ fn check(verilator: &Verilator, programs: &[Program]) -> Result<(), TestCaseErro
             prop_assert!(
                 got == want,
                 "{}",
-                keep(&format!(
-                    "{name} is {got:x} instead of {want:x} for stimulus {stimulus}"
-                ))
+                keep(&format!("{name} is {got:x} instead of {want:x} for stimulus {stimulus}"))
             );
         }
         prop_assert_eq!(line.split_whitespace().count(), outputs.len());
@@ -537,32 +417,18 @@ fn check(verilator: &Verilator, programs: &[Program]) -> Result<(), TestCaseErro
 
 fn simulate(directory: &Path, lines: &str) -> String {
     use std::io::Write as _;
-    let mut child = Command::new(directory.join("obj_dir/Vtop"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(lines.as_bytes())
-        .unwrap();
+    let mut child =
+        Command::new(directory.join("obj_dir/Vtop")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
 }
 
 #[test]
 fn random_expressions_mean_the_same_in_verilog() {
-    let Some(verilator) = Verilator::find_or_skip("the comparison of expressions with Verilog")
-    else {
+    let Some(verilator) = Verilator::find_or_skip("the comparison of expressions with Verilog") else {
         return;
     };
-    let setting = |name: &str, usual: u32| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(usual)
-    };
+    let setting = |name: &str, usual: u32| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
     let batch = setting("LPU_EXPRESSION_BATCH", 60) as usize;
     let config = Config {
         cases: setting("LPU_EXPRESSION_CASES", 2),
@@ -573,7 +439,5 @@ fn random_expressions_mean_the_same_in_verilog() {
     // Every case costs a C++ build, so a case is a whole batch of programs; shrinking drops programs first.
     let batches = prop::collection::vec(program(), 1..=batch);
     let mut runner = TestRunner::new(config);
-    runner
-        .run(&batches, |programs| check(&verilator, &programs))
-        .unwrap();
+    runner.run(&batches, |programs| check(&verilator, &programs)).unwrap();
 }

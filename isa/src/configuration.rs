@@ -19,7 +19,7 @@ pub const ACCUMULATOR_BITS: u32 = 32;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Configuration {
-    /// Number of tiles, 1 to 256.
+    /// Number of tiles, 1 to 64.
     pub tiles: u32,
     /// Multipliers of a tile, the length of its dot product: 2, 4 or 8.
     pub dot: u32,
@@ -121,7 +121,7 @@ impl Configuration {
                 Err(ConfigurationError::Range { field, value, allowed: format!("{low} to {high}") })
             }
         };
-        range("tiles", self.tiles, 1, 256)?;
+        range("tiles", self.tiles, 1, 64)?;
         if ![2, 4, 8].contains(&self.dot) {
             return Err(ConfigurationError::Range { field: "dot", value: self.dot, allowed: "2, 4 or 8".into() });
         }

@@ -2,7 +2,7 @@
 //!
 //! The host port takes one [`Command`] a cycle. A memory wider than the 32-bit host bus is written in several chunks, least
 //! significant first: [`Command::Shift`] brings a chunk, [`Command::Write`] brings the last one, stores the word and moves on
-//! to the next address. An address is a [`Memory`] number in the upper 12 bits and a word address in the lower 20.
+//! to the next address. An address is a [`Memory`] number in the upper 8 bits and a word address in the lower 24.
 
 use crate::configuration::{Configuration, ELEMENT_BITS};
 use crate::instruction::{Unit, word_bits};
@@ -11,7 +11,7 @@ use crate::program::Scale;
 /// Bits of the host bus.
 pub const BUS_BITS: u32 = 32;
 /// Bits of the word address inside a memory.
-pub const ADDRESS_BITS: u32 = 20;
+pub const ADDRESS_BITS: u32 = 24;
 /// Bits of the memory number.
 pub const MEMORY_BITS: u32 = BUS_BITS - ADDRESS_BITS;
 /// Bits of a multiplier in the scale table; it is never negative.
@@ -59,9 +59,9 @@ impl Memory {
     pub fn number(self) -> u32 {
         match self {
             Memory::Weights(tile) => tile,
-            Memory::Queue(queue) => 0x400 + queue,
-            Memory::Vector(slice) => 0x800 + slice,
-            Memory::Scale(lane) => 0xc00 + lane,
+            Memory::Queue(queue) => 0x40 + queue,
+            Memory::Vector(slice) => 0x80 + slice,
+            Memory::Scale(lane) => 0xc0 + lane,
         }
     }
 

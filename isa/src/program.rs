@@ -177,12 +177,17 @@ impl Program {
         }
         for (tile, weights) in self.weights.iter().enumerate() {
             let words = weights.len().div_ceil(configuration.dot as usize);
-            if words > configuration.weight_depth as usize || !weights.len().is_multiple_of(configuration.dot as usize) {
+            if words > configuration.weight_depth as usize || !weights.len().is_multiple_of(configuration.dot as usize)
+            {
                 return inconsistent(format!("tile {tile} has {} weights", weights.len()));
             }
         }
         if self.scales.len() > configuration.scale_depth as usize {
-            return inconsistent(format!("{} scales, but the table holds {}", self.scales.len(), configuration.scale_depth));
+            return inconsistent(format!(
+                "{} scales, but the table holds {}",
+                self.scales.len(),
+                configuration.scale_depth
+            ));
         }
         for scale in self.scales.iter().flatten() {
             if scale.multiplier < 0 || !(-31..=30).contains(&scale.shift) {

@@ -145,14 +145,8 @@ mod tests {
             rounding: Rounding::Double,
         };
         let (multiplier, shift) = Requantise::IDENTITY;
-        let requantise = Requantise {
-            multiplier,
-            shift,
-            zero_point: 0,
-            minimum: -128,
-            maximum: 10,
-            rounding: Rounding::Double,
-        };
+        let requantise =
+            Requantise { multiplier, shift, zero_point: 0, minimum: -128, maximum: 10, rounding: Rounding::Double };
         let clamp = Elementwise { function: ElementwiseFunction::Relu6, input_zero_point: 0, requantise };
         Graph {
             name: "small".into(),

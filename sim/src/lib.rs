@@ -1,4 +1,6 @@
 //! To be written.
 
 pub mod cycle;
+pub mod golden;
+pub mod rtl;
 pub mod verilated;

@@ -11,10 +11,8 @@ use std::path::{Path, PathBuf};
 /// skipped, not as passed.
 #[must_use]
 pub fn file(relative: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("LPU_CONFORMANCE_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("LPU_CONFORMANCE_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
     let path = folder.join(relative);
     if path.is_file() {
         return Some(path);

@@ -205,8 +205,7 @@ impl Network {
             self.add(Tensor::constant(&name, &[dense.outputs], code::INT32, bias_scales, bias))
         });
         let name = format!("dense_{layer}");
-        let output =
-            Tensor::activation(&name, &[1, dense.outputs], dense.output_scale, dense.output_zero_point);
+        let output = Tensor::activation(&name, &[1, dense.outputs], dense.output_scale, dense.output_zero_point);
         self.apply(code::FULLY_CONNECTED, &[weights, bias], dense.fused as i8, output)
     }
 
@@ -273,7 +272,8 @@ pub fn random_network(seed: u64, limits: Limits) -> Model {
         network = match random.below(8) {
             0 if layer > 0 => {
                 let elements = network.last().elements();
-                network.reshape(&[&[1, 1, elements][..], &[elements, 1], &[elements]][random.below(3)], random.coin())
+                let shapes = [vec![1, 1, elements], vec![elements, 1], vec![elements]];
+                network.reshape(&shapes[random.below(3)], random.coin())
             }
             1 => {
                 let scale = network.last().scales[0];
@@ -296,8 +296,7 @@ fn random_dense(network: Network, random: &mut Random, limits: Limits) -> Networ
     let inputs = network.last().elements();
     let outputs = random.within(1, limits.width);
     let weights = (0..inputs * outputs).map(|_| random.byte().max(-127)).collect();
-    let scales: Vec<f32> =
-        (0..if random.coin() { outputs } else { 1 }).map(|_| random.scale(0.01)).collect();
+    let scales: Vec<f32> = (0..if random.coin() { outputs } else { 1 }).map(|_| random.scale(0.01)).collect();
     let spread = 5000.0 * (inputs as f32).sqrt();
     let bias = random.coin().then(|| (0..outputs).map(|_| (random.unit() * spread) as i32).collect());
     let output_scale = random.scale(network.last().scales[0] * scales[0] * spread / 60.0);

@@ -136,11 +136,7 @@ impl ImportError {
     pub(super) fn unknown_format(bytes: &[u8], name: &str) -> Self {
         let found = match bytes {
             [] => "the file is empty".to_owned(),
-            _ => format!(
-                "{} bytes that begin with \"{}\"",
-                bytes.len(),
-                bytes[..bytes.len().min(8)].escape_ascii()
-            ),
+            _ => format!("{} bytes that begin with \"{}\"", bytes.len(), bytes[..bytes.len().min(8)].escape_ascii()),
         };
         Self::UnknownFormat { place: Place::of(name), found }
     }

@@ -59,8 +59,7 @@ impl Shape {
     /// makes `next_passes` passes over them.
     fn best(channels: u32, period: u64, next_passes: u64, configuration: &Configuration) -> Shape {
         let cost = |shape: &Shape| {
-            u64::from(shape.passes) * period
-                + next_passes * u64::from(shape.result_beats(configuration))
+            u64::from(shape.passes) * period + next_passes * u64::from(shape.result_beats(configuration))
         };
         let candidates = (1..=configuration.tiles).map(|tiles| Shape::new(channels, tiles, configuration));
         // Of equal costs, the fewest tiles.
@@ -111,8 +110,7 @@ pub fn lower(
 
     let result_beats = shape.result_beats(&configuration);
     let next_slice = (input.region.slice + 1) % configuration.vector_slices;
-    let (slice, result_base, last_read) =
-        lowering.schedule.allocate(lowering.model, name, result_beats, next_slice)?;
+    let (slice, result_base, last_read) = lowering.schedule.allocate(lowering.model, name, result_beats, next_slice)?;
 
     // All offsets count from the first step of the tiles.
     let words_per_pass = prefix + input_beats;

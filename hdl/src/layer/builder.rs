@@ -64,11 +64,7 @@ impl ModuleBuilder {
             error: None,
         };
         if let Some(reason) = names::objection(name) {
-            builder.record(DesignError::BadName {
-                module: name.to_string(),
-                name: name.to_string(),
-                reason,
-            });
+            builder.record(DesignError::BadName { module: name.to_string(), name: name.to_string(), reason });
         }
         builder
     }
@@ -146,8 +142,7 @@ impl ModuleBuilder {
         let signal = self.net(name, expr.ty(), NetKind::Wire);
         self.driven.insert(signal.net.id);
         self.check(name, &expr);
-        self.entries
-            .push(Entry::Wire(Arc::clone(&signal.net), expr));
+        self.entries.push(Entry::Wire(Arc::clone(&signal.net), expr));
         signal
     }
 
@@ -187,8 +182,7 @@ impl ModuleBuilder {
             NetKind::InstanceOutput => Some("the instance drives it"),
         };
         self.drives(target, &expr, reason);
-        self.entries
-            .push(Entry::Drive(Arc::clone(&target.net), expr));
+        self.entries.push(Entry::Drive(Arc::clone(&target.net), expr));
     }
 
     /// The value the register takes at every clock edge.
@@ -203,10 +197,7 @@ impl ModuleBuilder {
 
     /// The value of the first case whose condition is one; without one the register holds.
     pub fn next_cases(&mut self, register: &Signal, cases: &[(Expr, Expr)]) {
-        let cases = cases
-            .iter()
-            .map(|(condition, value)| (Some(condition.clone()), value.clone()))
-            .collect();
+        let cases = cases.iter().map(|(condition, value)| (Some(condition.clone()), value.clone())).collect();
         self.next_values(register, cases);
     }
 
@@ -226,8 +217,7 @@ impl ModuleBuilder {
             self.check(register.name(), value);
             self.expect(register.name(), register.ty(), value);
         }
-        self.entries
-            .push(Entry::Next(Arc::clone(&register.net), cases));
+        self.entries.push(Entry::Next(Arc::clone(&register.net), cases));
     }
 
     fn drives(&mut self, target: &Signal, expr: &Expr, wrong_kind: Option<&'static str>) {
@@ -246,10 +236,7 @@ impl ModuleBuilder {
                 reason,
             });
         } else if !self.driven.insert(net.id) {
-            self.record(DesignError::DrivenTwice {
-                module: self.name.to_string(),
-                name: net.name.clone(),
-            });
+            self.record(DesignError::DrivenTwice { module: self.name.to_string(), name: net.name.clone() });
         }
         self.check(&net.name, expr);
         self.expect(&net.name, net.ty, expr);
@@ -264,11 +251,7 @@ impl ModuleBuilder {
         }
         let mut last: Option<Signal> = None;
         for stage in 1..=cycles {
-            let stage_name = if cycles == 1 {
-                name.to_string()
-            } else {
-                format!("{name}_d{stage}")
-            };
+            let stage_name = if cycles == 1 { name.to_string() } else { format!("{name}_d{stage}") };
             let register = self.register(&stage_name, expr.ty());
             match &last {
                 None => self.next(&register, &expr),
@@ -303,10 +286,7 @@ impl ModuleBuilder {
                 });
             }
             if given.insert(port, expr).is_some() {
-                return Err(DesignError::DrivenTwice {
-                    module: self.name.to_string(),
-                    name: format!("{name}.{port}"),
-                });
+                return Err(DesignError::DrivenTwice { module: self.name.to_string(), name: format!("{name}.{port}") });
             }
         }
         let mut connections = Vec::new();
@@ -337,8 +317,7 @@ impl ModuleBuilder {
             outputs.insert(port.name.clone(), signal);
         }
         let instance = Instance::new(name, Arc::clone(module), outputs);
-        self.entries
-            .push(Entry::Instance(instance.clone(), connections));
+        self.entries.push(Entry::Instance(instance.clone(), connections));
         Ok(instance)
     }
 
@@ -360,10 +339,7 @@ impl ModuleBuilder {
     fn net(&mut self, name: &str, ty: Type, kind: NetKind) -> Signal {
         self.claim(name);
         if ty.width() == 0 {
-            self.record(DesignError::ZeroWidth {
-                module: self.name.to_string(),
-                name: name.to_string(),
-            });
+            self.record(DesignError::ZeroWidth { module: self.name.to_string(), name: name.to_string() });
         }
         let net = Arc::new(Net {
             name: name.to_string(),
@@ -378,17 +354,10 @@ impl ModuleBuilder {
 
     fn claim(&mut self, name: &str) {
         if let Some(reason) = names::objection(name) {
-            self.record(DesignError::BadName {
-                module: self.name.to_string(),
-                name: name.to_string(),
-                reason,
-            });
+            self.record(DesignError::BadName { module: self.name.to_string(), name: name.to_string(), reason });
         }
         if !self.names.insert(name.to_string()) {
-            self.record(DesignError::DuplicateName {
-                module: self.name.to_string(),
-                name: name.to_string(),
-            });
+            self.record(DesignError::DuplicateName { module: self.name.to_string(), name: name.to_string() });
         }
     }
 

@@ -25,9 +25,7 @@ fn in_expression(ast: &VerilogExpression, visit: &mut Visit<'_>) {
         VerilogExpression::Index(base, lsb) => in_part(base, 1, lsb, visit),
         VerilogExpression::Slice(base, width, lsb) => in_part(base, *width, lsb, visit),
         VerilogExpression::IndexReplace(a, b, c) => {
-            [a, b, c]
-                .into_iter()
-                .for_each(|part| in_expression(part, visit));
+            [a, b, c].into_iter().for_each(|part| in_expression(part, visit));
         }
     }
 }
@@ -48,7 +46,11 @@ pub(crate) fn in_value(value: &Value, visit: &mut Visit<'_>) {
     match value {
         Value::Ast(ast) => in_expression(ast, visit),
         Value::Concat(parts) => parts.iter().for_each(|part| in_value(part, visit)),
-        Value::Repeat(_, inner) => in_value(inner, visit),
+        Value::Repeat(_, inner) | Value::Unary(_, inner) => in_value(inner, visit),
+        Value::Binary(left, _, right) => {
+            in_value(left, visit);
+            in_value(right, visit);
+        }
         Value::Choose(a, b, c) => [a, b, c].into_iter().for_each(|part| in_value(part, visit)),
     }
 }
@@ -104,21 +106,13 @@ fn in_item(item: &Item, visit: &mut Visit<'_>) {
 pub(crate) struct Usage(HashMap<String, Vec<bool>>);
 
 impl Usage {
-    pub(crate) fn of<'a>(
-        nets: impl Iterator<Item = &'a Arc<Net>>,
-        items: &[Item],
-        unused: &[Value],
-    ) -> Self {
-        let mut bits: HashMap<String, Vec<bool>> = nets
-            .map(|net| (net.name.clone(), vec![false; net.ty.width()]))
-            .collect();
+    pub(crate) fn of<'a>(nets: impl Iterator<Item = &'a Arc<Net>>, items: &[Item], unused: &[Value]) -> Self {
+        let mut bits: HashMap<String, Vec<bool>> =
+            nets.map(|net| (net.name.clone(), vec![false; net.ty.width()])).collect();
         let mut mark = |name: &str, part: Option<(usize, usize)>| {
             if let Some(bits) = bits.get_mut(name) {
                 let (lsb, width) = part.unwrap_or((0, bits.len()));
-                bits.iter_mut()
-                    .skip(lsb)
-                    .take(width)
-                    .for_each(|bit| *bit = true);
+                bits.iter_mut().skip(lsb).take(width).for_each(|bit| *bit = true);
             }
         };
         for item in items {
@@ -162,12 +156,7 @@ impl Dependencies {
                         entry.insert(name.to_string());
                     });
                 }
-                Item::Instance {
-                    connections,
-                    outputs,
-                    paths,
-                    ..
-                } => {
+                Item::Instance { connections, outputs, paths, .. } => {
                     for (port, net) in outputs {
                         let entry = graph.entry(net.name.clone()).or_default();
                         let inputs = paths.iter().filter(|(output, _)| output == port);
@@ -211,10 +200,7 @@ impl Dependencies {
     }
 
     fn targets(&self, name: &str) -> Vec<&str> {
-        self.0
-            .get(name)
-            .map(|targets| targets.iter().map(String::as_str).collect())
-            .unwrap_or_default()
+        self.0.get(name).map(|targets| targets.iter().map(String::as_str).collect()).unwrap_or_default()
     }
 
     /// The `inputs` that reach `output` without a register in between.
@@ -226,8 +212,6 @@ impl Dependencies {
                 open.extend(self.0.get(name).into_iter().flatten().map(String::as_str));
             }
         }
-        seen.intersection(inputs)
-            .map(|name| (*name).to_string())
-            .collect()
+        seen.intersection(inputs).map(|name| (*name).to_string()).collect()
     }
 }

@@ -94,10 +94,7 @@ impl Design {
         }
         let mut hierarchy = printer.hierarchy;
         hierarchy.sort();
-        Ok(Design {
-            modules: printer.modules,
-            hierarchy,
-        })
+        Ok(Design { modules: printer.modules, hierarchy })
     }
 
     /// The emitted modules, children before their parents; the top is the last.
@@ -221,10 +218,7 @@ impl Probe for Printer {
         };
         let template = match node.hdl() {
             Verilog::Custom(text) => ModuleText::Common(text),
-            Verilog::Wrapper(wrapper) => ModuleText::Primitive {
-                behavioural: wrapper.code,
-                ecp5: wrapper.cores,
-            },
+            Verilog::Wrapper(wrapper) => ModuleText::Primitive { behavioural: wrapper.code, ecp5: wrapper.cores },
             _ => return self.refuse(&scope.instance, "it has no text"),
         };
         let Some(base) = placeholder(template.simulated(), "${module:") else {
@@ -245,8 +239,7 @@ impl Probe for Printer {
             parent.children.push((scope.instance, index));
         } else {
             for (path, module) in paths {
-                self.hierarchy
-                    .push((path, self.modules[module].name.clone()));
+                self.hierarchy.push((path, self.modules[module].name.clone()));
             }
         }
     }
@@ -254,19 +247,14 @@ impl Probe for Printer {
 
 impl Printer {
     fn refuse(&mut self, module: &str, reason: &str) {
-        self.error.get_or_insert_with(|| DesignError::Emission {
-            module: module.to_string(),
-            reason: reason.to_string(),
-        });
+        self.error
+            .get_or_insert_with(|| DesignError::Emission { module: module.to_string(), reason: reason.to_string() });
     }
 
     fn with_children(&self, template: ModuleText, children: &[(String, usize)]) -> ModuleText {
         let fill = |text: String| {
             children.iter().fold(text, |text, (instance, module)| {
-                text.replace(
-                    &format!("${{instance:{instance}}}"),
-                    &self.modules[*module].name,
-                )
+                text.replace(&format!("${{instance:{instance}}}"), &self.modules[*module].name)
             })
         };
         match template {
@@ -291,18 +279,12 @@ impl Printer {
         let own = |text: &str| text.replace(&format!("${{module:{base}}}"), &name);
         let text = match text {
             ModuleText::Common(text) => ModuleText::Common(own(text)),
-            ModuleText::Primitive { behavioural, ecp5 } => ModuleText::Primitive {
-                behavioural: own(behavioural),
-                ecp5: own(ecp5),
-            },
+            ModuleText::Primitive { behavioural, ecp5 } => {
+                ModuleText::Primitive { behavioural: own(behavioural), ecp5: own(ecp5) }
+            }
         };
         let index = self.modules.len();
-        self.modules.push(EmittedModule {
-            name,
-            text,
-            ports,
-            instances: 0,
-        });
+        self.modules.push(EmittedModule { name, text, ports, instances: 0 });
         self.known.insert(key, index);
         index
     }

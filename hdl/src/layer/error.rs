@@ -7,9 +7,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ExpressionError {
     /// An operator got operands whose types do not fit together.
-    #[error(
-        "{operation} cannot take `{left}` of type {left_type} and `{right}` of type {right_type}"
-    )]
+    #[error("{operation} cannot take `{left}` of type {left_type} and `{right}` of type {right_type}")]
     Operands {
         /// The operator, by its method name.
         operation: &'static str,
@@ -86,9 +84,7 @@ pub enum DesignError {
         source: ExpressionError,
     },
     /// A signal and what drives it have different types.
-    #[error(
-        "module `{module}`: `{place}` is {expected} but is driven with `{value}` of type {found}"
-    )]
+    #[error("module `{module}`: `{place}` is {expected} but is driven with `{value}` of type {found}")]
     Mismatch {
         /// The module.
         module: String,
@@ -188,9 +184,7 @@ pub enum DesignError {
         port: String,
     },
     /// An instance leaves an input open.
-    #[error(
-        "module `{module}`: instance `{instance}` of `{child}` leaves input `{port}` unconnected"
-    )]
+    #[error("module `{module}`: instance `{instance}` of `{child}` leaves input `{port}` unconnected")]
     Unconnected {
         /// The module.
         module: String,
@@ -202,9 +196,7 @@ pub enum DesignError {
         port: String,
     },
     /// An instance's output is neither taken nor ignored.
-    #[error(
-        "module `{module}`: output `{port}` of instance `{instance}` is neither used nor ignored"
-    )]
+    #[error("module `{module}`: output `{port}` of instance `{instance}` is neither used nor ignored")]
     OutputNotTaken {
         /// The module.
         module: String,

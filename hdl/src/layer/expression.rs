@@ -81,13 +81,9 @@ pub fn concat(parts: &[Expr]) -> Expr {
         return Expr::as_wrong_as(part, ty);
     }
     match parts {
-        [] => Expr::wrong(
-            ExpressionError::List {
-                operation: "concat",
-                detail: "nothing to join".into(),
-            },
-            Type::bits(1),
-        ),
+        [] => {
+            Expr::wrong(ExpressionError::List { operation: "concat", detail: "nothing to join".into() }, Type::bits(1))
+        }
         [one] => one.as_bits(),
         _ => Expr::new(Node::Concat(parts.to_vec()), ty),
     }
@@ -101,10 +97,7 @@ pub fn select(index: impl Into<Expr>, choices: &[Expr]) -> Expr {
     let index = index.into();
     let Some(first) = choices.first() else {
         return Expr::wrong(
-            ExpressionError::List {
-                operation: "select",
-                detail: "nothing to select from".into(),
-            },
+            ExpressionError::List { operation: "select", detail: "nothing to select from".into() },
             Type::bits(1),
         );
     };
@@ -147,10 +140,7 @@ pub fn select(index: impl Into<Expr>, choices: &[Expr]) -> Expr {
 
 impl Expr {
     pub(crate) fn new(node: Node, ty: Type) -> Self {
-        Expr {
-            node: Rc::new(node),
-            ty,
-        }
+        Expr { node: Rc::new(node), ty }
     }
 
     pub(crate) fn from_net(net: Arc<Net>) -> Self {
@@ -164,10 +154,7 @@ impl Expr {
 
     /// Carries the error of `other` on, under the type the operator would have had.
     pub(crate) fn as_wrong_as(other: &Expr, ty: Type) -> Self {
-        Expr {
-            node: Rc::clone(&other.node),
-            ty,
-        }
+        Expr { node: Rc::clone(&other.node), ty }
     }
 
     pub(crate) fn error(&self) -> Option<&ExpressionError> {
@@ -234,39 +221,18 @@ impl Expr {
 
     pub(crate) fn refuse(&self, operation: &'static str, needed: &str, result: Type) -> Expr {
         Expr::wrong(
-            ExpressionError::Operand {
-                operation,
-                needed: needed.into(),
-                operand: self.describe(),
-                found: self.ty,
-            },
+            ExpressionError::Operand { operation, needed: needed.into(), operand: self.describe(), found: self.ty },
             result,
         )
     }
 
-    pub(crate) fn out_of_range(
-        &self,
-        operation: &'static str,
-        detail: String,
-        result: Type,
-    ) -> Expr {
-        Expr::wrong(
-            ExpressionError::Range {
-                operation,
-                detail,
-                operand: self.describe(),
-                found: self.ty,
-            },
-            result,
-        )
+    pub(crate) fn out_of_range(&self, operation: &'static str, detail: String, result: Type) -> Expr {
+        Expr::wrong(ExpressionError::Range { operation, detail, operand: self.describe(), found: self.ty }, result)
     }
 
     /// The error of the first wrong operand, if any.
     pub(crate) fn inherited(&self, others: &[&Expr], ty: Type) -> Option<Expr> {
-        std::iter::once(&self)
-            .chain(others)
-            .find(|expr| expr.error().is_some())
-            .map(|expr| Expr::as_wrong_as(expr, ty))
+        std::iter::once(&self).chain(others).find(|expr| expr.error().is_some()).map(|expr| Expr::as_wrong_as(expr, ty))
     }
 }
 

@@ -9,9 +9,7 @@ use super::lower::{Item, Lowering, Value, part};
 use super::module::{Body, Module};
 use super::print::{self, PortLine, Sheet};
 use super::signal::{Net, NetKind};
-use rust_hdl::core::ast::{
-    VerilogBlockOrConditional, VerilogConditional, VerilogExpression, VerilogStatement,
-};
+use rust_hdl::core::ast::{VerilogBlockOrConditional, VerilogConditional, VerilogExpression, VerilogStatement};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -26,10 +24,7 @@ pub(crate) fn finish(mut builder: ModuleBuilder) -> Result<Arc<Module>, DesignEr
     let unused = check_use(&builder, &items, unused, &introduced)?;
     let dependencies = Dependencies::of(&items);
     if let Some(names) = dependencies.cycle() {
-        return Err(DesignError::CombinationalLoop {
-            module: builder.name.to_string(),
-            path: names.join(" -> "),
-        });
+        return Err(DesignError::CombinationalLoop { module: builder.name.to_string(), path: names.join(" -> ") });
     }
 
     let ports = port_lines(&builder);
@@ -56,19 +51,13 @@ pub(crate) fn finish(mut builder: ModuleBuilder) -> Result<Arc<Module>, DesignEr
         .map(|output| (output.to_string(), dependencies.reaching(output, &inputs)))
         .filter(|(_, inputs)| !inputs.is_empty())
         .collect();
-    let nets = builder
-        .nets
-        .iter()
-        .filter(|net| !matches!(net.kind, NetKind::Input | NetKind::Output))
-        .cloned()
-        .collect();
+    let nets =
+        builder.nets.iter().filter(|net| !matches!(net.kind, NetKind::Input | NetKind::Output)).cloned().collect();
     let children = builder
         .entries
         .iter()
         .filter_map(|entry| match entry {
-            Entry::Instance(instance, _) => {
-                Some((instance.name.clone(), Arc::clone(&instance.module)))
-            }
+            Entry::Instance(instance, _) => Some((instance.name.clone(), Arc::clone(&instance.module))),
             _ => None,
         })
         .collect();
@@ -84,19 +73,11 @@ pub(crate) fn finish(mut builder: ModuleBuilder) -> Result<Arc<Module>, DesignEr
 }
 
 fn names_of(ports: &[Arc<Net>], kind: NetKind) -> impl Iterator<Item = &str> {
-    ports
-        .iter()
-        .filter(move |net| net.kind == kind)
-        .map(|net| net.name.as_str())
+    ports.iter().filter(move |net| net.kind == kind).map(|net| net.name.as_str())
 }
 
 fn check_drivers(builder: &ModuleBuilder) -> Result<(), DesignError> {
-    let needs_driver = |net: &&Arc<Net>| {
-        matches!(
-            net.kind,
-            NetKind::Output | NetKind::Wire | NetKind::Register
-        )
-    };
+    let needs_driver = |net: &&Arc<Net>| matches!(net.kind, NetKind::Output | NetKind::Wire | NetKind::Register);
     for net in builder.nets.iter().filter(needs_driver) {
         if !builder.driven.contains(&net.id) {
             return Err(DesignError::NeverDriven {
@@ -119,10 +100,7 @@ fn check_instances(builder: &ModuleBuilder) -> Result<(), DesignError> {
             return Err(DesignError::Expression {
                 module: builder.name.to_string(),
                 place: instance.name.clone(),
-                source: ExpressionError::NoSuchOutput {
-                    instance: instance.name.clone(),
-                    port: port.clone(),
-                },
+                source: ExpressionError::NoSuchOutput { instance: instance.name.clone(), port: port.clone() },
             });
         }
         for port in instance.signals.keys() {
@@ -163,11 +141,7 @@ type Lowered = (Vec<Item>, Vec<Value>, Vec<Arc<Net>>);
 fn lower(builder: &mut ModuleBuilder) -> Result<Lowered, DesignError> {
     let roots = roots(builder);
     let owner = (builder.id, Arc::clone(&builder.name));
-    let mut lowering = Lowering::new(
-        owner,
-        builder.names.clone(),
-        roots.iter().chain(&builder.unused),
-    );
+    let mut lowering = Lowering::new(owner, builder.names.clone(), roots.iter().chain(&builder.unused));
     if let Some(net) = &lowering.foreign {
         return Err(DesignError::Foreign {
             module: builder.name.to_string(),
@@ -195,28 +169,17 @@ fn lower(builder: &mut ModuleBuilder) -> Result<Lowered, DesignError> {
             }
         }
     }
-    let unused: Vec<Value> = builder
-        .unused
-        .iter()
-        .map(|expr| lowering.unused(expr))
-        .collect();
+    let unused: Vec<Value> = builder.unused.iter().map(|expr| lowering.unused(expr)).collect();
     Ok((lowering.items, unused, lowering.introduced))
 }
 
-fn register(
-    lowering: &mut Lowering,
-    net: &Arc<Net>,
-    cases: &[(Option<Expr>, Expr)],
-    reset: Option<i128>,
-) -> Item {
+fn register(lowering: &mut Lowering, net: &Arc<Net>, cases: &[(Option<Expr>, Expr)], reset: Option<i128>) -> Item {
     let target = || VerilogExpression::Signal(net.name.clone());
     let hint = format!("{}_next", net.name);
     let lowered: Vec<(Option<VerilogExpression>, VerilogExpression)> = cases
         .iter()
         .map(|(condition, value)| {
-            let condition = condition
-                .as_ref()
-                .map(|expr| lowering.operator(expr, &format!("{}_enable", net.name)));
+            let condition = condition.as_ref().map(|expr| lowering.operator(expr, &format!("{}_enable", net.name)));
             (condition, lowering.operator(value, &hint))
         })
         .collect();
@@ -270,12 +233,7 @@ fn place(lowering: &mut Lowering, instance: &Instance, connections: &[(String, E
             Some((port.name.clone(), Arc::new(given_up)))
         })
         .collect();
-    Item::Instance {
-        name: name.clone(),
-        connections,
-        outputs,
-        paths: instance.module.paths.clone(),
-    }
+    Item::Instance { name: name.clone(), connections, outputs, paths: instance.module.paths.clone() }
 }
 
 /// Every bit of every net the description named must be read or declared unused. Bits of introduced wires that a
@@ -329,10 +287,7 @@ fn check_use(
             };
             format!("{noun} `{}`: {bits} {} {are}", net.name, ranges.join(", "))
         };
-        return Err(DesignError::Unused {
-            module: builder.name.to_string(),
-            what,
-        });
+        return Err(DesignError::Unused { module: builder.name.to_string(), what });
     }
     for net in introduced {
         for (lsb, width) in usage.unread(net) {

@@ -28,12 +28,7 @@ pub struct Instance {
 
 impl Instance {
     pub(crate) fn new(name: &str, module: Arc<Module>, signals: BTreeMap<String, Signal>) -> Self {
-        Instance {
-            name: name.to_string(),
-            module,
-            signals,
-            fate: Rc::default(),
-        }
+        Instance { name: name.to_string(), module, signals, fate: Rc::default() }
     }
 
     /// The output `port`, as a wire called `INSTANCE_PORT`. An unknown name is an error reported by `finish`.
@@ -45,10 +40,7 @@ impl Instance {
             return signal.clone();
         }
         fate.unknown.get_or_insert_with(|| port.to_string());
-        let error = ExpressionError::NoSuchOutput {
-            instance: self.name.clone(),
-            port: port.to_string(),
-        };
+        let error = ExpressionError::NoSuchOutput { instance: self.name.clone(), port: port.to_string() };
         Signal::wrong(&self.name, port, error)
     }
 

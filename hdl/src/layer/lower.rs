@@ -15,8 +15,7 @@ use super::Type;
 use super::expression::{BinaryOperator, Expr, Node, UnaryOperator};
 use super::signal::{Net, NetKind, fresh_id};
 use rust_hdl::core::ast::{
-    VerilogCase, VerilogExpression, VerilogLiteral, VerilogMatch, VerilogOp, VerilogOpUnary,
-    VerilogStatement,
+    VerilogCase, VerilogExpression, VerilogLiteral, VerilogMatch, VerilogOp, VerilogOpUnary, VerilogStatement,
 };
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -25,10 +24,12 @@ use std::sync::Arc;
 /// An operator expression is given a name of its own beyond this many operators.
 const MAX_OPERATORS: usize = 8;
 
-/// The right side of a driver: rust-hdl's AST plus the three forms it has no node for.
+/// The right side of a driver: rust-hdl's AST plus the forms it has no node for, and operators over those.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Ast(VerilogExpression),
+    Unary(VerilogOpUnary, Box<Value>),
+    Binary(Box<Value>, VerilogOp, Box<Value>),
     Concat(Vec<Value>),
     Repeat(usize, Box<Value>),
     Choose(Box<Value>, Box<Value>, Box<Value>),
@@ -48,10 +49,7 @@ pub(crate) enum Item {
     /// The driver of a net declared before.
     Assign(Arc<Net>, Value),
     /// What a register does at each clock edge; `reset` is its value under reset.
-    Register {
-        update: VerilogStatement,
-        reset: Option<VerilogStatement>,
-    },
+    Register { update: VerilogStatement, reset: Option<VerilogStatement> },
     /// A child; its module's name is filled in when the design is put together.
     Instance {
         name: String,
@@ -93,15 +91,7 @@ impl Lowering {
                 }
             });
         }
-        Lowering {
-            owner,
-            uses,
-            named: HashMap::new(),
-            taken,
-            items: Vec::new(),
-            introduced: Vec::new(),
-            foreign,
-        }
+        Lowering { owner, uses, named: HashMap::new(), taken, items: Vec::new(), introduced: Vec::new(), foreign }
     }
 
     /// Drives `net`, declared here, with `expr`.
@@ -115,9 +105,7 @@ impl Lowering {
             self.items.push(Item::Wire(Arc::clone(net), value));
         }
         if !matches!(*expr.node, Node::Signal(_) | Node::Literal(_)) && net.ty == expr.ty {
-            self.named
-                .entry(Rc::as_ptr(&expr.node))
-                .or_insert_with(|| Arc::clone(net));
+            self.named.entry(Rc::as_ptr(&expr.node)).or_insert_with(|| Arc::clone(net));
         }
     }
 
@@ -129,11 +117,7 @@ impl Lowering {
             .iter()
             .enumerate()
             .map(|(position, choice)| VerilogCase {
-                condition: if position == last {
-                    "default".into()
-                } else {
-                    format!("{width}'d{position}")
-                },
+                condition: if position == last { "default".into() } else { format!("{width}'d{position}") },
                 block: vec![VerilogStatement::Assignment(
                     VerilogExpression::Signal(net.name.clone()),
                     self.operator(choice, &net.name),
@@ -172,6 +156,26 @@ impl Lowering {
         self.form(expr, hint)
     }
 
+    /// An operand of an operator that does not look at signs.
+    fn operand(&mut self, expr: &Expr, hint: &str) -> Value {
+        match self.value(expr, hint) {
+            value @ (Value::Concat(_) | Value::Repeat(..)) => value,
+            value if matches!(value, Value::Choose(..)) || weight(&value) > MAX_OPERATORS => {
+                name(&self.hoist_value(expr, value, hint))
+            }
+            value => value,
+        }
+    }
+
+    /// An operand of which only the bits matter: whatever its sign, it is written as it is. What stands around it must
+    /// not take its width or sign from it.
+    fn bits_of(&mut self, expr: &Expr, hint: &str) -> Value {
+        match &*expr.node {
+            Node::Reinterpret(inner) if !self.is_shared(expr) => self.operand(inner, hint),
+            _ => self.operand(expr, hint),
+        }
+    }
+
     /// As `value`, restricted to what rust-hdl's AST can hold.
     pub(crate) fn operator(&mut self, expr: &Expr, hint: &str) -> VerilogExpression {
         match self.value(expr, hint) {
@@ -190,23 +194,24 @@ impl Lowering {
         VerilogExpression::Signal(self.name_of(expr, hint).name.clone())
     }
 
-    /// An operand of a sign-dependent operator. Unsigned forms are unsigned to Verilog too and may stay in place.
-    fn signed_safe(&mut self, expr: &Expr, hint: &str) -> VerilogExpression {
-        if expr.ty.is_signed() {
-            self.atom(expr, hint)
-        } else {
-            self.operator(expr, hint)
-        }
-    }
-
     /// An operand of a product, which Verilog computes at the product's width: it must not contain operators, which
     /// would be computed at that width too.
     fn factor(&mut self, expr: &Expr, hint: &str) -> VerilogExpression {
-        let ast = self.signed_safe(expr, hint);
-        if operators(&ast) == 0 || matches!(*expr.node, Node::Literal(_)) {
-            return ast;
+        if expr.ty.is_signed() {
+            return self.atom(expr, hint);
         }
-        VerilogExpression::Signal(self.hoist_value(expr, Value::Ast(ast), hint).name.clone())
+        match self.value(expr, hint) {
+            Value::Ast(ast) if operators(&ast) == 0 => ast,
+            other => VerilogExpression::Signal(self.hoist_value(expr, other, hint).name.clone()),
+        }
+    }
+
+    /// An element of a list: Verilog computes it by itself, so its sign is nobody's business.
+    fn part_of(&mut self, expr: &Expr, hint: &str) -> Value {
+        match &*expr.node {
+            Node::Reinterpret(inner) if !self.is_shared(expr) => self.value(inner, hint),
+            _ => self.value(expr, hint),
+        }
     }
 
     /// A net that holds exactly this expression.
@@ -244,9 +249,7 @@ impl Lowering {
     pub(crate) fn connection(&mut self, expr: &Expr, wanted: &str) -> Value {
         let plain = match &*expr.node {
             Node::Signal(_) | Node::Literal(_) => true,
-            Node::Slice(inner, _) => {
-                !inner.ty.is_signed() && matches!(*inner.node, Node::Signal(_))
-            }
+            Node::Slice(inner, _) => !inner.ty.is_signed() && matches!(*inner.node, Node::Signal(_)),
             _ => false,
         };
         if plain {
@@ -277,13 +280,8 @@ impl Lowering {
             count += 1;
             chosen = format!("{base}_{count}");
         }
-        let net = Arc::new(Net {
-            name: chosen,
-            ty: expr.ty,
-            kind: NetKind::Wire,
-            id: fresh_id(),
-            owner: self.owner.clone(),
-        });
+        let net =
+            Arc::new(Net { name: chosen, ty: expr.ty, kind: NetKind::Wire, id: fresh_id(), owner: self.owner.clone() });
         self.named.insert(Rc::as_ptr(&expr.node), Arc::clone(&net));
         self.introduced.push(Arc::clone(&net));
         net
@@ -306,20 +304,17 @@ impl Lowering {
             Node::Signal(net) => name(net),
             Node::Literal(value) => constant(*value, expr.ty),
             Node::Unary(operator, a) => {
-                let a = self.operator(a, hint);
-                let operator = match operator {
-                    UnaryOperator::Not => VerilogOpUnary::Not,
-                    UnaryOperator::Negate => VerilogOpUnary::Neg,
-                    UnaryOperator::Any => VerilogOpUnary::Any,
-                    UnaryOperator::All => VerilogOpUnary::All,
+                let (operator, a) = match operator {
+                    UnaryOperator::Not => (VerilogOpUnary::Not, self.operand(a, hint)),
+                    UnaryOperator::Negate => (VerilogOpUnary::Neg, self.operand(a, hint)),
+                    UnaryOperator::Any => (VerilogOpUnary::Any, self.bits_of(a, hint)),
+                    UnaryOperator::All => (VerilogOpUnary::All, self.bits_of(a, hint)),
                 };
-                Value::Ast(VerilogExpression::Unary(operator, Box::new(a)))
+                unary(operator, a)
             }
             Node::Binary(operator, a, b) => self.binary(*operator, a, b, hint),
-            Node::Concat(parts) => {
-                Value::Concat(parts.iter().map(|part| self.value(part, hint)).collect())
-            }
-            Node::Repeat(count, a) => Value::Repeat(*count, Box::new(self.value(a, hint))),
+            Node::Concat(parts) => Value::Concat(parts.iter().map(|part| self.part_of(part, hint)).collect()),
+            Node::Repeat(count, a) => Value::Repeat(*count, Box::new(self.part_of(a, hint))),
             Node::Slice(a, lsb) => {
                 let base = self.name_of(a, hint);
                 Value::Ast(part(&base, *lsb, width))
@@ -329,11 +324,7 @@ impl Lowering {
                 if a.ty.is_signed() {
                     let base = self.name_of(a, hint);
                     let sign = Value::Ast(part(&base, a.ty.width() - 1, 1));
-                    let front = if added == 1 {
-                        sign
-                    } else {
-                        Value::Repeat(added, Box::new(sign))
-                    };
+                    let front = if added == 1 { sign } else { Value::Repeat(added, Box::new(sign)) };
                     Value::Concat(vec![front, name(&base)])
                 } else {
                     let zeros = constant(0, Type::bits(added));
@@ -360,15 +351,16 @@ impl Lowering {
     fn binary(&mut self, operator: BinaryOperator, a: &Expr, b: &Expr, hint: &str) -> Value {
         use BinaryOperator as B;
         let (left, right) = match operator {
-            B::Multiply => (self.factor(a, hint), self.factor(b, hint)),
-            B::Less | B::LessEqual | B::Greater | B::GreaterEqual => {
-                (self.signed_safe(a, hint), self.signed_safe(b, hint))
+            B::Multiply => (Value::Ast(self.factor(a, hint)), Value::Ast(self.factor(b, hint))),
+            B::Less | B::LessEqual | B::Greater | B::GreaterEqual if a.ty.is_signed() => {
+                (Value::Ast(self.atom(a, hint)), Value::Ast(self.atom(b, hint)))
             }
+            B::Equal | B::NotEqual => (self.bits_of(a, hint), self.bits_of(b, hint)),
             B::ShiftRight if a.ty.is_signed() => {
                 let a = VerilogExpression::Signed(Box::new(self.atom(a, hint)));
-                (a, self.operator(b, hint))
+                (Value::Ast(a), self.operand(b, hint))
             }
-            _ => (self.operator(a, hint), self.operator(b, hint)),
+            _ => (self.operand(a, hint), self.operand(b, hint)),
         };
         let operator = match operator {
             B::Add => VerilogOp::Add,
@@ -386,19 +378,11 @@ impl Lowering {
             B::ShiftLeft => VerilogOp::Shl,
             B::ShiftRight => VerilogOp::Shr,
         };
-        Value::Ast(VerilogExpression::Binary(
-            Box::new(left),
-            operator,
-            Box::new(right),
-        ))
+        Value::Ast(VerilogExpression::Binary(Box::new(left), operator, Box::new(right)))
     }
 }
 
-fn count_uses(
-    expr: &Expr,
-    uses: &mut HashMap<*const Node, usize>,
-    visit: &mut dyn FnMut(&Arc<Net>),
-) {
+fn count_uses(expr: &Expr, uses: &mut HashMap<*const Node, usize>, visit: &mut dyn FnMut(&Arc<Net>)) {
     let count = uses.entry(Rc::as_ptr(&expr.node)).or_insert(0);
     *count += 1;
     if *count > 1 {
@@ -408,11 +392,9 @@ fn count_uses(
     match &*expr.node {
         Node::Literal(_) | Node::Wrong(_) => {}
         Node::Signal(net) => visit(net),
-        Node::Unary(_, a)
-        | Node::Repeat(_, a)
-        | Node::Slice(a, _)
-        | Node::Extend(a)
-        | Node::Reinterpret(a) => inside(a),
+        Node::Unary(_, a) | Node::Repeat(_, a) | Node::Slice(a, _) | Node::Extend(a) | Node::Reinterpret(a) => {
+            inside(a)
+        }
         Node::Binary(_, a, b) => [a, b].into_iter().for_each(inside),
         Node::Concat(parts) => parts.iter().for_each(inside),
         Node::Choose(a, b, c) => [a, b, c].into_iter().for_each(inside),
@@ -480,36 +462,21 @@ pub(crate) fn part(net: &Net, lsb: usize, width: usize) -> VerilogExpression {
 fn range(net: &Net, lsb: usize, width: usize) -> VerilogExpression {
     let base = Box::new(VerilogExpression::Signal(net.name.clone()));
     let lsb = Box::new(VerilogExpression::Literal(VerilogLiteral::from(lsb)));
-    if width == 1 {
-        VerilogExpression::Index(base, lsb)
-    } else {
-        VerilogExpression::Slice(base, width, lsb)
-    }
+    if width == 1 { VerilogExpression::Index(base, lsb) } else { VerilogExpression::Slice(base, width, lsb) }
 }
 
 /// A sized constant. rust-hdl's literals have fixed widths, so the width is carried by a cast around a 128-bit one.
 pub(crate) fn constant(value: i128, ty: Type) -> Value {
     let width = ty.width();
     let low = |width: usize| {
-        let mask = if width >= 128 {
-            u128::MAX
-        } else {
-            (1 << width) - 1
-        };
+        let mask = if width >= 128 { u128::MAX } else { (1 << width) - 1 };
         let literal = VerilogLiteral::from(value.cast_unsigned() & mask);
         VerilogExpression::Cast(Box::new(VerilogExpression::Literal(literal)), width)
     };
     if width > 128 && value < 0 {
         let ones = constant(1, Type::bits(1));
-        return Value::Concat(vec![
-            Value::Repeat(width - 128, Box::new(ones)),
-            Value::Ast(low(128)),
-        ]);
+        return Value::Concat(vec![Value::Repeat(width - 128, Box::new(ones)), Value::Ast(low(128))]);
     }
     let literal = low(width);
-    Value::Ast(if ty.is_signed() {
-        VerilogExpression::Signed(Box::new(literal))
-    } else {
-        literal
-    })
+    Value::Ast(if ty.is_signed() { VerilogExpression::Signed(Box::new(literal)) } else { literal })
 }

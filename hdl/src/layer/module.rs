@@ -45,10 +45,7 @@ impl Module {
     /// The port of this name.
     #[must_use]
     pub fn port(&self, name: &str) -> Option<&Net> {
-        self.ports
-            .iter()
-            .find(|net| net.name == name)
-            .map(Arc::as_ref)
+        self.ports.iter().find(|net| net.name == name).map(Arc::as_ref)
     }
 
     /// The input ports.
@@ -62,10 +59,7 @@ impl Module {
     }
 
     fn direction(&self, kind: NetKind) -> impl Iterator<Item = &Net> {
-        self.ports
-            .iter()
-            .map(Arc::as_ref)
-            .filter(move |net| net.kind == kind)
+        self.ports.iter().map(Arc::as_ref).filter(move |net| net.kind == kind)
     }
 
     /// The stated latencies: path and cycles.
@@ -96,10 +90,9 @@ impl Logic for Module {
     fn hdl(&self) -> Verilog {
         match &self.body {
             Body::Common(text) => Verilog::Custom(text.clone()),
-            Body::Primitive { behavioural, ecp5 } => Verilog::Wrapper(Wrapper {
-                code: behavioural.clone(),
-                cores: ecp5.clone(),
-            }),
+            Body::Primitive { behavioural, ecp5 } => {
+                Verilog::Wrapper(Wrapper { code: behavioural.clone(), cores: ecp5.clone() })
+            }
         }
     }
 }

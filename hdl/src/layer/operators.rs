@@ -10,8 +10,7 @@ use std::rc::Rc;
 
 impl Expr {
     fn unary(&self, operator: UnaryOperator, ty: Type) -> Expr {
-        self.inherited(&[], ty)
-            .unwrap_or_else(|| Expr::new(Node::Unary(operator, self.clone()), ty))
+        self.inherited(&[], ty).unwrap_or_else(|| Expr::new(Node::Unary(operator, self.clone()), ty))
     }
 
     /// Both operands of one type; the result has `ty`.
@@ -58,8 +57,7 @@ impl Expr {
         if self.ty != other.ty {
             return self.clash(name, other, ty);
         }
-        self.extend(ty.width())
-            .same(name, operator, other.extend(ty.width()), ty)
+        self.extend(ty.width()).same(name, operator, other.extend(ty.width()), ty)
     }
 
     /// The full product: as wide as both operands together. Both must have the same sign.
@@ -73,10 +71,7 @@ impl Expr {
         if self.ty.is_signed() != other.ty.is_signed() {
             return self.clash("mul", &other, ty);
         }
-        Expr::new(
-            Node::Binary(BinaryOperator::Multiply, self.clone(), other),
-            ty,
-        )
+        Expr::new(Node::Binary(BinaryOperator::Multiply, self.clone(), other), ty)
     }
 
     /// Bitwise and of two values of one type.
@@ -202,8 +197,7 @@ impl Expr {
         }
         let lsb = count.min(width - 1);
         let kept = self.slice(lsb, width - lsb);
-        kept.reinterpret(self.ty.with_width(width - lsb))
-            .extend(width)
+        kept.reinterpret(self.ty.with_width(width - lsb)).extend(width)
     }
 
     /// Shifted up by a run-time `count` (unsigned, at most 31 bits), width kept.
@@ -320,10 +314,7 @@ impl Expr {
 
     fn reinterpret(&self, ty: Type) -> Expr {
         if ty == self.ty || self.error().is_some() {
-            return Expr {
-                node: Rc::clone(&self.node),
-                ty,
-            };
+            return Expr { node: Rc::clone(&self.node), ty };
         }
         match &*self.node {
             Node::Reinterpret(inner) => inner.reinterpret(ty),

@@ -5,9 +5,7 @@
 
 use super::lower::{Item, Value};
 use super::signal::{Net, NetKind};
-use rust_hdl::core::ast::{
-    VerilogBlockOrConditional, VerilogExpression, VerilogOp, VerilogOpUnary, VerilogStatement,
-};
+use rust_hdl::core::ast::{VerilogBlockOrConditional, VerilogExpression, VerilogOp, VerilogOpUnary, VerilogStatement};
 use rust_hdl::prelude::{Atom, AtomKind};
 use std::fmt::Write as _;
 
@@ -35,17 +33,9 @@ pub(crate) enum PortLine {
 
 /// The module as a template: `${module:BASE}` and `${instance:NAME}` stand for module names chosen later.
 pub(crate) fn module(sheet: &Sheet<'_>) -> String {
-    let mut out = header(
-        sheet.base_name,
-        sheet.description,
-        sheet.latencies,
-        sheet.notes,
-    );
+    let mut out = header(sheet.base_name, sheet.description, sheet.latencies, sheet.notes);
     let _ = writeln!(out, "module ${{module:{}}} (", sheet.base_name);
-    let last = sheet
-        .ports
-        .iter()
-        .rposition(|line| matches!(line, PortLine::Port(_)));
+    let last = sheet.ports.iter().rposition(|line| matches!(line, PortLine::Port(_)));
     for (index, line) in sheet.ports.iter().enumerate() {
         match line {
             PortLine::Section(text) => {
@@ -70,12 +60,7 @@ pub(crate) fn module(sheet: &Sheet<'_>) -> String {
 }
 
 /// The comment over a module.
-pub(crate) fn header(
-    base_name: &str,
-    description: &str,
-    latencies: &[(String, usize)],
-    notes: &[String],
-) -> String {
+pub(crate) fn header(base_name: &str, description: &str, latencies: &[(String, usize)], notes: &[String]) -> String {
     let mut out = format!("// ${{module:{base_name}}}\n");
     if !description.is_empty() {
         out.push_str("//\n");
@@ -170,22 +155,13 @@ fn body(out: &mut String, items: &[Item]) {
             Item::Assign(net, value) => {
                 let _ = writeln!(out, "  assign {} = {};", net.name, text(value, 4));
             }
-            Item::Instance {
-                name,
-                connections,
-                outputs,
-                ..
-            } => {
+            Item::Instance { name, connections, outputs, .. } => {
                 for (_, net) in outputs {
                     let _ = writeln!(out, "  {};", declaration(&**net, &net.name, false));
                 }
                 let _ = writeln!(out, "  ${{instance:{name}}} {name} (");
-                let inputs = connections
-                    .iter()
-                    .map(|(port, value)| format!("    .{port}({})", text(value, 6)));
-                let outputs = outputs
-                    .iter()
-                    .map(|(port, net)| format!("    .{port}({})", net.name));
+                let inputs = connections.iter().map(|(port, value)| format!("    .{port}({})", text(value, 6)));
+                let outputs = outputs.iter().map(|(port, net)| format!("    .{port}({})", net.name));
                 let lines: Vec<String> = inputs.chain(outputs).collect();
                 let _ = writeln!(out, "{}\n  );", lines.join(",\n"));
             }
@@ -213,8 +189,7 @@ fn always(
             procedural(out, reset, 6, "<=");
         }
         out.push_str("    end else begin\n");
-        let updates: Vec<&VerilogStatement> =
-            resettable.iter().map(|(update, _)| *update).collect();
+        let updates: Vec<&VerilogStatement> = resettable.iter().map(|(update, _)| *update).collect();
         grouped(out, &updates, 6);
         out.push_str("    end\n  end\n");
         resettable.clear();
@@ -224,9 +199,7 @@ fn always(
 /// Neighbouring updates under the same condition share one `if`.
 fn grouped(out: &mut String, statements: &[&VerilogStatement], indent: usize) {
     let condition = |statement: &VerilogStatement| match statement {
-        VerilogStatement::If(conditional)
-            if matches!(conditional.otherwise, VerilogBlockOrConditional::None) =>
-        {
+        VerilogStatement::If(conditional) if matches!(conditional.otherwise, VerilogBlockOrConditional::None) => {
             Some(expression(&conditional.test))
         }
         _ => None,
@@ -235,10 +208,7 @@ fn grouped(out: &mut String, statements: &[&VerilogStatement], indent: usize) {
     while let Some((first, _)) = rest.split_first() {
         let shared = condition(first);
         let count = match &shared {
-            Some(_) => rest
-                .iter()
-                .take_while(|statement| condition(statement) == shared)
-                .count(),
+            Some(_) => rest.iter().take_while(|statement| condition(statement) == shared).count(),
             None => 1,
         };
         let (group, others) = rest.split_at(count);
@@ -264,12 +234,7 @@ fn procedural(out: &mut String, statement: &VerilogStatement, indent: usize, arr
     let pad = " ".repeat(indent);
     match statement {
         VerilogStatement::Assignment(target, value) => {
-            let _ = writeln!(
-                out,
-                "{pad}{} {arrow} {};",
-                expression(target),
-                expression(value)
-            );
+            let _ = writeln!(out, "{pad}{} {arrow} {};", expression(target), expression(value));
         }
         VerilogStatement::If(conditional) => {
             let _ = write!(out, "{pad}if ({}) ", expression(&conditional.test));
@@ -319,6 +284,10 @@ fn statement_block(out: &mut String, block: &[VerilogStatement], indent: usize, 
 fn text(value: &Value, indent: usize) -> String {
     match value {
         Value::Ast(ast) => expression(ast),
+        Value::Unary(operator, a) => format!("{}{}", unary_sign(operator), operand(a, indent)),
+        Value::Binary(left, operator, right) => {
+            format!("{} {} {}", operand(left, indent), binary_sign(operator), operand(right, indent))
+        }
         Value::Concat(parts) => {
             let parts: Vec<String> = parts.iter().map(|part| operand(part, indent + 2)).collect();
             list(&parts, indent)
@@ -333,11 +302,7 @@ fn text(value: &Value, indent: usize) -> String {
             }
             // A chain of choices reads as a list: one condition and its value on each line.
             let pad = " ".repeat(indent);
-            let rest = if is_choice(otherwise) {
-                text(otherwise, indent)
-            } else {
-                operand(otherwise, indent)
-            };
+            let rest = if is_choice(otherwise) { text(otherwise, indent) } else { operand(otherwise, indent) };
             format!("{test} ? {then} :\n{pad}{rest}")
         }
     }
@@ -350,7 +315,7 @@ fn is_choice(value: &Value) -> bool {
 fn operand(value: &Value, indent: usize) -> String {
     match value {
         Value::Ast(ast) => nested(ast),
-        Value::Choose(..) => format!("({})", text(value, indent)),
+        Value::Unary(..) | Value::Binary(..) | Value::Choose(..) => format!("({})", text(value, indent)),
         _ => text(value, indent),
     }
 }
@@ -377,35 +342,13 @@ pub(crate) fn expression(ast: &VerilogExpression) -> String {
             other => expression(other),
         },
         VerilogExpression::Unary(operator, inner) => {
-            let sign = match operator {
-                VerilogOpUnary::Not => "~",
-                VerilogOpUnary::Neg => "-",
-                VerilogOpUnary::All => "&",
-                VerilogOpUnary::Any => "|",
-                VerilogOpUnary::Xor => "^",
-            };
-            format!("{sign}{}", nested(inner))
+            format!("{}{}", unary_sign(operator), nested(inner))
         }
         VerilogExpression::Binary(left, operator, right) => {
-            let arithmetic = matches!(**left, VerilogExpression::Signed(_));
-            let sign = match operator {
-                VerilogOp::Add => "+",
-                VerilogOp::Sub => "-",
-                VerilogOp::Mul => "*",
-                VerilogOp::LogicalAnd => "&&",
-                VerilogOp::LogicalOr => "||",
-                VerilogOp::BitXor => "^",
-                VerilogOp::BitAnd => "&",
-                VerilogOp::BitOr => "|",
-                VerilogOp::Shl => "<<",
-                VerilogOp::Shr if arithmetic => ">>>",
-                VerilogOp::Shr => ">>",
-                VerilogOp::Eq => "==",
-                VerilogOp::Lt => "<",
-                VerilogOp::Le => "<=",
-                VerilogOp::Ne => "!=",
-                VerilogOp::Ge => ">=",
-                VerilogOp::Gt => ">",
+            // Only a shift of a name declared signed is marked so: it brings copies of the sign in.
+            let sign = match (&**left, operator) {
+                (VerilogExpression::Signed(_), VerilogOp::Shr) => ">>>",
+                _ => binary_sign(operator),
             };
             format!("{} {sign} {}", nested(left), nested(right))
         }
@@ -422,12 +365,46 @@ pub(crate) fn expression(ast: &VerilogExpression) -> String {
     }
 }
 
+fn unary_sign(operator: &VerilogOpUnary) -> &'static str {
+    match operator {
+        VerilogOpUnary::Not => "~",
+        VerilogOpUnary::Neg => "-",
+        VerilogOpUnary::All => "&",
+        VerilogOpUnary::Any => "|",
+        VerilogOpUnary::Xor => "^",
+    }
+}
+
+fn binary_sign(operator: &VerilogOp) -> &'static str {
+    match operator {
+        VerilogOp::Add => "+",
+        VerilogOp::Sub => "-",
+        VerilogOp::Mul => "*",
+        VerilogOp::LogicalAnd => "&&",
+        VerilogOp::LogicalOr => "||",
+        VerilogOp::BitXor => "^",
+        VerilogOp::BitAnd => "&",
+        VerilogOp::BitOr => "|",
+        VerilogOp::Shl => "<<",
+        VerilogOp::Shr => ">>",
+        VerilogOp::Eq => "==",
+        VerilogOp::Lt => "<",
+        VerilogOp::Le => "<=",
+        VerilogOp::Ne => "!=",
+        VerilogOp::Ge => ">=",
+        VerilogOp::Gt => ">",
+    }
+}
+
 fn nested(ast: &VerilogExpression) -> String {
     match ast {
         VerilogExpression::Binary(..) | VerilogExpression::Unary(..) => {
             format!("({})", expression(ast))
         }
-        _ => expression(ast),
+        _ => {
+            let text = expression(ast);
+            if text.starts_with('-') { format!("({text})") } else { text }
+        }
     }
 }
 
@@ -446,6 +423,13 @@ fn literal(ast: &VerilogExpression, width: usize, signed: &str) -> String {
     let digits = format!("{value:x}");
     let hex = digits.rsplit("'h").next().unwrap_or("0");
     match u128::from_str_radix(hex, 16) {
+        // The lowest number has no positive counterpart.
+        Ok(bits) if !signed.is_empty() && (2..=127).contains(&width) && bits >> (width - 1) == 1 => {
+            match (1 << width) - bits {
+                size if size < 1 << 20 && size < 1 << (width - 1) => format!("-{width}'sd{size}"),
+                _ => format!("{width}'sh{hex}"),
+            }
+        }
         Ok(bit @ (0 | 1)) if width == 1 => format!("1'{signed}b{bit}"),
         Ok(small) if small < 1 << 20 && (signed.is_empty() || small >> (width - 1) == 0) => {
             format!("{width}'{signed}d{small}")

@@ -97,11 +97,7 @@ impl Atom for Net {
         let width = self.ty.width();
         TypeDescriptor {
             name: self.ty.to_string(),
-            kind: if self.ty.is_signed() {
-                TypeKind::Signed(width)
-            } else {
-                TypeKind::Bits(width)
-            },
+            kind: if self.ty.is_signed() { TypeKind::Signed(width) } else { TypeKind::Bits(width) },
         }
     }
     fn vcd(&self) -> VCDValue {

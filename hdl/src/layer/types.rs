@@ -15,19 +15,13 @@ impl Type {
     /// An unsigned vector of `width` bits.
     #[must_use]
     pub const fn bits(width: usize) -> Self {
-        Type {
-            width,
-            signed: false,
-        }
+        Type { width, signed: false }
     }
 
     /// A two's complement number of `width` bits.
     #[must_use]
     pub const fn signed(width: usize) -> Self {
-        Type {
-            width,
-            signed: true,
-        }
+        Type { width, signed: true }
     }
 
     /// Width in bits.

@@ -16,9 +16,8 @@ pub struct Destination {
 pub fn destinations(configuration: &Configuration) -> Vec<Destination> {
     let word = configuration.stream_elements;
     let one = |name: String, elements: u32| Destination { name, elements };
-    let mut ports: Vec<Destination> = (0..configuration.tile_groups())
-        .map(|g| one(format!("tile_group_{g}"), configuration.dot))
-        .collect();
+    let mut ports: Vec<Destination> =
+        (0..configuration.tile_groups()).map(|g| one(format!("tile_group_{g}"), configuration.dot)).collect();
     ports.extend((0..configuration.vector_slices).map(|s| one(format!("write_{s}"), word)));
     ports.extend(["requantiser", "vector_a", "vector_b"].map(|name| one(name.to_string(), word)));
     ports
@@ -26,9 +25,7 @@ pub fn destinations(configuration: &Configuration) -> Vec<Destination> {
 
 /// Names of the source ports in the order of their numbers.
 pub fn sources(configuration: &Configuration) -> Vec<String> {
-    let mut names: Vec<String> = (0..configuration.vector_slices)
-        .map(|slice| format!("slice_{slice}"))
-        .collect();
+    let mut names: Vec<String> = (0..configuration.vector_slices).map(|slice| format!("slice_{slice}")).collect();
     names.extend(["requantiser", "vector"].map(String::from));
     names
 }
@@ -48,24 +45,15 @@ pub fn crossbar(configuration: &Configuration) -> Result<Arc<Module>, DesignErro
     );
     m.latency("any source to any destination", registers);
     m.section("Sources");
-    let inputs: Vec<Signal> = sources(configuration)
-        .iter()
-        .map(|name| m.input(&format!("from_{name}"), word_type))
-        .collect();
+    let inputs: Vec<Signal> =
+        sources(configuration).iter().map(|name| m.input(&format!("from_{name}"), word_type)).collect();
     m.section("Destinations");
     for destination in destinations(configuration) {
         let bits = (destination.elements * ELEMENT_BITS) as usize;
         let pick = m.input(&format!("pick_{}", destination.name), select_type);
         let port = m.output(&format!("to_{}", destination.name), Type::bits(bits));
-        let choices: Vec<Expr> = inputs
-            .iter()
-            .map(|input| Expr::from(input).slice(0, bits))
-            .collect();
-        let value = m.delay(
-            &format!("{}_q", destination.name),
-            select(Expr::from(&pick), &choices),
-            registers,
-        );
+        let choices: Vec<Expr> = inputs.iter().map(|input| Expr::from(input).slice(0, bits)).collect();
+        let value = m.delay(&format!("{}_q", destination.name), select(Expr::from(&pick), &choices), registers);
         m.drive(&port, Expr::from(&value));
     }
     m.finish()

@@ -14,10 +14,7 @@ pub struct Fields {
 impl Fields {
     /// The fields of `word`, the `fields` output of the queue of `unit`.
     pub fn of(unit: Unit, configuration: &Configuration, word: Signal) -> Fields {
-        Fields {
-            word,
-            fields: fields(unit, configuration),
-        }
+        Fields { word, fields: fields(unit, configuration) }
     }
 
     /// The field `name`, signed where the instruction set says so. An unknown name gives an empty slice, which the design
@@ -27,9 +24,7 @@ impl Fields {
             .fields
             .iter()
             .find(|field| field.name == name)
-            .map_or((0, 0, false), |field| {
-                (field.position - HEADER_BITS, field.bits, field.signed)
-            });
+            .map_or((0, 0, false), |field| (field.position - HEADER_BITS, field.bits, field.signed));
         let slice = Expr::from(&self.word).slice(position as usize, bits as usize);
         if signed { slice.as_signed() } else { slice }
     }

@@ -1,9 +1,7 @@
 //! Host port: the one place of the machine where something waits for somebody.
 
 use super::{bit, constant};
-use crate::layer::{
-    DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select,
-};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, COMMAND_BITS, Command, MEMORY_BITS, Memory};
 use lpu_isa::latency::Latency;
@@ -39,10 +37,7 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     );
     m.latency("command to the enable of a memory", 3);
     m.latency("command to start", 1 + START_DELAY);
-    m.latency(
-        "read command to read_data",
-        4 + latency.vector_read as usize,
-    );
+    m.latency("read command to read_data", 4 + latency.vector_read as usize);
     m.section("Host");
     let command = m.input("command", Type::bits(COMMAND_BITS as usize));
     let data = m.input("data", Type::bits(bus));
@@ -50,10 +45,7 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let read_data = m.output("read_data", beat_type);
     m.section("Control");
     let start = m.output("start", bit());
-    let entry = m.output(
-        "entry",
-        Type::bits(configuration.queue_address_bits() as usize),
-    );
+    let entry = m.output("entry", Type::bits(configuration.queue_address_bits() as usize));
     m.section("Memories");
     let load_address = m.output("load_address", Type::bits(address_bits));
     let load_word = m.output("load_word", Type::bits(staging_bits));
@@ -72,26 +64,13 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let begin = is(&mut m, "begin_run", Command::Start);
 
     let memory = m.register("memory", Type::bits(MEMORY_BITS as usize));
-    m.next_when(
-        &memory,
-        set_address.clone(),
-        data.slice(ADDRESS_BITS as usize, MEMORY_BITS as usize),
-    );
+    m.next_when(&memory, set_address.clone(), data.slice(ADDRESS_BITS as usize, MEMORY_BITS as usize));
     let address = m.register("address", Type::bits(address_bits));
     let next = super::increment(&address);
-    m.next_cases(
-        &address,
-        &[
-            (set_address, data.slice(0, address_bits)),
-            (write.or(&read), next),
-        ],
-    );
+    m.next_cases(&address, &[(set_address, data.slice(0, address_bits)), (write.or(&read), next)]);
     let staging = m.register("staging", Type::bits(staging_bits));
     let kept = if staging_bits > bus {
-        concat(&[
-            data.clone(),
-            Expr::from(&staging).slice(bus, staging_bits - bus),
-        ])
+        concat(&[data.clone(), Expr::from(&staging).slice(bus, staging_bits - bus)])
     } else {
         data.clone()
     };
@@ -119,24 +98,12 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let mut value = literal(0, beat_type);
     for slice in 0..configuration.vector_slices {
         let beat = m.input(&format!("vector_{slice}_beat"), beat_type);
-        let strobe = enable(
-            &mut m,
-            &format!("vector_{slice}_read"),
-            &read_q,
-            Memory::Vector(slice),
-        );
-        let arrived = m.delay(
-            &format!("vector_{slice}_arrived"),
-            Expr::from(&strobe),
-            latency.vector_read as usize,
-        );
+        let strobe = enable(&mut m, &format!("vector_{slice}_read"), &read_q, Memory::Vector(slice));
+        let arrived = m.delay(&format!("vector_{slice}_arrived"), Expr::from(&strobe), latency.vector_read as usize);
         value = select(&arrived, &[value, Expr::from(&beat)]);
         valid.push(Expr::from(&arrived));
     }
-    let any = valid
-        .into_iter()
-        .reduce(|a, b| a.or(&b))
-        .unwrap_or_else(|| constant(0, 1));
+    let any = valid.into_iter().reduce(|a, b| a.or(&b)).unwrap_or_else(|| constant(0, 1));
     let any = m.delay("read_valid_q", any, 1);
     let value = m.delay("read_data_q", value, 1);
     m.drive(&read_valid, Expr::from(&any));
@@ -145,11 +112,7 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     m.section("Start");
     let begin = m.delay("start_q", begin, START_DELAY);
     m.drive(&start, Expr::from(&begin));
-    let entry_q = m.delay(
-        "entry_q",
-        data.slice(0, configuration.queue_address_bits() as usize),
-        START_DELAY,
-    );
+    let entry_q = m.delay("entry_q", data.slice(0, configuration.queue_address_bits() as usize), START_DELAY);
     m.drive(&entry, Expr::from(&entry_q));
     m.finish()
 }

@@ -71,10 +71,7 @@ impl LoadBus {
         m.section("Load");
         LoadBus {
             enable: m.input(&format!("{name}_load_enable"), bit()),
-            address: m.input(
-                &format!("{name}_load_address"),
-                Type::bits(address_bits as usize),
-            ),
+            address: m.input(&format!("{name}_load_address"), Type::bits(address_bits as usize)),
             word: m.input(&format!("{name}_load_word"), Type::bits(word_bits as usize)),
         }
     }

@@ -26,10 +26,7 @@ pub fn queue(word_bits: u32, depth: u32) -> Result<Arc<Module>, DesignError> {
         "Holds the program of one unit and issues it. Each instruction says how many cycles lie between its own issue and \
          the next, so nothing the unit does can change when the next instruction comes.",
     );
-    m.latency(
-        "start to the issue of the instruction at the entry point",
-        START_TO_ISSUE as usize,
-    );
+    m.latency("start to the issue of the instruction at the entry point", START_TO_ISSUE as usize);
     let address_bits = bits_for(depth) as usize;
     let interval_bits = INTERVAL_BITS as usize;
     m.section("Control");
@@ -64,56 +61,26 @@ pub fn queue(word_bits: u32, depth: u32) -> Result<Arc<Module>, DesignError> {
     let word_bits_expr = Expr::from(&word);
     let opcode = m.wire("opcode", word_bits_expr.slice(0, OPCODE_BITS as usize));
     let interval = word_bits_expr.slice(OPCODE_BITS as usize, interval_bits);
-    let issue = m.wire(
-        "issue",
-        Expr::from(&running).and(Expr::from(&wait).any().not()),
-    );
-    let halt = m.wire(
-        "halt",
-        Expr::from(&issue).and(Expr::from(&opcode).equals(constant(OPCODE_HALT, OPCODE_BITS))),
-    );
+    let issue = m.wire("issue", Expr::from(&running).and(Expr::from(&wait).any().not()));
+    let halt = m.wire("halt", Expr::from(&issue).and(Expr::from(&opcode).equals(constant(OPCODE_HALT, OPCODE_BITS))));
 
     m.next_cases(
         &program_counter,
-        &[
-            (Expr::from(&start), entry.into()),
-            (Expr::from(&issue), increment(&program_counter)),
-        ],
+        &[(Expr::from(&start), entry.into()), (Expr::from(&issue), increment(&program_counter))],
     );
-    m.next_cases(
-        &running,
-        &[
-            (Expr::from(&start), constant(1, 1)),
-            (Expr::from(&halt), constant(0, 1)),
-        ],
-    );
-    m.next_cases(
-        &halted,
-        &[
-            (Expr::from(&start), constant(0, 1)),
-            (Expr::from(&halt), constant(1, 1)),
-        ],
-    );
+    m.next_cases(&running, &[(Expr::from(&start), constant(1, 1)), (Expr::from(&halt), constant(0, 1))]);
+    m.next_cases(&halted, &[(Expr::from(&start), constant(0, 1)), (Expr::from(&halt), constant(1, 1))]);
     let one = constant(1, INTERVAL_BITS);
     m.next_cases(
         &wait,
         &[
-            (
-                Expr::from(&start),
-                constant(u64::from(START_TO_ISSUE) - 1, INTERVAL_BITS),
-            ),
+            (Expr::from(&start), constant(u64::from(START_TO_ISSUE) - 1, INTERVAL_BITS)),
             (Expr::from(&issue), interval.sub(one.clone())),
             (Expr::from(&wait).any(), Expr::from(&wait).sub(one)),
         ],
     );
-    m.drive(
-        &run,
-        Expr::from(&issue).and(Expr::from(&opcode).equals(constant(OPCODE_RUN, OPCODE_BITS))),
-    );
-    m.drive(
-        &fields_port,
-        word_bits_expr.slice(HEADER_BITS as usize, (word_bits - HEADER_BITS) as usize),
-    );
+    m.drive(&run, Expr::from(&issue).and(Expr::from(&opcode).equals(constant(OPCODE_RUN, OPCODE_BITS))));
+    m.drive(&fields_port, word_bits_expr.slice(HEADER_BITS as usize, (word_bits - HEADER_BITS) as usize));
     m.drive(&halted_port, Expr::from(&halted));
     m.finish()
 }

@@ -36,15 +36,11 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     m.latency("step to result", latency.requantise as usize);
     m.section("Control");
     let start = m.input("start", bit());
-    let entry = m.input(
-        "entry",
-        Type::bits(configuration.queue_address_bits() as usize),
-    );
+    let entry = m.input("entry", Type::bits(configuration.queue_address_bits() as usize));
     let halted = m.output("halted", bit());
     m.section("Streams");
-    let drains: Vec<Signal> = (0..configuration.columns())
-        .map(|column| m.input(&format!("drain_{column}"), drain_type))
-        .collect();
+    let drains: Vec<Signal> =
+        (0..configuration.columns()).map(|column| m.input(&format!("drain_{column}"), drain_type)).collect();
     let source = m.output("source", source_type);
     let stream = m.input("stream", word_type);
     let result = m.output("result", word_type);
@@ -58,12 +54,8 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
     let fields = Fields::of(unit, configuration, queue.output("fields"));
-    let shape = Shape {
-        address_bits: configuration.scale_address_bits(),
-        prefix: 0,
-        end_of_level_0: false,
-        run_edges: false,
-    };
+    let shape =
+        Shape { address_bits: configuration.scale_address_bits(), prefix: 0, end_of_level_0: false, run_edges: false };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     sequencer.ignore("step");
     let held = |m: &mut ModuleBuilder, name: &str| -> Signal {
@@ -75,18 +67,10 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let pick = held(&mut m, "source");
     m.drive(&source, Expr::from(&pick));
     let crossing = latency.crossbar as usize;
-    let table_address = m.delay(
-        "table_address",
-        Expr::from(&sequencer.output("address")),
-        crossing,
-    );
+    let table_address = m.delay("table_address", Expr::from(&sequencer.output("address")), crossing);
     let mut follow = |name: &str, stage: usize| -> Expr {
         let register = held(&mut m, name);
-        Expr::from(&m.delay(
-            &format!("{name}_at_{stage}"),
-            Expr::from(&register),
-            crossing + stage,
-        ))
+        Expr::from(&m.delay(&format!("{name}_at_{stage}"), Expr::from(&register), crossing + stage))
     };
     let from_stream = follow("from_stream", 0);
     let input_zero_point = follow("input_zero_point", 0);
@@ -95,8 +79,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let minimum = follow("minimum", stages - 1);
     let maximum = follow("maximum", stages - 1);
 
-    let table =
-        primitives::distributed_ram(SCALE_BITS as usize, configuration.scale_depth as usize);
+    let table = primitives::distributed_ram(SCALE_BITS as usize, configuration.scale_depth as usize);
     let lane_module = requantiser_lane()?;
     let mut results: Vec<Expr> = Vec::new();
     let (multiplier_bits, shift_bits) = (SCALE_MULTIPLIER_BITS as usize, SCALE_SHIFT_BITS as usize);
@@ -113,12 +96,8 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         )?;
         let scale = scale.output("read_data");
         let scale = Expr::from(&scale);
-        let of_stream = Expr::from(&stream)
-            .slice(lane * element, element)
-            .as_signed();
-        let of_stream = of_stream
-            .sub_wide(&input_zero_point)
-            .extend(ACCUMULATOR_BITS as usize);
+        let of_stream = Expr::from(&stream).slice(lane * element, element).as_signed();
+        let of_stream = of_stream.sub_wide(&input_zero_point).extend(ACCUMULATOR_BITS as usize);
         let operand = match drains.get(lane) {
             Some(drain) => from_stream.choose(of_stream, Expr::from(drain)),
             None => from_stream.choose(of_stream, literal(0, drain_type)),
@@ -132,10 +111,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
                 ("operand", operand.into()),
                 ("multiplier", scale.slice(0, multiplier_bits)),
                 ("left_shift", scale.slice(multiplier_bits, shift_bits)),
-                (
-                    "right_shift",
-                    scale.slice(multiplier_bits + shift_bits, shift_bits),
-                ),
+                ("right_shift", scale.slice(multiplier_bits + shift_bits, shift_bits)),
                 ("zero_point", zero_point.clone()),
                 ("minimum", minimum.clone()),
                 ("maximum", maximum.clone()),

@@ -22,10 +22,7 @@ pub fn requantiser_lane() -> Result<Arc<Module>, DesignError> {
          rounding is to nearest with ties upwards, the second to nearest with ties away from zero: gemmlowp's double \
          rounding.",
     );
-    m.latency(
-        "operand, multiplier and shifts to result",
-        REQUANTISER_STAGES as usize - 1,
-    );
+    m.latency("operand, multiplier and shifts to result", REQUANTISER_STAGES as usize - 1);
     m.latency("zero_point to result", 2);
     m.latency("minimum and maximum to result", 1);
     m.section("Operands");
@@ -40,21 +37,14 @@ pub fn requantiser_lane() -> Result<Arc<Module>, DesignError> {
     m.section("Result");
     let result = m.output("result", element);
 
-    let shifted = m.delay(
-        "shifted",
-        Expr::from(&operand).shift_left_by(&left_shift),
-        1,
-    );
+    let shifted = m.delay("shifted", Expr::from(&operand).shift_left_by(&left_shift), 1);
     let multiplier = m.delay("multiplier_q", Expr::from(&multiplier), 1);
     // The product of a signed and a non-negative number: one more bit makes the latter signed.
     let product = primitives::soft_multiplier(bits, SCALE_MULTIPLIER_BITS as usize + 1);
     let product = m.instance(
         "scale",
         &product,
-        vec![
-            ("a", Expr::from(&shifted)),
-            ("b", Expr::from(&multiplier).extend(bits).as_signed()),
-        ],
+        vec![("a", Expr::from(&shifted)), ("b", Expr::from(&multiplier).extend(bits).as_signed())],
     )?;
     let product = product.output("p");
     // The multiplier is below 2^31, so the doubled high half always fits: no saturation is needed.
@@ -63,9 +53,7 @@ pub fn requantiser_lane() -> Result<Arc<Module>, DesignError> {
     m.unused(Expr::from(&rounded).slice(0, SCALE_MULTIPLIER_BITS as usize));
     let unused_top = SCALE_MULTIPLIER_BITS as usize + bits;
     m.unused(Expr::from(&rounded).slice(unused_top, 2 * bits - unused_top));
-    let high = Expr::from(&rounded)
-        .slice(SCALE_MULTIPLIER_BITS as usize, bits)
-        .as_signed();
+    let high = Expr::from(&rounded).slice(SCALE_MULTIPLIER_BITS as usize, bits).as_signed();
     let high = m.delay("high", high, 1);
 
     // Right shift, rounding to nearest, ties away from zero: add half less one for negative numbers, then floor.
@@ -74,30 +62,16 @@ pub fn requantiser_lane() -> Result<Arc<Module>, DesignError> {
     let one = literal(1, Type::bits(bits));
     let power = m.wire("power", one.shift_left_by(&right));
     m.unused(Expr::from(&power).bit(0));
-    let half = Expr::from(&power)
-        .slice(1, bits - 1)
-        .extend(bits + 1)
-        .as_signed();
+    let half = Expr::from(&power).slice(1, bits - 1).extend(bits + 1).as_signed();
     let negative = Expr::from(&high).bit(bits - 1);
-    let correction = negative
-        .and(Expr::from(&right).any())
-        .extend(bits + 1)
-        .as_signed();
+    let correction = negative.and(Expr::from(&right).any()).extend(bits + 1).as_signed();
     let with_half = Expr::from(&high).extend(bits + 1).add(half.sub(correction));
     let with_half = m.delay("with_half", with_half, 1);
     let right = m.delay("right_shift_at_half", Expr::from(&right), 1);
-    let scaled = m.delay(
-        "scaled",
-        Expr::from(&with_half).shift_right_by(&right).truncate(bits),
-        1,
-    );
+    let scaled = m.delay("scaled", Expr::from(&with_half).shift_right_by(&right).truncate(bits), 1);
     let offset = Expr::from(&scaled).add(Expr::from(&zero_point).extend(bits));
     let offset = m.delay("offset", offset, 1);
-    let clamped = super::clamp(
-        &Expr::from(&offset),
-        &Expr::from(&minimum),
-        &Expr::from(&maximum),
-    );
+    let clamped = super::clamp(&Expr::from(&offset), &Expr::from(&minimum), &Expr::from(&maximum));
     let clamped = m.delay("clamped", clamped, 1);
     m.drive(&result, Expr::from(&clamped));
     m.finish()

@@ -50,16 +50,9 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
     m.section("Instruction");
     let issue = m.input("issue", bit());
     let base = has_address.then(|| m.input("base", address));
-    let count_in: Vec<Signal> = (0..LEVELS)
-        .map(|k| m.input(&format!("count{k}"), count))
-        .collect();
-    let delta_in: Vec<Signal> = if has_address {
-        (0..LEVELS)
-            .map(|k| m.input(&format!("delta{k}"), address))
-            .collect()
-    } else {
-        vec![]
-    };
+    let count_in: Vec<Signal> = (0..LEVELS).map(|k| m.input(&format!("count{k}"), count)).collect();
+    let delta_in: Vec<Signal> =
+        if has_address { (0..LEVELS).map(|k| m.input(&format!("delta{k}"), address)).collect() } else { vec![] };
     let run_levels_in = m.input("run_levels", Type::bits(2));
     let gap_in = m.input("gap", Type::bits(GAP_BITS as usize));
     let prefix_enable_in = (shape.prefix > 0).then(|| m.input("prefix_enable", bit()));
@@ -73,26 +66,16 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         m.next_when(&register, Expr::from(&issue), Expr::from(from));
         register
     };
-    let count_q: Vec<Signal> = (0..LEVELS)
-        .map(|k| load(&mut m, &format!("count{k}_q"), &count_in[k]))
-        .collect();
-    let delta_q: Vec<Signal> = delta_in
-        .iter()
-        .enumerate()
-        .map(|(k, delta)| load(&mut m, &format!("delta{k}_q"), delta))
-        .collect();
+    let count_q: Vec<Signal> = (0..LEVELS).map(|k| load(&mut m, &format!("count{k}_q"), &count_in[k])).collect();
+    let delta_q: Vec<Signal> =
+        delta_in.iter().enumerate().map(|(k, delta)| load(&mut m, &format!("delta{k}_q"), delta)).collect();
     let run_levels = load(&mut m, "run_levels_q", &run_levels_in);
     let gap = load(&mut m, "gap_q", &gap_in);
     let active = m.register_with_reset("active", bit(), 0);
     let gap_left = m.register("gap_left", Type::bits(GAP_BITS as usize));
-    let left: Vec<Signal> = (0..LEVELS)
-        .map(|k| m.register(&format!("left{k}"), count))
-        .collect();
+    let left: Vec<Signal> = (0..LEVELS).map(|k| m.register(&format!("left{k}"), count)).collect();
 
-    let step = m.wire(
-        "step_now",
-        Expr::from(&active).and(Expr::from(&gap_left).any().not()),
-    );
+    let step = m.wire("step_now", Expr::from(&active).and(Expr::from(&gap_left).any().not()));
     let issue_expr = Expr::from(&issue);
 
     // The prefix counter; without a prefix every step is an ordinary one.
@@ -102,49 +85,30 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         let prefix_left = m.register("prefix_left", Type::bits(prefix_bits as usize));
         (enable.clone(), enable_q, prefix_left)
     });
-    let in_prefix = prefix
-        .as_ref()
-        .map(|(_, _, left)| m.wire("in_prefix", Expr::from(left).any()));
+    let in_prefix = prefix.as_ref().map(|(_, _, left)| m.wire("in_prefix", Expr::from(left).any()));
     let ordinary = match &in_prefix {
-        Some(in_prefix) => m.wire(
-            "ordinary_step",
-            Expr::from(&step).and(Expr::from(in_prefix).not()),
-        ),
+        Some(in_prefix) => m.wire("ordinary_step", Expr::from(&step).and(Expr::from(in_prefix).not())),
         None => step.clone(),
     };
 
-    let end: Vec<Signal> = (0..LEVELS)
-        .map(|k| m.wire(&format!("end{k}"), Expr::from(&left[k]).any().not()))
-        .collect();
+    let end: Vec<Signal> = (0..LEVELS).map(|k| m.wire(&format!("end{k}"), Expr::from(&left[k]).any().not())).collect();
     // end_of[k]: levels 0..=k have all reached their last iteration.
     let mut end_of = vec![Expr::from(&end[0])];
     for signal in &end[1..] {
         let inner = end_of[end_of.len() - 1].clone();
         end_of.push(inner.and(Expr::from(signal)));
     }
-    let end_of: Vec<Signal> = end_of
-        .into_iter()
-        .enumerate()
-        .map(|(k, expr)| m.wire(&format!("end_of_levels{k}"), expr))
-        .collect();
+    let end_of: Vec<Signal> =
+        end_of.into_iter().enumerate().map(|(k, expr)| m.wire(&format!("end_of_levels{k}"), expr)).collect();
     let end_of: Vec<Expr> = end_of.iter().map(Expr::from).collect();
     let run_end = m.wire("run_end", select(Expr::from(&run_levels), &end_of));
     let finished = m.wire("finished", end_of[LEVELS - 1].clone());
-    let advance = m.wire(
-        "advance",
-        Expr::from(&ordinary).and(Expr::from(&finished).not()),
-    );
+    let advance = m.wire("advance", Expr::from(&ordinary).and(Expr::from(&finished).not()));
     let run_break = m.wire("run_break", Expr::from(&advance).and(Expr::from(&run_end)));
 
     m.next_cases(
         &active,
-        &[
-            (issue_expr.clone(), constant(1, 1)),
-            (
-                Expr::from(&ordinary).and(Expr::from(&finished)),
-                constant(0, 1),
-            ),
-        ],
+        &[(issue_expr.clone(), constant(1, 1)), (Expr::from(&ordinary).and(Expr::from(&finished)), constant(0, 1))],
     );
     m.next_cases(
         &gap_left,
@@ -157,11 +121,7 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
     for k in 0..LEVELS {
         let mut cases = vec![(issue_expr.clone(), Expr::from(&count_in[k]))];
         // A level advances when all levels inside it end; when it ends itself it starts again.
-        let inner_end = if k == 0 {
-            Expr::from(&advance)
-        } else {
-            Expr::from(&advance).and(end_of[k - 1].clone())
-        };
+        let inner_end = if k == 0 { Expr::from(&advance) } else { Expr::from(&advance).and(end_of[k - 1].clone()) };
         let counted = Expr::from(&end[k]).choose(Expr::from(&count_q[k]), decrement(&left[k]));
         cases.push((inner_end, counted));
         m.next_cases(&left[k], &cases);
@@ -169,20 +129,12 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
     if let Some((enable, enable_q, prefix_left)) = &prefix {
         let full = constant(u64::from(shape.prefix), prefix_bits);
         let none = constant(0, prefix_bits);
-        let in_prefix = in_prefix
-            .as_ref()
-            .map_or_else(|| constant(0, 1), Expr::from);
+        let in_prefix = in_prefix.as_ref().map_or_else(|| constant(0, 1), Expr::from);
         m.next_cases(
             prefix_left,
             &[
-                (
-                    issue_expr.clone(),
-                    Expr::from(enable).choose(full.clone(), none.clone()),
-                ),
-                (
-                    Expr::from(&run_break),
-                    Expr::from(enable_q).choose(full, none),
-                ),
+                (issue_expr.clone(), Expr::from(enable).choose(full.clone(), none.clone())),
+                (Expr::from(&run_break), Expr::from(enable_q).choose(full, none)),
                 (Expr::from(&step).and(in_prefix), decrement(prefix_left)),
             ],
         );
@@ -192,23 +144,14 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         let not_end: Vec<Expr> = end_of.iter().map(Expr::not).collect();
         let delta = not_end[0].choose(
             Expr::from(&delta_q[0]),
-            not_end[1].choose(
-                Expr::from(&delta_q[1]),
-                not_end[2].choose(Expr::from(&delta_q[2]), &delta_q[3]),
-            ),
+            not_end[1].choose(Expr::from(&delta_q[1]), not_end[2].choose(Expr::from(&delta_q[2]), &delta_q[3])),
         );
         let delta = m.wire("delta", delta);
         let mut cases = vec![(issue_expr.clone(), Expr::from(base))];
         if let Some(in_prefix) = &in_prefix {
-            cases.push((
-                Expr::from(&step).and(Expr::from(in_prefix)),
-                increment(&address_q),
-            ));
+            cases.push((Expr::from(&step).and(Expr::from(in_prefix)), increment(&address_q)));
         }
-        cases.push((
-            Expr::from(&advance),
-            Expr::from(&address_q).add(Expr::from(&delta)),
-        ));
+        cases.push((Expr::from(&advance), Expr::from(&address_q).add(Expr::from(&delta))));
         m.next_cases(&address_q, &cases);
         m.drive(port, Expr::from(&address_q));
     }

@@ -35,17 +35,11 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
          finished sum moves to a shadow accumulator, from where it joins the drain chain of its column while the next \
          product runs.",
     );
-    m.latency(
-        "weight_address to the accumulator",
-        control_delay(configuration) + 1,
-    );
+    m.latency("weight_address to the accumulator", control_delay(configuration) + 1);
     m.latency("drain_in to drain_out", 1);
     m.latency("drain_token_in to drain_token_out", 2);
     m.section("Operands");
-    let weight_address = m.input(
-        "weight_address",
-        Type::bits(configuration.weight_address_bits() as usize),
-    );
+    let weight_address = m.input("weight_address", Type::bits(configuration.weight_address_bits() as usize));
     let activation = m.input("activation", Type::bits(dot * element));
     m.section("Control");
     let accumulate_in = m.input("accumulate", bit());
@@ -59,10 +53,7 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let token_in = m.input("drain_token", bit());
     m.section("Load");
     let load_enable = m.input("load_enable", bit());
-    let load_address = m.input(
-        "load_address",
-        Type::bits(configuration.weight_address_bits() as usize),
-    );
+    let load_address = m.input("load_address", Type::bits(configuration.weight_address_bits() as usize));
     let load_word = m.input("load_word", Type::bits(word_bits));
 
     m.section("Weights");
@@ -84,11 +75,7 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     // The later of weight and activation sets the pace; the other one waits.
     let ram_word = ram.output("read_data");
     let waited = latency.crossbar.saturating_sub(latency.weight_read) as usize;
-    let word = m.delay(
-        "weight_word",
-        Expr::from(&ram_word),
-        configuration.pipeline.weight_read as usize + waited,
-    );
+    let word = m.delay("weight_word", Expr::from(&ram_word), configuration.pipeline.weight_read as usize + waited);
     let waited = latency.weight_read.saturating_sub(latency.crossbar) as usize;
     let activation = m.delay("activation_q", Expr::from(&activation), waited);
 
@@ -100,24 +87,13 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
             &format!("multiplier_{lane}"),
             &multiplier,
             vec![
-                (
-                    "a",
-                    Expr::from(&word).slice(lane * weight, weight).as_signed(),
-                ),
-                (
-                    "b",
-                    Expr::from(&activation)
-                        .slice(lane * element, element)
-                        .as_signed(),
-                ),
+                ("a", Expr::from(&word).slice(lane * weight, weight).as_signed()),
+                ("b", Expr::from(&activation).slice(lane * element, element).as_signed()),
             ],
         )?;
         let product = instance.output("p");
-        let product = m.delay(
-            &format!("product_{lane}"),
-            Expr::from(&product),
-            configuration.pipeline.multiply as usize,
-        );
+        let product =
+            m.delay(&format!("product_{lane}"), Expr::from(&product), configuration.pipeline.multiply as usize);
         terms.push(Expr::from(&product));
     }
 
@@ -146,10 +122,7 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let sum = terms[0].add_wide(&terms[1]);
     debug_assert_eq!(sum.width(), sum_bits(configuration));
     let addend = m.register("addend", accumulator_type);
-    m.next(
-        &addend,
-        Expr::from(&bias_in).choose(bias_value, sum.extend(ACCUMULATOR_BITS as usize)),
-    );
+    m.next(&addend, Expr::from(&bias_in).choose(bias_value, sum.extend(ACCUMULATOR_BITS as usize)));
 
     m.section("Accumulators");
     let accumulate = m.delay("accumulate_q", Expr::from(&accumulate_in), 1);
@@ -158,18 +131,11 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let accumulator = m.register("accumulator", accumulator_type);
     let zero = literal(0, accumulator_type);
     let start = Expr::from(&clear).choose(zero, Expr::from(&accumulator));
-    m.next_when(
-        &accumulator,
-        Expr::from(&accumulate),
-        start.add(Expr::from(&addend)),
-    );
+    m.next_when(&accumulator, Expr::from(&accumulate), start.add(Expr::from(&addend)));
     let shadow = m.register("shadow", accumulator_type);
     m.next_when(&shadow, Expr::from(&capture), Expr::from(&accumulator));
     let drain = m.register("drain_q", accumulator_type);
-    m.next(
-        &drain,
-        Expr::from(&token_in).choose(Expr::from(&shadow), Expr::from(&drain_in)),
-    );
+    m.next(&drain, Expr::from(&token_in).choose(Expr::from(&shadow), Expr::from(&drain_in)));
     m.drive(&drain_out, Expr::from(&drain));
     m.finish()
 }
@@ -182,9 +148,7 @@ fn bias_value(word: &Signal, high: Option<&Signal>) -> Expr {
         None => word.as_signed(),
         Some(high) => {
             let zero = literal(0, Type::bits(bits - word.width()));
-            Expr::from(high)
-                .choose(concat(&[word.clone(), zero.clone()]), concat(&[zero, word]))
-                .as_signed()
+            Expr::from(high).choose(concat(&[word.clone(), zero.clone()]), concat(&[zero, word])).as_signed()
         }
     }
 }

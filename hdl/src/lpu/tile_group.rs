@@ -47,39 +47,17 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     );
     m.section("Control");
     let start = m.input("start", bit());
-    let entry = m.input(
-        "entry",
-        Type::bits(configuration.queue_address_bits() as usize),
-    );
+    let entry = m.input("entry", Type::bits(configuration.queue_address_bits() as usize));
     let halted = m.output("halted", bit());
     m.section("Stream");
-    let source = m.output(
-        "source",
-        Type::bits(bits_for(configuration.crossbar_sources()) as usize),
-    );
-    let activation = m.input(
-        "activation",
-        Type::bits((configuration.dot * ELEMENT_BITS) as usize),
-    );
+    let source = m.output("source", Type::bits(bits_for(configuration.crossbar_sources()) as usize));
+    let activation = m.input("activation", Type::bits((configuration.dot * ELEMENT_BITS) as usize));
     m.section("Drain");
-    let drain_out: Vec<Signal> = (0..columns)
-        .map(|c| m.output(&format!("drain_{c}"), drain_type))
-        .collect();
-    let load = LoadBus::ports(
-        &mut m,
-        word_bits(unit, configuration),
-        configuration.queue_address_bits(),
-        "queue",
-    );
+    let drain_out: Vec<Signal> = (0..columns).map(|c| m.output(&format!("drain_{c}"), drain_type)).collect();
+    let load = LoadBus::ports(&mut m, word_bits(unit, configuration), configuration.queue_address_bits(), "queue");
     let weight_load_enable = m.input("weight_load_enable", Type::bits(tiles));
-    let weight_load_address = m.input(
-        "weight_load_address",
-        Type::bits(configuration.weight_address_bits() as usize),
-    );
-    let weight_load_word = m.input(
-        "weight_load_word",
-        Type::bits(configuration.weight_word_bits() as usize),
-    );
+    let weight_load_address = m.input("weight_load_address", Type::bits(configuration.weight_address_bits() as usize));
+    let weight_load_word = m.input("weight_load_word", Type::bits(configuration.weight_word_bits() as usize));
 
     let queue = queue(word_bits(unit, configuration), configuration.queue_depth)?;
     let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
@@ -100,11 +78,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     let step = sequencer.output("step");
     let in_prefix = sequencer.output("prefix");
     let last = sequencer.output("last");
-    let token = m.delay(
-        "drain_token",
-        Expr::from(&last),
-        latency.step_to_shadow as usize,
-    );
+    let token = m.delay("drain_token", Expr::from(&last), latency.step_to_shadow as usize);
     let mut control: Vec<(&str, Expr)> = vec![
         ("weight_address", Expr::from(&sequencer.output("address"))),
         ("activation", Expr::from(&activation)),
@@ -125,16 +99,11 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     for (row, tiles) in rows.iter().enumerate() {
         let module = tile_row(configuration, tiles.len() as u32)?;
         let mut connections = control.clone();
-        connections.push((
-            "load_enable",
-            Expr::from(&weight_load_enable).slice(enable_position, tiles.len()),
-        ));
+        connections.push(("load_enable", Expr::from(&weight_load_enable).slice(enable_position, tiles.len())));
         enable_position += tiles.len();
         connections.push(("load_address", Expr::from(&weight_load_address)));
         connections.push(("load_word", Expr::from(&weight_load_word)));
-        let names: Vec<String> = (0..tiles.len())
-            .map(|column| format!("drain_in_{column}"))
-            .collect();
+        let names: Vec<String> = (0..tiles.len()).map(|column| format!("drain_in_{column}")).collect();
         connections.extend(names.iter().map(String::as_str).zip(drains.iter().cloned()));
         let instance = m.instance(&format!("row_{row}"), &module, connections)?;
         let is_last = row + 1 == rows.len();

@@ -55,11 +55,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     };
     let address = hop(&mut m, "weight_address", &address_in);
     let activation = hop(&mut m, "activation", &activation_in);
-    let control: Vec<Signal> = controls
-        .iter()
-        .zip(&control_in)
-        .map(|(name, input)| hop(&mut m, name, input))
-        .collect();
+    let control: Vec<Signal> = controls.iter().zip(&control_in).map(|(name, input)| hop(&mut m, name, input)).collect();
     m.section("Drain");
     let token_in = m.input("drain_token_in", bit());
     let token_out = m.output("drain_token_out", bit());
@@ -73,11 +69,8 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
 
     // The addend is chosen one cycle before the accumulator adds it, and each tile registers its controls once more.
     let delay = control_delay(configuration) - 1;
-    let followed: Vec<Expr> = controls
-        .iter()
-        .zip(&control)
-        .map(|(name, signal)| follow(&mut m, name, signal, delay))
-        .collect();
+    let followed: Vec<Expr> =
+        controls.iter().zip(&control).map(|(name, signal)| follow(&mut m, name, signal, delay)).collect();
 
     let tile = tile(configuration)?;
     for column in 0..columns as usize {

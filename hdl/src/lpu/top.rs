@@ -7,9 +7,7 @@ use super::tile_group::{tile_group, tiles_of_group};
 use super::vector_slice::vector_slice;
 use super::vector_unit::vector_unit;
 use super::{address_bits, bit};
-use crate::layer::{
-    Design, DesignError, Expr, Instance, Module, ModuleBuilder, Type, concat, literal,
-};
+use crate::layer::{Design, DesignError, Expr, Instance, Module, ModuleBuilder, Type, concat, literal};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::{BUS_BITS, COMMAND_BITS, Memory};
 use lpu_isa::instruction::{Unit, word_bits};
@@ -49,26 +47,17 @@ impl Loader<'_> {
     fn word(&self, memory: Memory) -> Expr {
         let chunks = memory.chunks(self.configuration) * BUS_BITS;
         let lowest = self.word.width() - chunks as usize;
-        self.word
-            .slice(lowest, memory.bits(self.configuration) as usize)
+        self.word.slice(lowest, memory.bits(self.configuration) as usize)
     }
 
     /// Connections of the queue of `unit` to ports called `{name}_load_…`.
     fn queue(&self, unit: Unit, name: &str) -> Vec<(String, Expr)> {
-        let place = Unit::all(self.configuration)
-            .iter()
-            .position(|&other| other == unit);
+        let place = Unit::all(self.configuration).iter().position(|&other| other == unit);
         let memory = Memory::Queue(place.unwrap_or(0) as u32);
-        debug_assert_eq!(
-            memory.bits(self.configuration),
-            word_bits(unit, self.configuration)
-        );
+        debug_assert_eq!(memory.bits(self.configuration), word_bits(unit, self.configuration));
         vec![
             (format!("{name}_load_enable"), self.enable(memory)),
-            (
-                format!("{name}_load_address"),
-                self.address(self.configuration.queue_depth),
-            ),
+            (format!("{name}_load_address"), self.address(self.configuration.queue_depth)),
             (format!("{name}_load_word"), self.word(memory)),
         ]
     }
@@ -81,14 +70,7 @@ fn place(
     module: &Arc<Module>,
     connections: Vec<(String, Expr)>,
 ) -> Result<Instance, DesignError> {
-    m.instance(
-        name,
-        module,
-        connections
-            .iter()
-            .map(|(name, expr)| (name.as_str(), expr.clone()))
-            .collect(),
-    )
+    m.instance(name, module, connections.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect())
 }
 
 /// The top module.
@@ -136,25 +118,15 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let crossbar = place(&mut m, "crossbar", &crossbar(configuration)?, connections)?;
     let to = |name: &str| Expr::from(&crossbar.output(&format!("to_{name}")));
     let pick = |name: &str| {
-        destinations(configuration)
-            .iter()
-            .position(|d| d.name == name)
-            .map(|index| pick_wires[index].clone())
+        destinations(configuration).iter().position(|d| d.name == name).map(|index| pick_wires[index].clone())
     };
-    let from = |name: &str| {
-        source_names
-            .iter()
-            .position(|n| n == name)
-            .map(|index| source_wires[index].clone())
-    };
+    let from = |name: &str| source_names.iter().position(|n| n == name).map(|index| source_wires[index].clone());
 
     let beats: Vec<_> = (0..configuration.vector_slices)
         .map(|slice| m.undriven_wire(&format!("vector_{slice}_beat"), beat_type))
         .collect();
-    let mut connections: Vec<(String, Expr)> = vec![
-        ("command".into(), Expr::from(&command)),
-        ("data".into(), Expr::from(&data)),
-    ];
+    let mut connections: Vec<(String, Expr)> =
+        vec![("command".into(), Expr::from(&command)), ("data".into(), Expr::from(&data))];
     for (slice, beat) in beats.iter().enumerate() {
         connections.push((format!("vector_{slice}_beat"), Expr::from(beat)));
     }
@@ -169,40 +141,20 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         address: Expr::from(&host.output("load_address")),
         word: Expr::from(&host.output("load_word")),
     };
-    let control = || {
-        vec![
-            ("start".to_string(), Expr::from(&start)),
-            ("entry".to_string(), Expr::from(&entry)),
-        ]
-    };
+    let control = || vec![("start".to_string(), Expr::from(&start)), ("entry".to_string(), Expr::from(&entry))];
     let mut halted: Vec<Expr> = Vec::new();
     let mut drains: Vec<(String, Expr)> = Vec::new();
     for group in 0..configuration.tile_groups() {
         let name = format!("tile_group_{group}");
-        let tiles: Vec<u32> = tiles_of_group(configuration, group)
-            .into_iter()
-            .flatten()
-            .collect();
-        let enables: Vec<Expr> = tiles
-            .iter()
-            .rev()
-            .map(|&tile| loader.enable(Memory::Weights(tile)))
-            .collect();
+        let tiles: Vec<u32> = tiles_of_group(configuration, group).into_iter().flatten().collect();
+        let enables: Vec<Expr> = tiles.iter().rev().map(|&tile| loader.enable(Memory::Weights(tile))).collect();
         let mut connections = control();
         connections.push(("activation".into(), to(&name)));
         connections.extend(loader.queue(Unit::TileGroup(group), "queue"));
         connections.push(("weight_load_enable".into(), concat(&enables)));
-        connections.push((
-            "weight_load_address".into(),
-            loader.address(configuration.weight_depth),
-        ));
+        connections.push(("weight_load_address".into(), loader.address(configuration.weight_depth)));
         connections.push(("weight_load_word".into(), loader.word(Memory::Weights(0))));
-        let instance = place(
-            &mut m,
-            &name,
-            &tile_group(configuration, group)?,
-            connections,
-        )?;
+        let instance = place(&mut m, &name, &tile_group(configuration, group)?, connections)?;
         if let Some(pick) = pick(&name) {
             m.drive(&pick, Expr::from(&instance.output("source")));
         }
@@ -211,11 +163,8 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         let last = configuration.columns().min(first + configuration.dot);
         for column in first..last {
             let drain = instance.output(&format!("drain_{}", column - first));
-            let returned = m.delay(
-                &format!("drain_{column}"),
-                Expr::from(&drain),
-                configuration.pipeline.drain as usize,
-            );
+            let returned =
+                m.delay(&format!("drain_{column}"), Expr::from(&drain), configuration.pipeline.drain as usize);
             drains.push((format!("drain_{column}"), Expr::from(&returned)));
         }
     }
@@ -226,22 +175,12 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         connections.push(("write_data".into(), to(&format!("write_{slice}"))));
         connections.extend(loader.queue(Unit::Read(slice), "read_queue"));
         connections.extend(loader.queue(Unit::Write(slice), "write_queue"));
-        connections.push((
-            "host_read".into(),
-            Expr::from(&host.output(&format!("vector_{slice}_read"))),
-        ));
+        connections.push(("host_read".into(), Expr::from(&host.output(&format!("vector_{slice}_read")))));
         connections.push(("host_write".into(), loader.enable(memory)));
-        let address = loader
-            .address
-            .slice(0, configuration.vector_address_bits() as usize);
+        let address = loader.address.slice(0, configuration.vector_address_bits() as usize);
         connections.push(("host_address".into(), address));
         connections.push(("host_beat".into(), loader.word(memory)));
-        let instance = place(
-            &mut m,
-            &format!("slice_{slice}"),
-            &slice_module,
-            connections,
-        )?;
+        let instance = place(&mut m, &format!("slice_{slice}"), &slice_module, connections)?;
         let word = Expr::from(&instance.output("read_data"));
         m.drive(&beats[slice as usize], word.slice(0, beat_type.width()));
         if let Some(wire) = from(&format!("slice_{slice}")) {
@@ -257,22 +196,12 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     connections.extend(drains);
     connections.push(("stream".into(), to("requantiser")));
     connections.extend(loader.queue(Unit::Requantiser, "queue"));
-    let lanes: Vec<Expr> = (0..configuration.stream_elements)
-        .rev()
-        .map(|lane| loader.enable(Memory::Scale(lane)))
-        .collect();
+    let lanes: Vec<Expr> =
+        (0..configuration.stream_elements).rev().map(|lane| loader.enable(Memory::Scale(lane))).collect();
     connections.push(("scale_load_enable".into(), concat(&lanes)));
-    connections.push((
-        "scale_load_address".into(),
-        loader.address(configuration.scale_depth),
-    ));
+    connections.push(("scale_load_address".into(), loader.address(configuration.scale_depth)));
     connections.push(("scale_load_entry".into(), loader.word(Memory::Scale(0))));
-    let instance = place(
-        &mut m,
-        "requantiser",
-        &requantiser(configuration)?,
-        connections,
-    )?;
+    let instance = place(&mut m, "requantiser", &requantiser(configuration)?, connections)?;
     if let (Some(wire), Some(pick)) = (from("requantiser"), pick("requantiser")) {
         m.drive(&wire, Expr::from(&instance.output("result")));
         m.drive(&pick, Expr::from(&instance.output("source")));
@@ -283,12 +212,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     connections.push(("a".into(), to("vector_a")));
     connections.push(("b".into(), to("vector_b")));
     connections.extend(loader.queue(Unit::Vector, "queue"));
-    let instance = place(
-        &mut m,
-        "vector_unit",
-        &vector_unit(configuration)?,
-        connections,
-    )?;
+    let instance = place(&mut m, "vector_unit", &vector_unit(configuration)?, connections)?;
     if let (Some(wire), Some(a), Some(b)) = (from("vector"), pick("vector_a"), pick("vector_b")) {
         m.drive(&wire, Expr::from(&instance.output("result")));
         m.drive(&a, Expr::from(&instance.output("source_a")));
@@ -304,10 +228,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     m.next_cases(
         &count,
         &[
-            (
-                Expr::from(&start).or(&starting),
-                literal(0, Type::bits(CYCLE_BITS)),
-            ),
+            (Expr::from(&start).or(&starting), literal(0, Type::bits(CYCLE_BITS))),
             (Expr::from(&all_halted).not(), super::increment(&count)),
         ],
     );

@@ -4,9 +4,7 @@ use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
 use super::{LoadBus, bit, constant, increment};
-use crate::layer::{
-    DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select,
-};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
 use lpu_isa::instruction::{Unit, last_beats_bits, word_bits};
@@ -22,10 +20,7 @@ struct Placement {
 fn place(m: &mut ModuleBuilder, name: &str, address: &Expr, banks: usize) -> Placement {
     let bank_bits = banks.trailing_zeros() as usize;
     if bank_bits == 0 {
-        return Placement {
-            first_bank: None,
-            bank_address: vec![address.clone()],
-        };
+        return Placement { first_bank: None, bank_address: vec![address.clone()] };
     }
     let first_bank = address.slice(0, bank_bits);
     let row = address.slice(bank_bits, address.width() - bank_bits);
@@ -38,10 +33,7 @@ fn place(m: &mut ModuleBuilder, name: &str, address: &Expr, banks: usize) -> Pla
             wrapped.choose(Expr::from(&next_row), Expr::from(&row))
         })
         .collect();
-    Placement {
-        first_bank: Some(first_bank),
-        bank_address,
-    }
+    Placement { first_bank: Some(first_bank), bank_address }
 }
 
 /// Rotates `beats`: result `i` is beat `(i + by) % n`.
@@ -50,9 +42,7 @@ fn rotate(beats: &[Expr], by: Option<&Expr>) -> Vec<Expr> {
         None => beats.to_vec(),
         Some(by) => (0..beats.len())
             .map(|i| {
-                let choices: Vec<Expr> = (0..beats.len())
-                    .map(|k| beats[(i + k) % beats.len()].clone())
-                    .collect();
+                let choices: Vec<Expr> = (0..beats.len()).map(|k| beats[(i + k) % beats.len()].clone()).collect();
                 select(by.clone(), &choices)
             })
             .collect(),
@@ -81,10 +71,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
          each bank has its own address, so a word that straddles two rows is read or written in one cycle like any other.",
     );
     m.latency("read step to read_data", latency.vector_read as usize);
-    m.latency(
-        "write step to the word in the memory",
-        latency.write_to_read as usize + 1,
-    );
+    m.latency("write step to the word in the memory", latency.write_to_read as usize + 1);
     m.section("Control");
     let start = m.input("start", bit());
     let entry = m.input("entry", entry_type);
@@ -94,18 +81,8 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let read_data = m.output("read_data", word_type);
     let source = m.output("write_source", source_type);
     let write_data = m.input("write_data", word_type);
-    let read_load = LoadBus::ports(
-        &mut m,
-        read_bits,
-        configuration.queue_address_bits(),
-        "read_queue",
-    );
-    let write_load = LoadBus::ports(
-        &mut m,
-        write_bits,
-        configuration.queue_address_bits(),
-        "write_queue",
-    );
+    let read_load = LoadBus::ports(&mut m, read_bits, configuration.queue_address_bits(), "read_queue");
+    let write_load = LoadBus::ports(&mut m, write_bits, configuration.queue_address_bits(), "write_queue");
     m.section("Host");
     let host_read = m.input("host_read", bit());
     let host_write = m.input("host_write", bit());
@@ -117,25 +94,11 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let read_queue = m.instance("read_queue", &module, read_load.queue(&start, &entry))?;
     m.drive(&read_halted, Expr::from(&read_queue.output("halted")));
     let fields = Fields::of(Unit::Read(0), configuration, read_queue.output("fields"));
-    let shape = Shape {
-        address_bits,
-        prefix: 0,
-        end_of_level_0: false,
-        run_edges: false,
-    };
-    let reader = sequencer::place(
-        &mut m,
-        "read_sequencer",
-        shape,
-        &read_queue.output("run"),
-        &fields,
-    )?;
+    let shape = Shape { address_bits, prefix: 0, end_of_level_0: false, run_edges: false };
+    let reader = sequencer::place(&mut m, "read_sequencer", shape, &read_queue.output("run"), &fields)?;
     // A word is read in every cycle; the schedule knows which of them mean something.
     reader.ignore("step");
-    let address = Expr::from(&host_read).choose(
-        Expr::from(&host_address),
-        Expr::from(&reader.output("address")),
-    );
+    let address = Expr::from(&host_read).choose(Expr::from(&host_address), Expr::from(&reader.output("address")));
     let address = m.wire("read_address", address);
     let placement = place(&mut m, "read", &Expr::from(&address), banks);
     let read_bank_address: Vec<Signal> = placement
@@ -144,9 +107,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
         .enumerate()
         .map(|(bank, expr)| m.delay(&format!("read_address_{bank}"), expr, 1))
         .collect();
-    let read_first_bank = placement
-        .first_bank
-        .map(|bank| m.delay("read_first_bank", bank, 1 + BLOCK_RAM as usize));
+    let read_first_bank = placement.first_bank.map(|bank| m.delay("read_first_bank", bank, 1 + BLOCK_RAM as usize));
 
     m.section("Write");
     let module = queue(write_bits, configuration.queue_depth)?;
@@ -154,41 +115,31 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     m.drive(&write_halted, Expr::from(&write_queue.output("halted")));
     let run = write_queue.output("run");
     let fields = Fields::of(Unit::Write(0), configuration, write_queue.output("fields"));
-    let shape = Shape {
-        address_bits,
-        prefix: 0,
-        end_of_level_0: banks > 1,
-        run_edges: false,
-    };
+    let shape = Shape { address_bits, prefix: 0, end_of_level_0: banks > 1, run_edges: false };
     let writer = sequencer::place(&mut m, "write_sequencer", shape, &run, &fields)?;
     let source_q = m.register("write_source_q", source_type);
     m.next_when(&source_q, Expr::from(&run), fields.bits("source"));
     m.drive(&source, Expr::from(&source_q));
     // The controls wait for the word on its way through the crossbar.
     let crossing = latency.crossbar as usize;
-    let write_step = m.delay("write_step", Expr::from(&writer.output("step")), crossing);
-    let write_address = m.delay(
-        "write_address",
-        Expr::from(&writer.output("address")),
-        crossing,
-    );
+    // Co-simulation looks at write_strobe, write_target and write_last, so the last register of each has a name of its own.
+    let arrive = |m: &mut ModuleBuilder, name: &str, arrived: &str, control: Expr| {
+        let under_way = m.delay(name, control, crossing - 1);
+        m.delay(arrived, Expr::from(&under_way), 1)
+    };
+    let write_step = arrive(&mut m, "write_step", "write_strobe", Expr::from(&writer.output("step")));
+    let write_address = arrive(&mut m, "write_address", "write_target", Expr::from(&writer.output("address")));
     let host = Expr::from(&host_write);
-    let target = m.wire(
-        "target_address",
-        host.choose(Expr::from(&host_address), Expr::from(&write_address)),
-    );
+    let target = m.wire("target_address", host.choose(Expr::from(&host_address), Expr::from(&write_address)));
     let placement = place(&mut m, "write", &Expr::from(&target), banks);
     // Beats of the word that are stored, less one.
     let write_last = if banks > 1 {
-        let last_beats = m.register(
-            "last_beats",
-            Type::bits(last_beats_bits(configuration) as usize),
-        );
+        let last_beats = m.register("last_beats", Type::bits(last_beats_bits(configuration) as usize));
         m.next_when(&last_beats, Expr::from(&run), fields.bits("last_beats"));
         let all = constant(banks as u64 - 1, last_beats_bits(configuration));
-        let beats =
-            Expr::from(&writer.output("end_of_level_0")).choose(Expr::from(&last_beats), all);
-        Some(m.delay("write_last_beat", beats, crossing))
+        let beats = Expr::from(&writer.output("end_of_level_0")).choose(Expr::from(&last_beats), all);
+        let last = m.delay("write_last_beat", beats, crossing);
+        Some(m.wire("write_last", Expr::from(&last)))
     } else {
         m.unused(fields.bits("last_beats"));
         None
@@ -198,8 +149,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
             let step = Expr::from(&write_step);
             match &write_last {
                 Some(last) if beat > 0 => {
-                    let inside =
-                        Expr::from(last).greater_equal(constant(beat as u64, bank_bits as u32));
+                    let inside = Expr::from(last).greater_equal(constant(beat as u64, bank_bits as u32));
                     host.not().and(step).and(inside)
                 }
                 _ => host.or(step),
@@ -209,11 +159,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let beats: Vec<Expr> = (0..banks)
         .map(|beat| {
             let word = Expr::from(&write_data).slice(beat * beat_bits, beat_bits);
-            if beat == 0 {
-                host.choose(Expr::from(&host_beat), word)
-            } else {
-                word
-            }
+            if beat == 0 { host.choose(Expr::from(&host_beat), word) } else { word }
         })
         .collect();
     // Bank b stores beat (b - first) modulo the number of banks.
@@ -229,11 +175,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let ram = primitives::block_ram(beat_bits, configuration.vector_depth as usize);
     let mut bank_data: Vec<Expr> = Vec::new();
     for (bank, write_address) in placement.bank_address.into_iter().enumerate() {
-        let enable = m.delay(
-            &format!("write_enable_{bank}"),
-            bank_enable[bank].clone(),
-            1,
-        );
+        let enable = m.delay(&format!("write_enable_{bank}"), bank_enable[bank].clone(), 1);
         let write_address = m.delay(&format!("write_address_{bank}"), write_address, 1);
         let beat = m.delay(&format!("write_beat_{bank}"), bank_beat[bank].clone(), 1);
         let instance = m.instance(
@@ -251,11 +193,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let first = read_first_bank.as_ref().map(Expr::from);
     let mut turned = rotate(&bank_data, first.as_ref());
     turned.reverse();
-    let word = m.delay(
-        "read_word",
-        concat(&turned),
-        1 + configuration.pipeline.vector_read as usize,
-    );
+    let word = m.delay("read_word", concat(&turned), 1 + configuration.pipeline.vector_read as usize);
     m.drive(&read_data, Expr::from(&word));
     m.finish()
 }

@@ -15,9 +15,7 @@ fn vector_lane(function_bits: usize) -> Result<Arc<Module>, DesignError> {
     let element = Type::signed(ELEMENT_BITS as usize);
     let wide = ELEMENT_BITS as usize + 1;
     let mut m = ModuleBuilder::new("vector_lane");
-    m.describe(
-        "One lane of the vector unit: a function of two elements, clamped to minimum..maximum.",
-    );
+    m.describe("One lane of the vector unit: a function of two elements, clamped to minimum..maximum.");
     m.latency("operands to result", VECTOR_UNIT_STAGES as usize);
     m.section("Operands");
     let a = m.input("a", element);
@@ -40,16 +38,9 @@ fn vector_lane(function_bits: usize) -> Result<Arc<Module>, DesignError> {
         Function::Maximum => Expr::from(&b_is_larger).choose(&wide_b, &wide_a),
         Function::Minimum => Expr::from(&b_is_larger).choose(&wide_a, &wide_b),
     };
-    let values: Vec<Expr> = Function::ALL
-        .iter()
-        .map(|&(function, _)| value(function))
-        .collect();
+    let values: Vec<Expr> = Function::ALL.iter().map(|&(function, _)| value(function)).collect();
     let value = m.delay("value", select(Expr::from(&function), &values), 1);
-    let clamped = super::clamp(
-        &Expr::from(&value),
-        &Expr::from(&minimum),
-        &Expr::from(&maximum),
-    );
+    let clamped = super::clamp(&Expr::from(&value), &Expr::from(&minimum), &Expr::from(&maximum));
     let clamped = m.delay("clamped", clamped, 1);
     m.drive(&result, Expr::from(&clamped));
     m.finish()
@@ -71,10 +62,7 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     m.latency("step to result", latency.vector_unit as usize);
     m.section("Control");
     let start = m.input("start", bit());
-    let entry = m.input(
-        "entry",
-        Type::bits(configuration.queue_address_bits() as usize),
-    );
+    let entry = m.input("entry", Type::bits(configuration.queue_address_bits() as usize));
     let halted = m.output("halted", bit());
     m.section("Streams");
     let source_a = m.output("source_a", source_type);
@@ -89,12 +77,7 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
     let fields = Fields::of(unit, configuration, queue.output("fields"));
-    let shape = Shape {
-        address_bits: 0,
-        prefix: 0,
-        end_of_level_0: false,
-        run_edges: false,
-    };
+    let shape = Shape { address_bits: 0, prefix: 0, end_of_level_0: false, run_edges: false };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     // The lanes work in every cycle; the schedule knows which results mean something.
     sequencer.ignore("step");
@@ -111,11 +94,7 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let crossing = latency.crossbar as usize;
     let mut follow = |name: &str, stage: usize| -> Expr {
         let register = held(&mut m, name);
-        Expr::from(&m.delay(
-            &format!("{name}_at_{stage}"),
-            Expr::from(&register),
-            crossing + stage,
-        ))
+        Expr::from(&m.delay(&format!("{name}_at_{stage}"), Expr::from(&register), crossing + stage))
     };
     let use_constant = follow("use_constant", 0);
     let constant = follow("constant", 0);

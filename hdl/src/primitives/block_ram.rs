@@ -68,10 +68,7 @@ fn ecp5_body(width: usize, depth: usize) -> String {
     let address = address_width(depth);
     let padded = columns * BLOCK_WIDTH;
     let mut body = String::from("\n  // Ports padded to whole blocks\n");
-    for (name, port) in [
-        ("write_word", "write_address"),
-        ("read_word", "read_address"),
-    ] {
+    for (name, port) in [("write_word", "write_address"), ("read_word", "read_address")] {
         let word = if address < 9 {
             format!("{{{}'d0, {port}}}", 9 - address)
         } else if address == 9 {
@@ -81,11 +78,8 @@ fn ecp5_body(width: usize, depth: usize) -> String {
         };
         let _ = writeln!(body, "  wire [8:0] {name} = {word};");
     }
-    let data = if padded == width {
-        "write_data".to_string()
-    } else {
-        format!("{{{}'d0, write_data}}", padded - width)
-    };
+    let data =
+        if padded == width { "write_data".to_string() } else { format!("{{{}'d0, write_data}}", padded - width) };
     let _ = writeln!(body, "  wire [{}:0] write_padded = {data};", padded - 1);
     for row in 0..rows {
         let _ = writeln!(body, "  wire [{}:0] read_row_{row};", padded - 1);
@@ -99,21 +93,14 @@ fn ecp5_body(width: usize, depth: usize) -> String {
         } else {
             let bits = address - 9;
             let position = format!("write_address[{}:9]", address - 1);
-            let _ = writeln!(
-                body,
-                "\n  wire write_row_{row} = write_enable & ({position} == {bits}'d{row});"
-            );
+            let _ = writeln!(body, "\n  wire write_row_{row} = write_enable & ({position} == {bits}'d{row});");
             format!("write_row_{row}")
         };
         for column in 0..columns {
             body.push_str(&block(row, column, &enable));
         }
     }
-    let chosen = if rows == 1 {
-        "read_row_0".to_string()
-    } else {
-        "read_row".to_string()
-    };
+    let chosen = if rows == 1 { "read_row_0".to_string() } else { "read_row".to_string() };
     let part = if padded == width {
         String::new()
     } else if width == 1 {
@@ -160,10 +147,7 @@ fn row_select(rows: usize, address: usize) -> String {
 fn block(row: usize, column: usize, enable: &str) -> String {
     let lsb = column * BLOCK_WIDTH;
     let bus = |pin: &str, name: &str, lsb: usize, width: usize| {
-        pins(
-            pin,
-            (0..width).map(|index| format!("{name}[{}]", lsb + index)),
-        )
+        pins(pin, (0..width).map(|index| format!("{name}[{}]", lsb + index)))
     };
     // The lowest five address pins select within a word in narrower modes and are unused here.
     let read_pins = pins(

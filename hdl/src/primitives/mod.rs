@@ -51,26 +51,17 @@ impl Primitive {
                 Arc::new(Net {
                     name: name.clone(),
                     ty: *ty,
-                    kind: if *input {
-                        NetKind::Input
-                    } else {
-                        NetKind::Output
-                    },
+                    kind: if *input { NetKind::Input } else { NetKind::Output },
                     id: fresh_id(),
                     owner: owner.clone(),
                 })
             })
             .collect();
         let names = |wanted: bool| {
-            self.ports
-                .iter()
-                .filter(move |(_, _, input)| *input == wanted)
-                .map(|(name, ..)| name.clone())
+            self.ports.iter().filter(move |(_, _, input)| *input == wanted).map(|(name, ..)| name.clone())
         };
         let paths = if self.combinational {
-            names(false)
-                .map(|output| (output, names(true).collect()))
-                .collect()
+            names(false).map(|output| (output, names(true).collect())).collect()
         } else {
             Vec::new()
         };
@@ -99,11 +90,7 @@ impl Primitive {
                 (true, width) => format!(" signed [{}:0]", width - 1),
                 (false, width) => format!(" [{}:0]", width - 1),
             };
-            let comma = if index + 1 == self.ports.len() {
-                ""
-            } else {
-                ","
-            };
+            let comma = if index + 1 == self.ports.len() { "" } else { "," };
             let _ = writeln!(out, "  {direction}{range} {name}{comma}");
         }
         let _ = write!(out, ");\n{body}endmodule\n");
@@ -118,20 +105,14 @@ pub(crate) fn address_width(depth: usize) -> usize {
 
 /// `.A0(a[0]), .A1(a[1]), …`: a cell's numbered pins, wired to `wires` and wrapped to lines.
 fn pins(pin: &str, wires: impl Iterator<Item = String>) -> String {
-    let all: Vec<String> = wires
-        .enumerate()
-        .map(|(index, wire)| format!(".{pin}{index}({wire})"))
-        .collect();
+    let all: Vec<String> = wires.enumerate().map(|(index, wire)| format!(".{pin}{index}({wire})")).collect();
     let lines: Vec<String> = all.chunks(6).map(|line| line.join(", ")).collect();
     lines.join(",\n    ")
 }
 
 /// The same constant on pins of these names.
 fn constant_pins(names: &[&str], value: u8) -> String {
-    let pins: Vec<String> = names
-        .iter()
-        .map(|name| format!(".{name}(1'b{value})"))
-        .collect();
+    let pins: Vec<String> = names.iter().map(|name| format!(".{name}(1'b{value})")).collect();
     pins.join(", ")
 }
 
@@ -152,9 +133,5 @@ fn memory_ports(width: usize, depth: usize) -> Vec<(String, Type, bool)> {
 
 /// `[7:0] ` for eight bits, nothing for one.
 fn range(width: usize) -> String {
-    if width == 1 {
-        String::new()
-    } else {
-        format!("[{}:0] ", width - 1)
-    }
+    if width == 1 { String::new() } else { format!("[{}:0] ", width - 1) }
 }

@@ -11,13 +11,8 @@ use std::sync::Arc;
 #[must_use]
 pub fn multiplier() -> Arc<Module> {
     let bits = Type::bits;
-    let ports = [
-        ("clk", bits(1), true),
-        ("a", bits(18), true),
-        ("b", bits(18), true),
-        ("p", bits(36), false),
-    ]
-    .map(|(name, ty, input)| (name.to_string(), ty, input));
+    let ports = [("clk", bits(1), true), ("a", bits(18), true), ("b", bits(18), true), ("p", bits(36), false)]
+        .map(|(name, ty, input)| (name.to_string(), ty, input));
     Primitive {
         name: "multiplier".into(),
         description: "The product of two signed 18-bit numbers. The registers stand at the inputs, after the partial \
@@ -48,15 +43,10 @@ pub fn multiplier() -> Arc<Module> {
 }
 
 fn ecp5_body() -> String {
-    let bus = |pin: &str, name: &str, width: usize| {
-        pins(pin, (0..width).map(|index| format!("{name}[{index}]")))
-    };
+    let bus = |pin: &str, name: &str, width: usize| pins(pin, (0..width).map(|index| format!("{name}[{index}]")));
     let zeros: Vec<String> = (0..18).map(|index| format!("C{index}")).collect();
     let zeros: Vec<&str> = zeros.iter().map(String::as_str).collect();
-    let third_operand: Vec<String> = zeros
-        .chunks(6)
-        .map(|names| constant_pins(names, 0))
-        .collect();
+    let third_operand: Vec<String> = zeros.chunks(6).map(|names| constant_pins(names, 0)).collect();
     format!(
         "
   MULT18X18D #(

@@ -21,9 +21,7 @@ pub fn soft_multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
     .map(|(name, ty, input)| (name.to_string(), ty, input));
     Primitive {
         name: format!("soft_multiplier_{a_bits}x{b_bits}"),
-        description: format!(
-            "The product of signed numbers of {a_bits} and {b_bits} bits, made of logic."
-        ),
+        description: format!("The product of signed numbers of {a_bits} and {b_bits} bits, made of logic."),
         latencies: vec![("a, b to p".into(), 4)],
         ports: ports.into(),
         behavioural: behavioural_body(a_bits + b_bits),
@@ -59,9 +57,7 @@ fn behavioural_body(bits: usize) -> String {
 fn logic_body(a_bits: usize, b_bits: usize) -> String {
     let bits = a_bits + b_bits;
     let top = bits - 1;
-    let mut text = format!(
-        "\n  wire signed [{top}:0] a_wide = a;\n  wire signed [{top}:0] zero = {bits}'sd0;\n"
-    );
+    let mut text = format!("\n  wire signed [{top}:0] a_wide = a;\n  wire signed [{top}:0] zero = {bits}'sd0;\n");
     let pieces = b_bits / PIECE;
     let mut clocked = String::new();
     for piece in 0..pieces {
@@ -72,14 +68,7 @@ fn logic_body(a_bits: usize, b_bits: usize) -> String {
         // The sign bit of b counts negative.
         let last = if piece + 1 == pieces { "-" } else { "+" };
         let _ = writeln!(text, "  reg signed [{top}:0] sum_0_{piece};");
-        let _ = writeln!(
-            clocked,
-            "    sum_0_{piece} <= ({} + {}) + ({} {last} {});",
-            row(0),
-            row(1),
-            row(2),
-            row(3)
-        );
+        let _ = writeln!(clocked, "    sum_0_{piece} <= ({} + {}) + ({} {last} {});", row(0), row(1), row(2), row(3));
     }
     let mut count = pieces;
     let mut level = 0;
@@ -88,19 +77,12 @@ fn logic_body(a_bits: usize, b_bits: usize) -> String {
         for index in 0..next {
             let _ = writeln!(text, "  reg signed [{top}:0] sum_{}_{index};", level + 1);
             let left = format!("sum_{level}_{}", 2 * index);
-            let right = if 2 * index + 1 < count {
-                format!(" + sum_{level}_{}", 2 * index + 1)
-            } else {
-                String::new()
-            };
+            let right = if 2 * index + 1 < count { format!(" + sum_{level}_{}", 2 * index + 1) } else { String::new() };
             let _ = writeln!(clocked, "    sum_{}_{index} <= {left}{right};", level + 1);
         }
         count = next;
         level += 1;
     }
-    let _ = write!(
-        text,
-        "\n  always @(posedge clk) begin\n{clocked}  end\n\n  assign p = sum_3_0;\n"
-    );
+    let _ = write!(text, "\n  always @(posedge clk) begin\n{clocked}  end\n\n  assign p = sum_3_0;\n");
     text
 }

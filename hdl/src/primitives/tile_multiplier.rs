@@ -59,21 +59,12 @@ fn ecp5_body(a_bits: usize, b_bits: usize) -> String {
     // Unsigned vectors: a bit-select of a signed wire on a cell's port stops yosys 0.70.
     let operand = |name: &str, bits: usize| {
         let extended = CELL - bits;
-        format!(
-            "  wire [{}:0] {name}_cell = {{{{{extended}{{{name}[{}]}}}}, {name}}};\n",
-            CELL - 1,
-            bits - 1
-        )
+        format!("  wire [{}:0] {name}_cell = {{{{{extended}{{{name}[{}]}}}}, {name}}};\n", CELL - 1, bits - 1)
     };
-    let bus = |pin: &str, name: &str, width: usize| {
-        pins(pin, (0..width).map(|index| format!("{name}[{index}]")))
-    };
+    let bus = |pin: &str, name: &str, width: usize| pins(pin, (0..width).map(|index| format!("{name}[{index}]")));
     let zeros: Vec<String> = (0..CELL).map(|index| format!("C{index}")).collect();
     let zeros: Vec<&str> = zeros.iter().map(String::as_str).collect();
-    let third_operand: Vec<String> = zeros
-        .chunks(6)
-        .map(|names| constant_pins(names, 0))
-        .collect();
+    let third_operand: Vec<String> = zeros.chunks(6).map(|names| constant_pins(names, 0)).collect();
     let product = a_bits + b_bits;
     format!(
         "

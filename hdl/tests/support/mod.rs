@@ -2,8 +2,14 @@
 
 #![allow(dead_code)] // each test file uses its own part
 
+pub mod cells;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+/// The tools of this machine instead of the wheel builder's, and no optimisation: each model runs for a moment only.
+pub const MAKE_FLAGS: &str = "CXX=g++ LINK=g++ AR=ar PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include \
+                              OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0";
 
 /// A Verilator that can be called.
 pub struct Verilator {
@@ -26,9 +32,7 @@ impl Verilator {
     pub fn find_or_skip(test: &str) -> Option<Self> {
         let found = Self::find();
         if found.is_none() {
-            eprintln!(
-                "skipped: {test} needs Verilator; name it with LPU_VERILATOR or run scripts/test"
-            );
+            eprintln!("skipped: {test} needs Verilator; name it with LPU_VERILATOR or run scripts/test");
         }
         found
     }
@@ -40,16 +44,12 @@ impl Verilator {
         if self.root.join("include/verilated.h").is_file() {
             command.env("VERILATOR_ROOT", &self.root);
         }
-        command
-            .current_dir(directory)
-            .args(arguments)
-            .output()
-            .unwrap()
+        command.current_dir(directory).args(arguments).output().unwrap()
     }
 }
 
 /// A file below the Python packages of the repository's `.tools`.
-fn in_tools(path: &str) -> Option<PathBuf> {
+pub fn in_tools(path: &str) -> Option<PathBuf> {
     let libraries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/lib");
     let mut found: Vec<PathBuf> = std::fs::read_dir(libraries)
         .ok()?
@@ -62,9 +62,5 @@ fn in_tools(path: &str) -> Option<PathBuf> {
 
 /// What a command wrote, for assertions.
 pub fn transcript(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

@@ -58,9 +58,8 @@ impl State {
         let mut weights = Vec::new();
         let mut places: Vec<Vec<(usize, usize)>> = Vec::new();
         for group in 0..groups {
-            let tiles: Vec<usize> = (0..configuration.tiles as usize)
-                .filter(|tile| (tile % elements) / dot == group)
-                .collect();
+            let tiles: Vec<usize> =
+                (0..configuration.tiles as usize).filter(|tile| (tile % elements) / dot == group).collect();
             let stride = tiles.len() * dot;
             let mut memory = vec![0; configuration.weight_depth as usize * stride];
             for (place, &tile) in tiles.iter().enumerate() {
@@ -275,9 +274,17 @@ impl State {
                 let scale = self.scales.get(step.address as usize).map_or(&[][..], |scale| scale);
                 let output = self.configuration.vector_slices as usize;
                 let drains = &self.drains[now..now + elements];
-                requantise_step(&mut self.ports, output, at, now, drains, scale, &operation, options.rounding, |source| {
-                    source.port(&self.configuration) as usize
-                });
+                requantise_step(
+                    &mut self.ports,
+                    output,
+                    at,
+                    now,
+                    drains,
+                    scale,
+                    &operation,
+                    options.rounding,
+                    |source| source.port(&self.configuration) as usize,
+                );
             }
             (Unit::Vector, operation @ Operation::Vector { .. }) => {
                 let at = self.slot(cycle + u64::from(latency.vector_unit));

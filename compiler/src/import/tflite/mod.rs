@@ -25,8 +25,7 @@ use super::{ImportError, Place};
 use crate::graph::{self, Graph};
 
 /// The operators that can be lowered, by their names in the format.
-pub const SUPPORTED_OPERATORS: [&str; 6] =
-    ["FULLY_CONNECTED", "RESHAPE", "RELU", "RELU6", "RELU_N1_TO_1", "QUANTIZE"];
+pub const SUPPORTED_OPERATORS: [&str; 6] = ["FULLY_CONNECTED", "RESHAPE", "RELU", "RELU6", "RELU_N1_TO_1", "QUANTIZE"];
 
 /// Bytes of parameters (weights, biases, scales) that are read from one network.
 const PARAMETER_LIMIT: u64 = 64 << 20;

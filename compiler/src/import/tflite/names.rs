@@ -71,8 +71,7 @@ pub(super) mod element {
 pub(super) const FULLY_CONNECTED_OPTIONS: u8 = 8;
 
 /// Names of the fused activations at the positions that their codes name.
-pub(super) static ACTIVATIONS: [&str; 6] =
-    ["NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT"];
+pub(super) static ACTIVATIONS: [&str; 6] = ["NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT"];
 
 /// The name of a built-in operator; its number where the schema has none.
 pub(super) fn operator_name(code: i32) -> String {

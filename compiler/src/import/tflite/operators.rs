@@ -1,8 +1,6 @@
 //! One lowering for each operator: checked sizes, and the integers that tflite-micro would compute with.
 
-use lpu_isa::arithmetic::{
-    Activation, MAXIMUM_SHIFT, Requantise, Rounding, activation_range, quantize_multiplier,
-};
+use lpu_isa::arithmetic::{Activation, MAXIMUM_SHIFT, Requantise, Rounding, activation_range, quantize_multiplier};
 
 use super::names::{ACTIVATIONS, element, operator};
 use super::schema;
@@ -111,8 +109,7 @@ impl Lowering<'_> {
         (minimum, maximum): (i32, i32),
     ) -> OperatorKind {
         let ChannelScale { multiplier, shift } = scale;
-        let requantise =
-            Requantise { multiplier, shift, zero_point, minimum, maximum, rounding: Rounding::Double };
+        let requantise = Requantise { multiplier, shift, zero_point, minimum, maximum, rounding: Rounding::Double };
         OperatorKind::Elementwise(Elementwise { function, input_zero_point, requantise })
     }
 
@@ -148,13 +145,12 @@ impl Lowering<'_> {
 
 fn reshape(lowering: &Lowering<'_>, tensors: &mut Tensors<'_>) -> Result<OperatorKind, ImportError> {
     // The shape of the output tensor is what counts, as in tflite-micro; the operand repeats it.
-    if let Some(&shape) = lowering.operands.others.first() {
-        if shape != ABSENT && !tensors.is_constant(lowering.here, shape)? {
-            return Err(lowering.here.unsupported(
-                "the new shape is computed at run time",
-                "export the network with fixed shapes and a batch of one",
-            ));
-        }
+    let shape = lowering.operands.others.first().copied().unwrap_or(ABSENT);
+    if shape != ABSENT && !tensors.is_constant(lowering.here, shape)? {
+        return Err(lowering.here.unsupported(
+            "the new shape is computed at run time",
+            "export the network with fixed shapes and a batch of one",
+        ));
     }
     lowering.same_elements(tensors)?;
     Ok(OperatorKind::Reshape)
@@ -197,12 +193,10 @@ fn fully_connected(lowering: &Lowering<'_>, tensors: &mut Tensors<'_>) -> Result
         None | Some(&ABSENT) => None,
         Some(&index) => Some(tensors.constant::<i32>(here, index, element::INT32, "bias")?),
     };
-    if let Some(bias) = &bias {
-        if bias.values.len() != output_length {
-            return Err(here
-                .tensor(&bias.name)
-                .shape(format!("{} biases for {output_length} outputs", bias.values.len())));
-        }
+    let wrong = |bias: &&Constant<i32>| bias.values.len() != output_length;
+    if let Some(bias) = bias.as_ref().filter(wrong) {
+        let why = format!("{} biases for {output_length} outputs", bias.values.len());
+        return Err(here.tensor(&bias.name).shape(why));
     }
 
     tensors.charge(here, output_length.saturating_mul(size_of::<ChannelScale>()))?;

@@ -93,7 +93,9 @@ impl<'a> Tensors<'a> {
     pub(super) fn mark_written(&mut self, here: &Site, index: i32) -> Result<(), ImportError> {
         let id = self.id(here, index)?;
         if std::mem::replace(&mut self.written[id.0], true) {
-            return Err(here.tensor(&self.name(index)).damaged("two operators write this tensor, or one writes the input"));
+            return Err(here
+                .tensor(&self.name(index))
+                .damaged("two operators write this tensor, or one writes the input"));
         }
         Ok(())
     }
@@ -178,7 +180,12 @@ impl<'a> Tensors<'a> {
         }
         self.charge(&here, content.len())?;
         let scales = scales(&here, table)?;
-        Ok(Constant { name, shape, values: content.bytes().chunks_exact(T::SIZE).filter_map(T::read).collect(), scales })
+        Ok(Constant {
+            name,
+            shape,
+            values: content.bytes().chunks_exact(T::SIZE).filter_map(T::read).collect(),
+            scales,
+        })
     }
 
     /// Counts `bytes` of parameters, before they are allocated: many operators may share one constant of the file.
@@ -213,8 +220,7 @@ impl<'a> Tensors<'a> {
             return Err(outside("in another file"));
         }
         let index = here.sound(table.buffer())?;
-        let missing =
-            || self.network.damaged(format!("buffer {index} is named, but there are {}", self.buffers.len()));
+        let missing = || self.network.damaged(format!("buffer {index} is named, but there are {}", self.buffers.len()));
         let buffer = Buffer(here.sound(self.buffers.get(index as usize))?.ok_or_else(missing)?);
         // 0 and 1 are what writers put there when the content is inside.
         if here.sound(buffer.offset())? > 1 || here.sound(buffer.size())? > 1 {
@@ -261,7 +267,8 @@ fn scales(here: &Site, table: schema::Tensor<'_>) -> Result<Option<Scales>, Impo
             "quantise with one scale for each tensor, or for each output channel of the weights",
         ));
     }
-    let (Some(scales), Some(zero_points)) = (here.sound(parameters.scale())?, here.sound(parameters.zero_point())?) else {
+    let (Some(scales), Some(zero_points)) = (here.sound(parameters.scale())?, here.sound(parameters.zero_point())?)
+    else {
         return Ok(None);
     };
     if scales.len() == 0 {

@@ -1,0 +1,370 @@
+//! Driver and device over links that lose, damage, repeat and reorder frames: executed once each, in order, nothing lost.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+
+use lpu_firmware::{
+    Decoder, Device, Driver, DriverError, ErrorCode, Frame, Link, MAX_ENCODED, MAX_WORDS, Machine, MachineStatus,
+    Patience, Reply, Request, encode,
+};
+use proptest::prelude::*;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Executed {
+    Write { unit: u8, address: u32, words: Vec<u32> },
+    Start { entry: u8 },
+}
+
+/// Memory, and a journal of everything that changed it.
+#[derive(Default)]
+struct TestMachine {
+    memory: BTreeMap<(u8, u32), u32>,
+    journal: Vec<Executed>,
+    starts: u64,
+}
+
+impl Machine for TestMachine {
+    fn write(&mut self, unit: u8, address: u32, words: &[u32]) {
+        self.journal.push(Executed::Write { unit, address, words: words.to_vec() });
+        for (address, &word) in (u64::from(address)..).zip(words) {
+            self.memory.insert((unit, address as u32), word);
+        }
+    }
+
+    fn start(&mut self, entry: u8) {
+        self.journal.push(Executed::Start { entry });
+        self.starts += 1;
+    }
+
+    fn status(&mut self) -> MachineStatus {
+        MachineStatus { running: false, done: self.starts > 0, cycles: self.starts * 1000 }
+    }
+
+    fn read(&mut self, unit: u8, address: u32, words: &mut [u32]) {
+        for (address, word) in (u64::from(address)..).zip(words) {
+            *word = self.memory.get(&(unit, address as u32)).copied().unwrap_or(0);
+        }
+    }
+}
+
+/// xorshift64*: the link's mischief is the same in every run of a seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    fn percent(&mut self, chance: u64) -> bool {
+        self.next() % 100 < chance
+    }
+}
+
+/// Chances in percent, each for every frame in each direction.
+#[derive(Debug, Clone, Copy)]
+struct Mischief {
+    lost: u64,
+    flipped: u64,
+    repeated: u64,
+    delayed: u64,
+    garbage: u64,
+}
+
+const HONEST: Mischief = Mischief { lost: 0, flipped: 0, repeated: 0, delayed: 0, garbage: 0 };
+const ROUGH: Mischief = Mischief { lost: 15, flipped: 15, repeated: 20, delayed: 20, garbage: 10 };
+const PATIENT: Patience = Patience { retries: 200, empty_reads: 1, bytes: 16 * MAX_ENCODED };
+
+struct TestLink {
+    device: Device<TestMachine>,
+    random: Random,
+    mischief: Mischief,
+    /// Held back on their way to the device and to the host; they come out later, in any order.
+    delayed: [Vec<Vec<u8>>; 2],
+    to_host: VecDeque<u8>,
+    /// While there is one, it keeps what the host sends and nothing arrives.
+    intercepted: Option<Vec<Vec<u8>>>,
+    sent: u64,
+}
+
+impl TestLink {
+    fn new(seed: u64, mischief: Mischief) -> Self {
+        Self {
+            device: Device::new(TestMachine::default()),
+            random: Random(seed | 1),
+            mischief,
+            delayed: [Vec::new(), Vec::new()],
+            to_host: VecDeque::new(),
+            intercepted: None,
+            sent: 0,
+        }
+    }
+
+    /// What arrives, in order, when `bytes` are sent in one of the directions.
+    fn carry(&mut self, direction: usize, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mischief = self.mischief;
+        let mut arriving = Vec::new();
+        if self.random.percent(mischief.garbage) {
+            let count = self.random.next() % 40;
+            arriving.push((0..count).map(|_| self.random.next() as u8).collect());
+        }
+        let copies = 1 + usize::from(self.random.percent(mischief.repeated));
+        for _ in 0..copies {
+            let mut frame = bytes.to_vec();
+            if self.random.percent(mischief.flipped) {
+                for _ in 0..=self.random.next() % 3 {
+                    let bit = self.random.next() as usize % (8 * frame.len());
+                    frame[bit / 8] ^= 1 << (bit % 8);
+                }
+            }
+            if self.random.percent(mischief.lost) {
+                continue;
+            }
+            if self.random.percent(mischief.delayed) {
+                self.delayed[direction].push(frame);
+            } else {
+                arriving.push(frame);
+            }
+        }
+        while !self.delayed[direction].is_empty() && self.random.percent(30) {
+            let index = self.random.next() as usize % self.delayed[direction].len();
+            arriving.push(self.delayed[direction].swap_remove(index));
+        }
+        arriving
+    }
+
+    fn deliver_to_device(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if let Some(answer) = self.device.push(byte).map(<[u8]>::to_vec) {
+                for arriving in self.carry(1, &answer) {
+                    self.to_host.extend(arriving);
+                }
+            }
+        }
+    }
+}
+
+impl Link for TestLink {
+    type Error = Infallible;
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.sent += 1;
+        if let Some(frames) = &mut self.intercepted {
+            frames.push(bytes.to_vec());
+            return Ok(());
+        }
+        for arriving in self.carry(0, bytes) {
+            self.deliver_to_device(&arriving);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+        // Pieces of any size, as a serial line gives them.
+        let most = 1 + self.random.next() as usize % buffer.len();
+        let count = most.min(self.to_host.len());
+        for (slot, byte) in buffer.iter_mut().zip(self.to_host.drain(..count)) {
+            *slot = byte;
+        }
+        Ok(count)
+    }
+}
+
+/// Makes `operations` random calls and compares each answer, then the journal, with what was asked for.
+fn work(driver: &mut Driver<TestLink>, operations: usize, random: &mut Random) {
+    let mut memory = BTreeMap::new();
+    let mut journal = Vec::new();
+    let mut starts = 0;
+    for _ in 0..operations {
+        let unit = (random.next() % 3) as u8;
+        let address = (random.next() % 500) as u32;
+        match random.next() % 8 {
+            0..=3 => {
+                let count = random.next() as usize % (3 * MAX_WORDS);
+                let words: Vec<u32> = (0..count).map(|_| random.next() as u32).collect();
+                driver.load(unit, address, &words).unwrap();
+                memory.extend((address..).zip(&words).map(|(address, &word)| ((unit, address), word)));
+                for (index, chunk) in words.chunks(MAX_WORDS).enumerate() {
+                    let address = address + (index * MAX_WORDS) as u32;
+                    journal.push(Executed::Write { unit, address, words: chunk.to_vec() });
+                }
+            }
+            4 => {
+                driver.run(unit).unwrap();
+                journal.push(Executed::Start { entry: unit });
+                starts += 1;
+            }
+            5 => {
+                let status = driver.status().unwrap();
+                assert_eq!(status, MachineStatus { running: false, done: starts > 0, cycles: starts * 1000 });
+            }
+            _ => {
+                let mut words = vec![0xdead_beef; random.next() as usize % (2 * MAX_WORDS)];
+                driver.read_vector(unit, address, &mut words).unwrap();
+                let expected: Vec<u32> = (address..)
+                    .take(words.len())
+                    .map(|address| memory.get(&(unit, address)).copied().unwrap_or(0))
+                    .collect();
+                assert_eq!(words, expected);
+            }
+        }
+    }
+    assert_eq!(driver.link_mut().device.machine().journal, journal, "executed in another way than asked for");
+}
+
+#[test]
+fn four_thousand_operations_over_a_rough_link_are_executed_once_and_in_order() {
+    let mut driver = Driver::new(TestLink::new(11, ROUGH), PATIENT);
+    work(&mut driver, 4000, &mut Random(12));
+    let link = driver.into_link();
+    assert!(link.sent > 8000, "the link was not rough: {} frames sent", link.sent);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_mischief_is_survived(
+        seed in any::<u64>(), lost in 0..40u64, flipped in 0..40u64, repeated in 0..60u64, delayed in 0..40u64, garbage in 0..40u64,
+    ) {
+        let mischief = Mischief { lost, flipped, repeated, delayed, garbage };
+        let mut driver = Driver::new(TestLink::new(seed, mischief), PATIENT);
+        work(&mut driver, 60, &mut Random(seed.rotate_left(17) | 1));
+    }
+}
+
+#[test]
+fn an_honest_link_carries_each_request_once() {
+    let mut driver = Driver::new(TestLink::new(1, HONEST), Patience::default());
+    driver.load(1, 0, &[5; 10 * MAX_WORDS]).unwrap();
+    driver.run(0).unwrap();
+    assert_eq!(driver.into_link().sent, 1 + 10 + 1, "one to synchronise, ten writes, one run");
+}
+
+#[test]
+fn a_dead_link_ends_in_no_answer_after_the_agreed_number_of_tries() {
+    let dead = Mischief { lost: 100, ..HONEST };
+    let mut driver = Driver::new(TestLink::new(1, dead), Patience { retries: 5, ..Patience::default() });
+    assert_eq!(driver.run(0), Err(DriverError::NoAnswer { sent: 6 }));
+    assert_eq!(driver.into_link().sent, 6);
+}
+
+#[test]
+fn endless_noise_ends_in_no_answer() {
+    struct Noise;
+    impl Link for Noise {
+        type Error = Infallible;
+        fn write(&mut self, _: &[u8]) -> Result<(), Infallible> {
+            Ok(())
+        }
+        fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+            buffer.fill(0x55);
+            Ok(buffer.len())
+        }
+    }
+    let mut driver = Driver::new(Noise, Patience { retries: 2, ..Patience::default() });
+    assert_eq!(driver.run(0), Err(DriverError::NoAnswer { sent: 3 }));
+}
+
+/// The request that was given up is still on its way; it comes out at the worst moments. It must neither be executed after the
+/// next request nor pass for it.
+#[test]
+fn a_request_given_up_never_takes_the_place_of_the_next_one() {
+    for late in 0..4 {
+        let mut driver = Driver::new(TestLink::new(1, HONEST), Patience { retries: 0, ..Patience::default() });
+        driver.load(0, 0, &[1]).unwrap();
+        driver.link_mut().intercepted = Some(Vec::new());
+        assert_eq!(driver.load(0, 0, &[2]), Err(DriverError::NoAnswer { sent: 1 }));
+        let given_up = driver.link_mut().intercepted.take().unwrap().remove(0);
+        let before = driver.link_mut().device.machine().journal.len();
+        if late == 0 {
+            driver.link_mut().deliver_to_device(&given_up);
+        }
+        if late == 1 {
+            driver.status().unwrap();
+            driver.link_mut().deliver_to_device(&given_up);
+        }
+        driver.load(0, 0, &[3]).unwrap();
+        if late == 2 {
+            driver.link_mut().deliver_to_device(&given_up);
+        }
+        let mut read = [0];
+        driver.read_vector(0, 0, &mut read).unwrap();
+        assert_eq!(read, [3], "late by {late}");
+        let journal = &driver.link_mut().device.machine().journal[before..];
+        assert_eq!(journal.len(), if late == 0 { 2 } else { 1 }, "{journal:?}");
+    }
+}
+
+#[test]
+fn a_second_driver_takes_over_where_a_first_one_left() {
+    let mut first = Driver::new(TestLink::new(1, HONEST), Patience::default());
+    first.load(0, 10, &[1, 2, 3]).unwrap();
+    let mut second = Driver::new(first.into_link(), Patience::default());
+    let mut words = [0; 3];
+    second.read_vector(0, 10, &mut words).unwrap();
+    assert_eq!(words, [1, 2, 3]);
+    second.load(0, 10, &[4]).unwrap();
+    assert_eq!(second.into_link().device.machine().journal.len(), 2);
+}
+
+#[test]
+fn the_last_address_can_be_used_and_no_other_behind_it() {
+    let mut driver = Driver::new(TestLink::new(1, HONEST), Patience::default());
+    let words = [9; MAX_WORDS + 1];
+    let address = u32::MAX - MAX_WORDS as u32;
+    driver.load(3, address, &words).unwrap();
+    let mut read = [0; MAX_WORDS + 1];
+    driver.read_vector(3, address, &mut read).unwrap();
+    assert_eq!(read, words);
+    let overflow = DriverError::AddressOverflow { address: address + 1, count: MAX_WORDS + 1 };
+    assert_eq!(driver.load(3, address + 1, &words), Err(overflow));
+    assert_eq!(driver.read_vector(3, address + 1, &mut read), Err(overflow));
+}
+
+fn send(device: &mut Device<TestMachine>, frame: &Frame) -> Reply {
+    let mut wire = [0; MAX_ENCODED];
+    let length = encode(frame, &mut wire).unwrap();
+    let mut decoder = Decoder::new();
+    let mut replies = Vec::new();
+    for &byte in &wire[..length] {
+        if let Some(answer) = device.push(byte) {
+            replies.extend(answer.iter().filter_map(|&byte| decoder.push(byte)));
+        }
+    }
+    let [Ok(reply)] = &replies[..] else { panic!("{replies:?}") };
+    assert_eq!(reply.sequence, frame.sequence);
+    Reply::from_frame(reply).unwrap()
+}
+
+#[test]
+fn a_device_answers_a_repeated_request_with_the_same_reply_and_executes_nothing() {
+    let mut device = Device::new(TestMachine::default());
+    let read = Request::ReadVector { unit: 0, address: 0, count: 2 }.to_frame(1);
+    let first = send(&mut device, &read);
+    device.machine_mut().memory.insert((0, 0), 77);
+    assert_eq!(send(&mut device, &read), first, "the kept reply, not a new read");
+    assert_eq!(send(&mut device, &Request::Run { entry: 4 }.to_frame(2)), Reply::Ack);
+    assert_eq!(send(&mut device, &Request::Run { entry: 4 }.to_frame(2)), Reply::Ack);
+    let refused = Reply::Error { code: ErrorCode::OutOfSequence };
+    assert_eq!(send(&mut device, &read), refused);
+    assert_eq!(send(&mut device, &Request::Run { entry: 4 }.to_frame(4)), refused);
+    assert_eq!(device.machine().journal, [Executed::Start { entry: 4 }]);
+}
+
+#[test]
+fn a_device_refuses_what_it_does_not_understand_and_goes_on() {
+    let mut device = Device::new(TestMachine::default());
+    let refused = |code| Reply::Error { code };
+    assert_eq!(send(&mut device, &Frame::new(1, 0x77, &[]).unwrap()), refused(ErrorCode::UnknownCommand));
+    assert_eq!(send(&mut device, &Frame::new(2, 0x02, &[]).unwrap()), refused(ErrorCode::BadPayload));
+    let too_many = Frame::new(3, 0x03, &[0, 0, 0, 0, 0, MAX_WORDS as u8 + 1]).unwrap();
+    assert_eq!(send(&mut device, &too_many), refused(ErrorCode::BadPayload));
+    let torn = Frame::new(4, 0x01, &[0, 0, 0, 0, 0, 1, 2, 3]).unwrap();
+    assert_eq!(send(&mut device, &torn), refused(ErrorCode::BadPayload));
+    assert_eq!(send(&mut device, &Request::Run { entry: 1 }.to_frame(5)), Reply::Ack);
+    assert_eq!(device.machine().journal, [Executed::Start { entry: 1 }]);
+}

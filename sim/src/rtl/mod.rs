@@ -1,0 +1,191 @@
+//! The RTL under Verilator, driven through the same link, driver and host port that a board has.
+//!
+//! The way of a program into the model: [`lpu_firmware::Driver`] → frames → [`lpu_firmware::Device`] → [`port::HostPort`] →
+//! the host pins of the emitted Verilog. Nothing reaches into the model's memories.
+
+pub mod loader;
+pub mod port;
+
+use crate::cycle::WriteEvent;
+use crate::verilated::{
+    BuildError, Library, LoadError, ModelError, Observed, Port, Source, ToolError, Toolchain, TraceFormat, build,
+};
+use loader::{LoaderError, SimulatedLink};
+use lpu_firmware::{Driver, Patience};
+use lpu_hdl::layer::DesignError;
+use lpu_hdl::lpu::top::{CYCLE_BITS, TOP, design};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
+use lpu_isa::host::{BUS_BITS, COMMAND_BITS};
+use lpu_isa::program::Program;
+use port::HostPort;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Why the RTL could not be run.
+#[derive(Debug, Error)]
+pub enum RtlError {
+    /// The hardware description is wrong.
+    #[error("the hardware description is wrong: {0}")]
+    Design(#[from] DesignError),
+    /// Verilator or the compiler is missing.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// The model could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The model could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The model failed while it ran.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The host link failed.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
+    /// The input has another length than the program's input region.
+    #[error("the input has {found} elements, the program's input has {expected}")]
+    InputLength {
+        /// Elements expected.
+        expected: usize,
+        /// Elements found.
+        found: usize,
+    },
+    /// The program does not halt.
+    #[error("the RTL has not halted after {0} cycles")]
+    Endless(u64),
+}
+
+/// How to build and run the model.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where built models are kept.
+    pub cache: PathBuf,
+    /// Wave file; the ending `.fst` chooses FST, anything else VCD.
+    pub trace: Option<PathBuf>,
+    /// Record every write to the vector memory?
+    pub record: bool,
+}
+
+/// The result of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The output tensor.
+    pub output: Vec<i8>,
+    /// Cycles that the machine itself counted.
+    pub cycles: u64,
+    /// Every write, where [`Options::record`] asked for it.
+    pub writes: Vec<WriteEvent>,
+}
+
+/// What Verilator is given for a configuration.
+///
+/// # Errors
+/// A mistake in the hardware description.
+pub fn source(configuration: &Configuration, trace: Option<TraceFormat>) -> Result<Source, DesignError> {
+    let design = design(configuration)?;
+    let files = design
+        .files()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("rtl/") || name.starts_with("behavioural/"))
+        .map(|(name, text)| (name.rsplit('/').next().unwrap_or(&name).to_string(), text))
+        .collect();
+    let beat = configuration.dot * ELEMENT_BITS;
+    let ports = vec![
+        Port::input("reset", 1),
+        Port::input("host_command", COMMAND_BITS),
+        Port::input("host_data", BUS_BITS),
+        Port::output("host_read_valid", 1),
+        Port::output("host_read_data", beat),
+        Port::output("done", 1),
+        Port::output("cycles", CYCLE_BITS as u32),
+    ];
+    let mut observed = vec![Observed { path: format!("{TOP}.cycle_count"), width: CYCLE_BITS as u32 }];
+    for slice in 0..configuration.vector_slices {
+        let mut add =
+            |name: &str, width| observed.push(Observed { path: format!("{TOP}.slice_{slice}.{name}"), width });
+        add("write_strobe", 1);
+        add("write_target", configuration.vector_address_bits());
+        add("write_data", configuration.stream_elements * ELEMENT_BITS);
+        if configuration.beats_per_word() > 1 {
+            add("write_last", bits_for(configuration.beats_per_word()));
+        }
+    }
+    Ok(Source { files, top: TOP.into(), clock: "clk".into(), ports, observed, trace, ..Source::default() })
+}
+
+/// A Verilated LPU with a program loaded.
+pub struct Rtl<'a> {
+    program: &'a Program,
+    driver: Driver<SimulatedLink>,
+}
+
+impl<'a> Rtl<'a> {
+    /// Builds the model of the program's configuration, or takes it from the cache.
+    ///
+    /// # Errors
+    /// Tools missing, or Verilator refusing the text.
+    pub fn library(configuration: &Configuration, options: &Options) -> Result<Library, RtlError> {
+        let format = options.trace.as_deref().map(trace_format);
+        let source = source(configuration, format)?;
+        Ok(Library::load(&build(&source, &Toolchain::find()?, &options.cache)?)?)
+    }
+
+    /// Builds the model and loads `program`.
+    ///
+    /// # Errors
+    /// As [`library`](Self::library), and a failing link.
+    pub fn new(program: &'a Program, options: &Options) -> Result<Rtl<'a>, RtlError> {
+        Rtl::with_library(program, &Rtl::library(&program.configuration, options)?, options)
+    }
+
+    /// Loads `program` into a new instance of `library`.
+    ///
+    /// # Errors
+    /// A failing model or link.
+    pub fn with_library(program: &'a Program, library: &Library, options: &Options) -> Result<Rtl<'a>, RtlError> {
+        let mut model = library.instance()?;
+        if let Some(path) = &options.trace {
+            model.open_trace(path)?;
+        }
+        let port = HostPort::new(model, &program.configuration, options.record)?;
+        let mut driver = Driver::new(SimulatedLink::new(port), Patience::default());
+        loader::load(&mut driver, program)?;
+        Ok(Rtl { program, driver })
+    }
+
+    /// Cycles that the host port has spent on transfers so far; no part of an inference.
+    pub fn transfer_cycles(&mut self) -> u64 {
+        self.driver.link_mut().port().transfer_cycles()
+    }
+
+    /// Runs one inference.
+    ///
+    /// # Errors
+    /// An input of the wrong length, a failing model or link, a program that does not end.
+    pub fn run(&mut self, input: &[i8]) -> Result<Outcome, RtlError> {
+        let region = &self.program.input;
+        if input.len() != region.positions.len() {
+            return Err(RtlError::InputLength { expected: region.positions.len(), found: input.len() });
+        }
+        let configuration = &self.program.configuration;
+        loader::write_region(&mut self.driver, configuration, region, input)?;
+        let limit = self.program.cycles.saturating_mul(4).saturating_add(10_000);
+        let cycles = loader::run(&mut self.driver, limit)?.ok_or(RtlError::Endless(limit))?;
+        let writes = self.driver.link_mut().port().take_writes();
+        let output = loader::read_region(&mut self.driver, configuration, &self.program.output)?;
+        Ok(Outcome { output, cycles, writes })
+    }
+
+    /// Ends the wave file, if there is one.
+    ///
+    /// # Errors
+    /// The file cannot be written to its end.
+    pub fn finish(&mut self) -> Result<(), RtlError> {
+        Ok(self.driver.link_mut().port().close_trace()?)
+    }
+}
+
+/// The wave format that a file name asks for.
+pub fn trace_format(path: &Path) -> TraceFormat {
+    if path.extension().is_some_and(|extension| extension == "fst") { TraceFormat::Fst } else { TraceFormat::Vcd }
+}

@@ -1,0 +1,215 @@
+//! The host port of the Verilated model, as the device end of the link sees it.
+
+use crate::cycle::WriteEvent;
+use crate::verilated::{Model, ModelError, PortIndex};
+use lpu_firmware::{Machine, MachineStatus};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
+use lpu_isa::host::{ADDRESS_BITS, Command, Memory};
+use lpu_isa::latency::Latency;
+
+/// Cycles that a run is given between two looks at its status.
+const CYCLES_A_LOOK: u64 = 1 << 16;
+/// Cycles from a start command until the machine is surely running.
+const CYCLES_TO_START: u64 = 16;
+/// Cycles from a read command to its data, beside the vector memory's own latency.
+const CYCLES_TO_DATA: u64 = 8;
+
+/// Host pins, and what has been seen of the run.
+pub struct HostPort {
+    model: Model,
+    configuration: Configuration,
+    command: PortIndex,
+    data: PortIndex,
+    read_valid: PortIndex,
+    read_data: PortIndex,
+    done: PortIndex,
+    cycles: PortIndex,
+    record: bool,
+    writes: Vec<WriteEvent>,
+    transfer_cycles: u64,
+    fault: Option<ModelError>,
+}
+
+impl HostPort {
+    /// Takes over a fresh model and resets it.
+    ///
+    /// # Errors
+    /// A model without the host pins.
+    pub fn new(mut model: Model, configuration: &Configuration, record: bool) -> Result<HostPort, ModelError> {
+        let reset = model.port("reset")?;
+        model.set(reset, 1);
+        model.tick(4)?;
+        model.set(reset, 0);
+        model.tick(4)?;
+        Ok(HostPort {
+            command: model.port("host_command")?,
+            data: model.port("host_data")?,
+            read_valid: model.port("host_read_valid")?,
+            read_data: model.port("host_read_data")?,
+            done: model.port("done")?,
+            cycles: model.port("cycles")?,
+            configuration: configuration.clone(),
+            record,
+            writes: Vec::new(),
+            transfer_cycles: 0,
+            fault: None,
+            model,
+        })
+    }
+
+    /// The first failure of the model, if there was one.
+    pub fn fault(&mut self) -> Option<ModelError> {
+        self.fault.take()
+    }
+
+    /// Cycles spent on transfers.
+    pub fn transfer_cycles(&self) -> u64 {
+        self.transfer_cycles
+    }
+
+    /// The writes recorded since the last start.
+    pub fn take_writes(&mut self) -> Vec<WriteEvent> {
+        std::mem::take(&mut self.writes)
+    }
+
+    /// Ends the wave file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn close_trace(&mut self) -> Result<(), ModelError> {
+        self.model.close_trace()
+    }
+
+    fn keep<T: Default>(&mut self, result: Result<T, ModelError>) -> T {
+        result.unwrap_or_else(|error| {
+            self.fault.get_or_insert(error);
+            T::default()
+        })
+    }
+
+    /// One command a cycle.
+    fn commands(&mut self, rows: &[u32], outputs: &[PortIndex]) -> Vec<u32> {
+        self.transfer_cycles += rows.len() as u64 / 2;
+        let answer = self.model.exchange(&[self.command, self.data], rows, outputs);
+        self.keep(answer)
+    }
+
+    fn memory(&self, unit: u8) -> Option<Memory> {
+        Memory::all(&self.configuration).into_iter().find(|memory| memory.number() == u32::from(unit))
+    }
+
+    /// Runs until the machine is done or `cycles` have passed.
+    fn advance(&mut self, cycles: u64) {
+        if !self.record {
+            let result = self.model.run_until(self.done, cycles);
+            self.keep(result);
+            return;
+        }
+        let stride = self.model.log_row_words();
+        let mut log = vec![0; stride * cycles.min(4096) as usize];
+        let mut left = cycles;
+        while left > 0 {
+            let rows = left.min(4096);
+            let result = self.model.run_until_logged(self.done, &mut log[..stride * rows as usize]);
+            let (made, reached) = self.keep(result);
+            for row in log[..stride * made as usize].chunks_exact(stride) {
+                self.note_writes(row);
+            }
+            left = left.saturating_sub(made.max(1));
+            if reached || self.fault.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Reads one row of observed signals: the cycle count, then for each slice strobe, address, word and last beat.
+    fn note_writes(&mut self, row: &[u32]) {
+        let configuration = &self.configuration;
+        let cycle = u64::from(row[0]) | u64::from(row[1]) << 32;
+        let word = (configuration.stream_elements * ELEMENT_BITS).div_ceil(32) as usize;
+        let partial = configuration.beats_per_word() > 1;
+        let stride = 2 + word + usize::from(partial);
+        for (slice, signals) in row[2..].chunks_exact(stride).enumerate() {
+            if signals[0] == 0 {
+                continue;
+            }
+            let beats = if partial { signals[2 + word] + 1 } else { 1 };
+            debug_assert!(bits_for(configuration.beats_per_word()) <= 32);
+            let elements = (0..beats * configuration.dot)
+                .map(|element| (signals[2 + element as usize / 2] >> (16 * (element % 2))) as u16 as i16)
+                .collect();
+            self.writes.push(WriteEvent { cycle, slice: slice as u32, address: signals[1], elements });
+        }
+    }
+}
+
+impl Machine for HostPort {
+    fn write(&mut self, unit: u8, address: u32, words: &[u32]) {
+        let Some(memory) = self.memory(unit) else { return };
+        let chunks = memory.chunks(&self.configuration);
+        let mut rows = Vec::with_capacity(2 * words.len() + 4);
+        for (index, &word) in words.iter().enumerate() {
+            let position = address + index as u32;
+            let chunk = position % chunks;
+            if chunk == 0 && index == 0 {
+                rows.extend([Command::Address as u32, memory.bus_address(position / chunks)]);
+            }
+            let command = if chunk + 1 == chunks { Command::Write } else { Command::Shift };
+            rows.extend([command as u32, word]);
+        }
+        rows.extend([Command::Idle as u32, 0]);
+        self.commands(&rows, &[]);
+    }
+
+    fn start(&mut self, entry: u8) {
+        self.writes.clear();
+        self.commands(&[Command::Start as u32, u32::from(entry), Command::Idle as u32, 0], &[]);
+        let done = self.done;
+        // The first cycles pass without a look at `done`, which still stands from the run before.
+        let mut left = CYCLES_TO_START;
+        while left > 0 && (left == CYCLES_TO_START || self.model.get(done) != 0) {
+            let result = if self.record {
+                let mut row = vec![0; self.model.log_row_words()];
+                self.model.tick_logged(&mut row).map(drop)
+            } else {
+                self.model.tick(1)
+            };
+            self.keep(result);
+            left -= 1;
+        }
+    }
+
+    fn status(&mut self) -> MachineStatus {
+        if self.model.get(self.done) == 0 {
+            self.advance(CYCLES_A_LOOK);
+        }
+        let done = self.model.get(self.done) != 0;
+        MachineStatus { running: !done, done, cycles: self.model.get(self.cycles) }
+    }
+
+    fn read(&mut self, unit: u8, address: u32, words: &mut [u32]) {
+        let Some(memory @ Memory::Vector(_)) = self.memory(unit) else { return };
+        let chunks = memory.chunks(&self.configuration) as usize;
+        let first = address as usize / chunks;
+        let skipped = address as usize % chunks;
+        let beats = (skipped + words.len()).div_ceil(chunks);
+        let mut rows = vec![Command::Address as u32, memory.bus_address(first as u32)];
+        for _ in 0..beats {
+            rows.extend([Command::Read as u32, 0]);
+        }
+        let wait = CYCLES_TO_DATA + u64::from(Latency::of(&self.configuration).vector_read);
+        for _ in 0..wait {
+            rows.extend([Command::Idle as u32, 0]);
+        }
+        let outputs = [self.read_valid, self.read_data];
+        let answer = self.commands(&rows, &outputs);
+        let mut arrived = Vec::with_capacity(beats * chunks);
+        for row in answer.chunks_exact(1 + chunks).filter(|row| row[0] != 0) {
+            arrived.extend_from_slice(&row[1..]);
+        }
+        for (word, value) in words.iter_mut().zip(arrived.into_iter().skip(skipped)) {
+            *word = value;
+        }
+        debug_assert!(first < 1 << ADDRESS_BITS);
+    }
+}
