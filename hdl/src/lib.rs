@@ -26,4 +26,5 @@
 
 pub mod layer;
 pub mod lpu;
+pub mod picture;
 pub mod primitives;

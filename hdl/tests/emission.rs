@@ -105,39 +105,37 @@ fn sign_dependent_operators_get_declared_operands() {
     emitted(
         m.finish().unwrap(),
         &expect![[r#"
-        // clamp
-        //
-        // Picks one of four scalings of a signed number and clamps it.
-        module clamp (
-          input  wire signed [7:0] value,
-          input  wire [1:0] scale,
-          output wire signed [7:0] clamped
-        );
+            // clamp
+            //
+            // Picks one of four scalings of a signed number and clamps it.
+            module clamp (
+              input  wire signed [7:0] value,
+              input  wire [1:0] scale,
+              output wire signed [7:0] clamped
+            );
 
-          wire signed [9:0] clamped_selected_extended = {{2{value[7]}}, value};
-          wire signed [8:0] clamped_selected_extended_2 = {value[7], value};
-          wire signed [9:0] clamped_selected_signed = {clamped_selected_extended_2[8:0], 1'b0};
-          wire signed [9:0] clamped_selected_signed_2 = {value[7:0], 2'd0};
-          wire signed [9:0] clamped_selected_extended_3 = {{2{value[7]}}, value};
-          wire signed [8:0] clamped_selected_signed_3 = clamped_selected_extended_3[9:1];
-          wire signed [9:0] clamped_selected_extended_4 = {clamped_selected_signed_3[8], clamped_selected_signed_3};
-          reg signed [9:0] clamped_selected;
-          always @*
-            case (scale)
-              2'd0: clamped_selected = clamped_selected_extended;
-              2'd1: clamped_selected = clamped_selected_signed;
-              2'd2: clamped_selected = clamped_selected_signed_2;
-              default: clamped_selected = clamped_selected_extended_4;
-            endcase
-          wire signed [9:0] clamped_sum = clamped_selected + 10'sh3fd;
-          wire signed [9:0] clamped_choice = (clamped_sum > 10'sd127) ? 10'sd127 :
-            (clamped_sum < 10'sh380) ? 10'sh380 : clamped_sum;
-          assign clamped = clamped_choice[7:0];
+              wire signed [9:0] clamped_selected_extended = {{2{value[7]}}, value};
+              wire signed [9:0] clamped_selected_signed = {{value[7], value}, 1'b0};
+              wire signed [9:0] clamped_selected_signed_2 = {value, 2'd0};
+              wire signed [9:0] clamped_selected_extended_2 = {{2{value[7]}}, value};
+              wire signed [9:0] clamped_selected_extended_3 = {clamped_selected_extended_2[9], clamped_selected_extended_2[9:1]};
+              reg signed [9:0] clamped_selected;
+              always @*
+                case (scale)
+                  2'd0: clamped_selected = clamped_selected_extended;
+                  2'd1: clamped_selected = clamped_selected_signed;
+                  2'd2: clamped_selected = clamped_selected_signed_2;
+                  default: clamped_selected = clamped_selected_extended_3;
+                endcase
+              wire signed [9:0] clamped_sum = clamped_selected + (-10'sd3);
+              wire signed [9:0] clamped_choice = (clamped_sum > 10'sd127) ? 10'sd127 :
+                (clamped_sum < (-10'sd128)) ? (-10'sd128) : clamped_sum;
+              assign clamped = clamped_choice[7:0];
 
-          // Read by nothing, on purpose
-          wire unused_bits = &{1'b0, clamped_selected_extended_3[0], clamped_choice[9:8]};
-        endmodule
-    "#]],
+              // Read by nothing, on purpose
+              wire unused_bits = &{1'b0, clamped_selected_extended_2[0], clamped_choice[9:8]};
+            endmodule
+        "#]],
     );
 }
 
@@ -177,73 +175,69 @@ fn modules_of_one_shape_are_emitted_once() {
     emitted(
         tree(),
         &expect![[r#"
-        // adder
-        module adder (
-          input  wire [3:0] a,
-          input  wire [3:0] b,
-          output wire [4:0] sum
-        );
+            // adder
+            module adder (
+              input  wire [3:0] a,
+              input  wire [3:0] b,
+              output wire [4:0] sum
+            );
 
-          wire [4:0] sum_extended = {1'b0, a};
-          wire [4:0] sum_extended_2 = {1'b0, b};
-          assign sum = sum_extended + sum_extended_2;
-        endmodule
+              assign sum = {1'b0, a} + {1'b0, b};
+            endmodule
 
-        // adder_v2
-        module adder_v2 (
-          input  wire [4:0] a,
-          input  wire [4:0] b,
-          output wire [5:0] sum
-        );
+            // adder_v2
+            module adder_v2 (
+              input  wire [4:0] a,
+              input  wire [4:0] b,
+              output wire [5:0] sum
+            );
 
-          wire [5:0] sum_extended = {1'b0, a};
-          wire [5:0] sum_extended_2 = {1'b0, b};
-          assign sum = sum_extended + sum_extended_2;
-        endmodule
+              assign sum = {1'b0, a} + {1'b0, b};
+            endmodule
 
-        // tree
-        //
-        // The sum of four numbers, two adders deep.
-        //
-        // Latency:
-        //   v to sum: 2 cycles
-        module tree (
-          input  wire clk,
-          input  wire [3:0] v0,
-          input  wire [3:0] v1,
-          input  wire [3:0] v2,
-          input  wire [3:0] v3,
-          output wire [5:0] sum
-        );
+            // tree
+            //
+            // The sum of four numbers, two adders deep.
+            //
+            // Latency:
+            //   v to sum: 2 cycles
+            module tree (
+              input  wire clk,
+              input  wire [3:0] v0,
+              input  wire [3:0] v1,
+              input  wire [3:0] v2,
+              input  wire [3:0] v3,
+              output wire [5:0] sum
+            );
 
-          wire [4:0] half_0_sum;
-          adder half_0 (
-            .a(v0),
-            .b(v1),
-            .sum(half_0_sum)
-          );
-          wire [4:0] half_1_sum;
-          adder half_1 (
-            .a(v2),
-            .b(v3),
-            .sum(half_1_sum)
-          );
-          wire [5:0] whole_sum;
-          adder_v2 whole (
-            .a(half_0_sum),
-            .b(half_1_sum),
-            .sum(whole_sum)
-          );
-          reg [5:0] sum_d1;
-          reg [5:0] sum_d2;
-          assign sum = sum_d2;
+              wire [4:0] half_0_sum;
+              adder half_0 (
+                .a(v0),
+                .b(v1),
+                .sum(half_0_sum)
+              );
+              wire [4:0] half_1_sum;
+              adder half_1 (
+                .a(v2),
+                .b(v3),
+                .sum(half_1_sum)
+              );
+              wire [5:0] whole_sum;
+              adder_v2 whole (
+                .a(half_0_sum),
+                .b(half_1_sum),
+                .sum(whole_sum)
+              );
+              reg [5:0] sum_d1;
+              reg [5:0] sum_d2;
+              assign sum = sum_d2;
 
-          always @(posedge clk) begin
-            sum_d1 <= whole_sum;
-            sum_d2 <= sum_d1;
-          end
-        endmodule
-    "#]],
+              always @(posedge clk) begin
+                sum_d1 <= whole_sum;
+                sum_d2 <= sum_d1;
+              end
+            endmodule
+        "#]],
     );
     let design = Design::new(tree()).unwrap();
     let names: Vec<(&str, usize)> =

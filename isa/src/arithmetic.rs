@@ -78,6 +78,7 @@ pub enum Activation {
 /// nudge is `2^30` for a product `>= 0` and `1 - 2^30` for one below. That equals `(a × b + 2^30) >> 31` with an
 /// arithmetic shift, for every pair: one adder in hardware.
 #[must_use]
+#[inline]
 pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {
         return i32::MAX;
@@ -91,6 +92,7 @@ pub fn saturating_rounding_doubling_high_mul(a: i32, b: i32) -> i32 {
 /// gemmlowp's `RoundingDivideByPOT`: an arithmetic shift, plus one where the bits shifted out exceed half a unit (for
 /// negative `x`: reach more than half, because the shift has rounded down already).
 #[must_use]
+#[inline]
 pub fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
     let exponent = exponent.min(31);
     let mask = (1_i64 << exponent) - 1;
@@ -108,6 +110,7 @@ pub fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
 /// With [`Rounding::Double`] the left shift of a positive `shift` happens first and wraps at 32 bits: tflite-micro
 /// writes `x * (1 << left_shift)`.
 #[must_use]
+#[inline]
 pub fn multiply_by_quantized_multiplier(x: i32, multiplier: i32, shift: i32, rounding: Rounding) -> i32 {
     let shift = shift.clamp(MINIMUM_SHIFT, 31);
     match rounding {
@@ -210,6 +213,7 @@ impl Requantise {
     /// The addition of the zero point wraps, as the reference's does: a scale so large that the scaled value comes
     /// within a zero point of 2³¹ ends at the wrong end of the clamp, there and here.
     #[must_use]
+    #[inline]
     pub fn apply(&self, accumulator: i32) -> i32 {
         multiply_by_quantized_multiplier(accumulator, self.multiplier, self.shift, self.rounding)
             .wrapping_add(self.zero_point)

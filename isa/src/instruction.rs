@@ -117,6 +117,7 @@ pub enum Source {
 
 impl Source {
     /// Port number in a configuration.
+    #[inline]
     pub fn port(self, configuration: &Configuration) -> u32 {
         match self {
             Source::Slice(n) => n,

@@ -24,6 +24,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`board`] | the boards that are known, and the machine for each |
 //! | [`configuration`] | tiles, widths, depths, pipeline registers; reading and checking a TOML file |
 //! | [`latency`] | cycles between any two points of the machine, computed from the configuration |
 //! | [`sequence`] | nested strided counters: which address at which cycle |
@@ -36,6 +37,7 @@
 
 pub mod arithmetic;
 pub mod assembly;
+pub mod board;
 pub mod configuration;
 pub mod host;
 pub mod instruction;

@@ -205,6 +205,7 @@ pub struct Steps {
 impl Iterator for Steps {
     type Item = Step;
 
+    #[inline]
     fn next(&mut self) -> Option<Step> {
         if self.done {
             return None;
@@ -225,6 +226,22 @@ impl Iterator for Steps {
             return Some(step);
         }
         let sequence = &self.sequence;
+        if self.index[0] + 1 < sequence.count[0] {
+            // Most steps are of this kind: the innermost level advances and nothing else happens.
+            let step = Step {
+                offset: self.offset,
+                address: self.address,
+                prefix: false,
+                first: self.fresh,
+                last: false,
+                end_of_level_0: false,
+            };
+            self.index[0] += 1;
+            self.address += i64::from(sequence.delta[0]);
+            self.offset += 1;
+            self.fresh = false;
+            return Some(step);
+        }
         let ends: [bool; LEVELS] = std::array::from_fn(|level| self.index[level] + 1 == sequence.count[level]);
         let last = ends[..sequence.run_levels as usize].iter().all(|&end| end);
         let step = Step {

@@ -381,7 +381,7 @@ impl ModuleBuilder {
             return Some(DesignError::Expression {
                 module: self.name.to_string(),
                 place: place.to_string(),
-                source: source.clone(),
+                source: Box::new(source.clone()),
             });
         }
         (expr.ty() != expected).then(|| DesignError::Mismatch {

@@ -1,6 +1,6 @@
 //! What a lowered module reads, bit by bit, and which signals depend on which within a cycle.
 
-use super::lower::{Item, Value};
+use super::form::{Item, Value};
 use super::signal::Net;
 use rust_hdl::core::ast::{VerilogBlockOrConditional, VerilogExpression, VerilogStatement};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

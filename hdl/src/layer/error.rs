@@ -81,7 +81,7 @@ pub enum DesignError {
         /// The signal, port or role the expression feeds.
         place: String,
         /// What is wrong with it.
-        source: ExpressionError,
+        source: Box<ExpressionError>,
     },
     /// A signal and what drives it have different types.
     #[error("module `{module}`: `{place}` is {expected} but is driven with `{value}` of type {found}")]

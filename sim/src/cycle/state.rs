@@ -1,6 +1,6 @@
 //! The machine's state: memories, words under way, sequencers.
 
-use super::units::{Sequencer, multiply_step, requantise_step, vector_step};
+use super::units::{Run, Sequencer, requantise_step, vector_step};
 use super::{Options, WriteEvent};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Operation, Source, Unit};
@@ -24,12 +24,13 @@ pub struct State {
     configuration: Configuration,
     /// Elements of each slice.
     vectors: Vec<Vec<i16>>,
-    /// Weights of each tile group, `[address][tile of the group][dot]`.
-    weights: Vec<Vec<i16>>,
+    /// Weight RAM of each tile of each group, `[address][dot]`.
+    weights: Vec<Vec<Vec<i16>>>,
     /// Column of each tile of each group, and its row.
     places: Vec<Vec<(usize, usize)>>,
     scales: Vec<Vec<Scale>>,
-    accumulators: Vec<Vec<i32>>,
+    /// What each group has taken in since its run began.
+    runs: Vec<Run>,
     /// Words on the crossbar's source ports, `[port][cycle modulo ring][element]`.
     ports: Vec<Vec<i16>>,
     /// Rows that leave the drain chains, `[cycle modulo ring][column]`.
@@ -60,14 +61,18 @@ impl State {
         for group in 0..groups {
             let tiles: Vec<usize> =
                 (0..configuration.tiles as usize).filter(|tile| (tile % elements) / dot == group).collect();
-            let stride = tiles.len() * dot;
-            let mut memory = vec![0; configuration.weight_depth as usize * stride];
-            for (place, &tile) in tiles.iter().enumerate() {
-                for (index, &weight) in program.weights[tile].iter().enumerate() {
-                    memory[index / dot * stride + place * dot + index % dot] = i16::from(weight);
-                }
-            }
-            weights.push(memory);
+            weights.push(
+                tiles
+                    .iter()
+                    .map(|&tile| {
+                        let mut memory = vec![0; configuration.weight_depth as usize * dot];
+                        for (slot, &weight) in memory.iter_mut().zip(&program.weights[tile]) {
+                            *slot = i16::from(weight);
+                        }
+                        memory
+                    })
+                    .collect(),
+            );
             places.push(tiles.iter().map(|tile| (tile % elements, tile / elements)).collect());
         }
         let landing_slots = (latency.write_to_read as usize + 2) * configuration.vector_slices as usize;
@@ -76,7 +81,7 @@ impl State {
                 vec![0; configuration.vector_depth as usize * elements];
                 configuration.vector_slices as usize
             ],
-            accumulators: places.iter().map(|tiles| vec![0; tiles.len()]).collect(),
+            runs: vec![Run::default(); groups],
             weights,
             places,
             scales: program.scales.clone(),
@@ -175,7 +180,8 @@ impl State {
         let sequencer = &mut self.sequencers[index];
         // The step of the instruction under way comes before the issue of the next: it belongs to this cycle either way.
         if sequencer.step_cycle() == Some(cycle) {
-            self.take_step(options, index, cycle);
+            let operation = &queue[sequencer.program_counter - 1].instruction.operation;
+            self.take_step(operation, options, index, cycle);
         }
         let sequencer = &mut self.sequencers[index];
         if !sequencer.halted && sequencer.issue_cycle == cycle {
@@ -194,7 +200,7 @@ impl State {
                     sequencer.halted = true;
                     self.running -= 1;
                 }
-                operation => {
+                ref operation => {
                     let prefix = operation.prefix(&self.configuration);
                     sequencer.begin(operation, prefix, cycle + u64::from(ISSUE_TO_STEP));
                 }
@@ -211,31 +217,32 @@ impl State {
         source.port(&self.configuration) as usize
     }
 
-    fn take_step(&mut self, options: &Options, index: usize, cycle: u64) {
-        let Some((operation, step)) = self.sequencers[index].take() else { return };
+    /// The results of `group` leave its drain chains, row 0 at `cycle`. Columns without a tile in the last row deliver zero.
+    fn drain(&mut self, group: usize, cycle: u64) {
+        let dot = self.configuration.dot as usize;
+        for row in 0..u64::from(self.configuration.rows()) {
+            let at = self.slot(cycle + row) + group * dot;
+            self.drains[at..at + dot].fill(0);
+        }
+        for (&(column, row), weights) in self.places[group].iter().zip(&self.weights[group]) {
+            let at = self.slot(cycle + row as u64);
+            self.drains[at + column] = self.runs[group].accumulator(weights, dot);
+        }
+    }
+
+    fn take_step(&mut self, operation: &Operation, options: &Options, index: usize, cycle: u64) {
         let elements = self.configuration.stream_elements as usize;
+        let Some(step) = self.sequencers[index].take() else { return };
         let dot = self.configuration.dot as usize;
         let now = self.slot(cycle);
         let latency = &options.latency;
         match (self.units[index], operation) {
             (Unit::TileGroup(group), Operation::Multiply { source, .. }) => {
                 let group = group as usize;
-                let port = self.port(source);
-                let activation = &self.ports[port][now..now + dot];
-                let stride = self.places[group].len() * dot;
-                let address = step.address as usize;
-                let words = &self.weights[group][address * stride..(address + 1) * stride];
-                multiply_step(&mut self.accumulators[group], words, activation, &step, &self.sequencers[index]);
+                let port = self.port(*source);
+                self.runs[group].step(&step, &self.ports[port][now..now + dot]);
                 if step.last {
-                    // Columns without a tile in the last row deliver zero there.
-                    for row in 0..u64::from(self.configuration.rows()) {
-                        let at = self.slot(cycle + u64::from(latency.step_to_drain) + row) + group * dot;
-                        self.drains[at..at + dot].fill(0);
-                    }
-                    for (&(column, row), &accumulator) in self.places[group].iter().zip(&self.accumulators[group]) {
-                        let at = self.slot(cycle + u64::from(latency.step_to_drain) + row as u64);
-                        self.drains[at + column] = accumulator;
-                    }
+                    self.drain(group, cycle + u64::from(latency.step_to_drain));
                 }
             }
             (Unit::Read(slice), _) => {
@@ -248,8 +255,8 @@ impl State {
                 word[present..].fill(0);
             }
             (Unit::Write(slice), Operation::Write { source, last_beats, .. }) => {
-                let beats = if step.end_of_level_0 { last_beats as usize } else { elements / dot };
-                let port = self.port(source);
+                let beats = if step.end_of_level_0 { *last_beats as usize } else { elements / dot };
+                let port = self.port(*source);
                 let word = self.next_landing_word;
                 self.next_landing_word = (word + elements) % self.landing_words.len();
                 self.landing_words[word..word + elements].copy_from_slice(&self.ports[port][now..now + elements]);
@@ -289,7 +296,7 @@ impl State {
             (Unit::Vector, operation @ Operation::Vector { .. }) => {
                 let at = self.slot(cycle + u64::from(latency.vector_unit));
                 let output = self.configuration.vector_slices as usize + 1;
-                vector_step(&mut self.ports, output, at, now, elements, &operation, |source| {
+                vector_step(&mut self.ports, output, at, now, elements, operation, |source| {
                     source.port(&self.configuration) as usize
                 });
             }

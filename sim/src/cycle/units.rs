@@ -18,40 +18,41 @@ pub struct Sequencer {
     pub next_event: u64,
     /// Steps taken so far.
     pub busy: u64,
-    current: Option<(Operation, Steps, u64, Step)>,
-    prefix: u32,
+    current: Option<Current>,
+}
+
+/// The instruction whose steps are being taken.
+#[derive(Clone, Debug)]
+struct Current {
+    steps: Steps,
+    start: u64,
+    next: Step,
 }
 
 impl Sequencer {
     /// Starts `operation`; its first step comes at `first_step`.
-    pub fn begin(&mut self, operation: Operation, prefix: u32, first_step: u64) {
-        self.prefix = prefix;
+    pub fn begin(&mut self, operation: &Operation, prefix: u32, first_step: u64) {
         self.current = operation.sequence().and_then(|sequence| {
             let mut steps = sequence.steps_with_prefix(prefix);
-            steps.next().map(|step| (operation, steps, first_step, step))
+            steps.next().map(|next| Current { steps, start: first_step, next })
         });
     }
 
     /// Cycle of the next step.
     pub fn step_cycle(&self) -> Option<u64> {
-        self.current.as_ref().map(|(_, _, start, step)| start + u64::from(step.offset))
+        self.current.as_ref().map(|current| current.start + u64::from(current.next.offset))
     }
 
     /// Takes the next step.
-    pub fn take(&mut self) -> Option<(Operation, Step)> {
-        let (operation, steps, _, step) = self.current.as_mut()?;
-        let taken = (*operation, *step);
+    pub fn take(&mut self) -> Option<Step> {
+        let current = self.current.as_mut()?;
+        let taken = current.next;
         self.busy += 1;
-        match steps.next() {
-            Some(next) => *step = next,
+        match current.steps.next() {
+            Some(next) => current.next = next,
             None => self.current = None,
         }
         Some(taken)
-    }
-
-    /// Steps of bias in front of each run.
-    pub fn prefix(&self) -> u32 {
-        self.prefix
     }
 
     /// Recomputes [`next_event`](Self::next_event).
@@ -61,40 +62,57 @@ impl Sequencer {
     }
 }
 
-/// One step of a tile group: `words` holds the weights of its tiles, `dot` each.
-pub fn multiply_step(accumulators: &mut [i32], words: &[i16], activation: &[i16], step: &Step, sequencer: &Sequencer) {
-    if step.first {
-        accumulators.fill(0);
+/// What a tile group has taken in since its run began.
+///
+/// The products are not summed step by step but at the end of the run, tile by tile: the weights do not change in between,
+/// and a sum of 32 bits that wraps does not depend on the order.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    activations: Vec<i16>,
+    addresses: Vec<usize>,
+    bias_addresses: Vec<usize>,
+}
+
+impl Run {
+    /// One step with the beat `activation`.
+    pub fn step(&mut self, step: &Step, activation: &[i16]) {
+        if step.first {
+            self.activations.clear();
+            self.addresses.clear();
+            self.bias_addresses.clear();
+        }
+        if step.prefix {
+            self.bias_addresses.push(step.address as usize);
+        } else {
+            self.addresses.push(step.address as usize);
+            self.activations.extend_from_slice(activation);
+        }
     }
-    let dot = activation.len();
-    if step.prefix {
-        // The first prefix step of a run brings the low part of the bias.
-        let part = if step.first { 0 } else { 1 };
+
+    /// The accumulator of the tile whose weight RAM is `weights`, `dot` weights a word.
+    pub fn accumulator(&self, weights: &[i16], dot: usize) -> i32 {
+        let mut sum = 0i32;
         let bytes = dot.min(4);
-        debug_assert!(sequencer.prefix() as usize * bytes >= 4);
-        for (accumulator, word) in accumulators.iter_mut().zip(words.chunks_exact(dot)) {
-            let value = word[..bytes].iter().rev().fold(0u32, |value, &byte| value << 8 | u32::from(byte as u8));
-            *accumulator = accumulator.wrapping_add((value << (8 * bytes as u32 * part % 32)) as i32);
+        for (part, &address) in self.bias_addresses.iter().enumerate() {
+            // The first prefix step brings the low part of the bias.
+            let word = &weights[address * dot..address * dot + bytes];
+            let value = word.iter().rev().fold(0u32, |value, &byte| value << 8 | u32::from(byte as u8));
+            sum = sum.wrapping_add((value << (8 * bytes * part % 32)) as i32);
         }
-        return;
+        let (Some(&first), Some(&last)) = (self.addresses.first(), self.addresses.last()) else { return sum };
+        if last.wrapping_sub(first) + 1 == self.addresses.len() && self.addresses.is_sorted() {
+            return sum.wrapping_add(dot_product(&weights[first * dot..(last + 1) * dot], &self.activations));
+        }
+        for (&address, beat) in self.addresses.iter().zip(self.activations.chunks_exact(dot)) {
+            sum = sum.wrapping_add(dot_product(&weights[address * dot..(address + 1) * dot], beat));
+        }
+        sum
     }
-    match *activation {
-        [a, b, c, d] => {
-            for (accumulator, word) in accumulators.iter_mut().zip(words.chunks_exact(4)) {
-                let sum = i32::from(word[0]) * i32::from(a)
-                    + i32::from(word[1]) * i32::from(b)
-                    + i32::from(word[2]) * i32::from(c)
-                    + i32::from(word[3]) * i32::from(d);
-                *accumulator = accumulator.wrapping_add(sum);
-            }
-        }
-        _ => {
-            for (accumulator, word) in accumulators.iter_mut().zip(words.chunks_exact(dot)) {
-                let sum: i32 = word.iter().zip(activation).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum();
-                *accumulator = accumulator.wrapping_add(sum);
-            }
-        }
-    }
+}
+
+/// The sum of products, modulo 2³².
+fn dot_product(weights: &[i16], activations: &[i16]) -> i32 {
+    weights.iter().zip(activations).fold(0, |sum, (&w, &x)| sum.wrapping_add(i32::from(w) * i32::from(x)))
 }
 
 /// One step of the requantiser: a word to port `output` at element offset `at`; streams are looked at at offset `now`.

@@ -158,6 +158,11 @@ impl<'a> Rtl<'a> {
         self.driver.link_mut().port().transfer_cycles()
     }
 
+    /// Clock cycles simulated so far, transfers included.
+    pub fn simulated_cycles(&mut self) -> u64 {
+        self.driver.link_mut().port().simulated_cycles()
+    }
+
     /// Runs one inference.
     ///
     /// # Errors

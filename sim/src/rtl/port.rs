@@ -67,6 +67,11 @@ impl HostPort {
         self.transfer_cycles
     }
 
+    /// Clock cycles since the model was made.
+    pub fn simulated_cycles(&self) -> u64 {
+        self.model.cycles()
+    }
+
     /// The writes recorded since the last start.
     pub fn take_writes(&mut self) -> Vec<WriteEvent> {
         std::mem::take(&mut self.writes)

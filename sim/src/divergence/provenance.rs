@@ -1,0 +1,228 @@
+//! From a write back to the instructions, tiles and tensors behind it.
+
+use super::{Computed, Divergence, Element, Executed, Kind};
+use crate::cycle::WriteEvent;
+use lpu_compiler::graph::{Graph, OperatorKind};
+use lpu_isa::assembly::disassemble;
+use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
+use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
+use lpu_isa::program::{Program, Queue};
+use lpu_isa::sequence::Step;
+
+/// A step that a unit takes according to its queue.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    /// Cycle of the step.
+    cycle: u64,
+    /// Number of the instruction in the queue.
+    instruction: usize,
+    /// Number of the step in the instruction.
+    number: usize,
+    step: Step,
+}
+
+/// A step of a write port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WriteStep {
+    /// Cycle in which the word stands at the port.
+    pub cycle: u64,
+    /// Beat address.
+    pub address: u32,
+    /// Elements stored.
+    pub elements: usize,
+    slice: u32,
+    instruction: usize,
+    number: usize,
+}
+
+/// What a program does at which cycle, and the golden model's value of each layer's result.
+pub(super) struct Provenance<'a> {
+    program: &'a Program,
+    latency: Latency,
+    /// Steps of each write port, in order.
+    writes: Vec<Vec<WriteStep>>,
+    /// Golden value of each layer's result.
+    results: Option<Vec<Option<Vec<i8>>>>,
+}
+
+/// The golden value of each layer's result, at the layer's position in the program.
+///
+/// A program has its layers in the order of the graph's operators, under the same names; operators that move nothing have no
+/// layer.
+pub(super) fn golden_results(graph: &Graph, program: &Program, tensors: &[Option<Vec<i8>>]) -> Vec<Option<Vec<i8>>> {
+    let mut operators = graph.operators.iter().filter(|operator| operator.kind != OperatorKind::Reshape);
+    let result = |layer: &lpu_isa::program::Layer| {
+        let operator = operators.find(|operator| operator.name == layer.name)?;
+        tensors.get(operator.outputs.first()?.0)?.clone()
+    };
+    program.layers.iter().map(result).collect()
+}
+
+/// The steps of a queue in time order.
+fn steps<'a>(program: &'a Program, queue: &'a Queue) -> impl Iterator<Item = Taken> + 'a {
+    let issues = queue.instructions.iter().scan(0u64, |cycle, placed| {
+        let issue = *cycle;
+        *cycle = issue.saturating_add(u64::from(placed.instruction.interval));
+        Some((issue, placed))
+    });
+    issues.enumerate().flat_map(|(instruction, (issue, placed))| {
+        let operation = placed.instruction.operation;
+        let prefix = operation.prefix(&program.configuration);
+        let steps = operation.sequence().map(|sequence| sequence.steps_with_prefix(prefix)).into_iter().flatten();
+        steps.enumerate().map(move |(number, step)| {
+            let cycle = issue + u64::from(ISSUE_TO_STEP) + u64::from(step.offset);
+            Taken { cycle, instruction, number, step }
+        })
+    })
+}
+
+impl<'a> Provenance<'a> {
+    pub(super) fn new(program: &'a Program, results: Option<Vec<Option<Vec<i8>>>>) -> Provenance<'a> {
+        let latency = Latency::of(&program.configuration);
+        let writes = (0..program.configuration.vector_slices)
+            .map(|slice| program.queue(Unit::Write(slice)).map_or(vec![], |queue| write_steps(program, queue, slice)))
+            .collect();
+        Provenance { program, latency, writes, results }
+    }
+
+    /// The write that comes as number `number`, from 0, at the port of `slice`.
+    pub(super) fn write(&self, slice: u32, number: usize) -> Option<&WriteStep> {
+        self.writes.get(slice as usize)?.get(number)
+    }
+
+    /// The write at the port of `slice` in `cycle`.
+    pub(super) fn write_at(&self, slice: u32, cycle: u64) -> Option<&WriteStep> {
+        self.writes.get(slice as usize)?.iter().find(|step| step.cycle == cycle)
+    }
+
+    /// Assembles the report of a difference in `lane` of the word `event`, which `step` wrote or should have written.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn divergence(
+        &self,
+        kind: Kind,
+        event: &WriteEvent,
+        step: Option<&WriteStep>,
+        lane: u32,
+        expected: Option<i16>,
+        got: Option<i16>,
+        differing: usize,
+    ) -> Divergence {
+        let feed = step.map_or_else(|| "which no instruction drives here".into(), |step| self.feed(step));
+        Divergence {
+            kind,
+            cycle: event.cycle,
+            unit: format!("vector slice {} write port, {feed}", event.slice),
+            instruction: step.map(|step| self.executed(Unit::Write(step.slice), step.instruction, step.number)),
+            address: event.address,
+            lane,
+            element: step.and_then(|step| self.element(step, event.address, lane)),
+            expected,
+            got,
+            differing,
+        }
+    }
+
+    /// What stands in `lane` of the word that `step` writes at `address`; `None` where its layer's result does not reach.
+    pub(super) fn element(&self, step: &WriteStep, address: u32, lane: u32) -> Option<Element> {
+        let queue = self.program.queue(Unit::Write(step.slice))?;
+        let number = queue.instructions.get(step.instruction)?.layer? as usize;
+        let region = &self.program.layers.get(number)?.result;
+        let dot = u64::from(self.program.configuration.dot);
+        let first = u64::from(region.base) * dot;
+        let position = (u64::from(address) * dot + u64::from(lane)).checked_sub(first)?;
+        if region.slice != step.slice || position >= u64::from(region.beats) * dot {
+            return None;
+        }
+        let index = region.positions.iter().position(|&other| u64::from(other) == position);
+        let golden = self.results.as_ref().and_then(|results| results.get(number)?.as_ref()?.get(index?).copied());
+        let computed = self.computed(step, lane, number as u32);
+        Some(Element { tensor: region.tensor.clone(), index, golden, computed })
+    }
+
+    /// The requantiser's instruction and step behind a write, if the write takes the requantiser's word.
+    fn requantised(&self, step: &WriteStep) -> Option<(RequantiseFrom, u64)> {
+        let Operation::Write { source: Source::Requantiser, .. } = self.operation(Unit::Write(step.slice), step.instruction)?
+        else {
+            return None;
+        };
+        let cycle = step.cycle.checked_sub(u64::from(self.latency.crossbar) + u64::from(self.latency.requantise))?;
+        let queue = self.program.queue(Unit::Requantiser)?;
+        let taken = steps(self.program, queue).find(|taken| taken.cycle == cycle)?;
+        match queue.instructions[taken.instruction].instruction.operation {
+            Operation::Requantise { from, .. } => Some((from, cycle)),
+            _ => None,
+        }
+    }
+
+    /// The product whose result `step` writes in `lane`: the tile group's last step lies as far back as the latency table says.
+    fn computed(&self, step: &WriteStep, lane: u32, layer: u32) -> Option<Computed> {
+        let (RequantiseFrom::Tiles, requantised) = self.requantised(step)? else { return None };
+        let configuration = &self.program.configuration;
+        let group = Unit::TileGroup(lane / configuration.dot);
+        let queue = self.program.queue(group)?;
+        let delivered = requantised.checked_sub(u64::from(self.latency.step_to_drain))?;
+        let rows = u64::from(configuration.rows());
+        let mut pass = 0;
+        for taken in steps(self.program, queue).filter(|taken| taken.step.last) {
+            if (taken.cycle..taken.cycle + rows).contains(&delivered) {
+                let row = (delivered - taken.cycle) as u32;
+                let tile = row * configuration.stream_elements + lane;
+                let instruction = self.executed(group, taken.instruction, taken.number);
+                return (tile < configuration.tiles).then_some(Computed { tile, column: lane, row, pass, instruction });
+            }
+            if queue.instructions[taken.instruction].layer == Some(layer) {
+                pass += 1;
+            }
+        }
+        None
+    }
+
+    fn operation(&self, unit: Unit, instruction: usize) -> Option<&Operation> {
+        Some(&self.program.queue(unit)?.instructions.get(instruction)?.instruction.operation)
+    }
+
+    /// What feeds a write port at a step, in words.
+    fn feed(&self, step: &WriteStep) -> String {
+        match self.operation(Unit::Write(step.slice), step.instruction) {
+            Some(Operation::Write { source: Source::Requantiser, .. }) => match self.requantised(step) {
+                Some((RequantiseFrom::Tiles, _)) => "fed by the requantiser from the tiles".into(),
+                Some((RequantiseFrom::Stream(source), _)) => format!("fed by the requantiser from {source}"),
+                None => "fed by the requantiser, which has no word for it".into(),
+            },
+            Some(Operation::Write { source: Source::Vector, .. }) => "fed by the vector unit".into(),
+            Some(Operation::Write { source: Source::Slice(slice), .. }) => format!("fed by vector slice {slice}"),
+            _ => "fed by nothing".into(),
+        }
+    }
+
+    fn executed(&self, unit: Unit, index: usize, step: usize) -> Executed {
+        let placed = self.program.queue(unit).and_then(|queue| queue.instructions.get(index));
+        let layer = placed.and_then(|placed| self.program.layers.get(placed.layer? as usize));
+        let text = instruction_text(self.program, unit, index).unwrap_or_default();
+        Executed { unit, index, step, text, layer: layer.map(|layer| layer.name.clone()) }
+    }
+}
+
+fn write_steps(program: &Program, queue: &Queue, slice: u32) -> Vec<WriteStep> {
+    let configuration = &program.configuration;
+    let crossbar = u64::from(Latency::of(configuration).crossbar);
+    let taken = steps(program, queue).map(|Taken { cycle, instruction, number, step }| {
+        let beats = match queue.instructions[instruction].instruction.operation {
+            Operation::Write { last_beats, .. } if step.end_of_level_0 => last_beats,
+            _ => configuration.beats_per_word(),
+        };
+        let elements = (beats * configuration.dot) as usize;
+        WriteStep { cycle: cycle + crossbar, address: step.address as u32, elements, slice, instruction, number }
+    });
+    taken.collect()
+}
+
+/// Instruction `index` of `unit` as the disassembler writes it: operation and fields, without the comment.
+fn instruction_text(program: &Program, unit: Unit, index: usize) -> Option<String> {
+    let text = disassemble(program);
+    let mut lines = text.lines().skip_while(|line| *line != unit.to_string());
+    let line = lines.by_ref().skip(1).filter(|line| !line.starts_with(';')).nth(index)?;
+    // Cycle and interval stand in front.
+    let words: Vec<&str> = line.split(';').next()?.split_whitespace().skip(2).collect();
+    Some(words.join(" "))
+}
