@@ -1,2 +1,46 @@
-//! The command `lpu`.
-fn main() {}
+//! The command `lpu`: generate the machine, compile a network for it, run both, and look inside.
+//!
+//! ```text
+//! lpu compile digits.tflite --board ulx3s-85f --out digits.json
+//! lpu run digits.tflite --inputs x.npy --on rtl --json
+//! ```
+//!
+//! Standard output carries results and nothing else; with `--json`, one object. Messages and progress go to standard error.
+//! The exit status is 0 for success, 1 where a run was made and something disagreed, 2 where the input or the usage was wrong.
+//!
+//! | module | does |
+//! | --- | --- |
+//! | [`commands`] | one file for each command: its arguments, what it does, what it prints |
+//! | [`machine`] | `--board` and `--config` |
+//! | [`network`] | reads a network and compiles it; says which boards it would fit |
+//! | [`witnesses`] | runs inputs on the golden model, the cycle model, the RTL |
+//! | [`npy`] | reads inputs and writes outputs |
+//! | [`destination`] | output files that appear complete or not at all |
+//! | [`cache`] | where built models are kept |
+//! | [`failure`] | the one error type: what, where, why, what to do |
+//! | [`output`] | standard output, tables, numbers |
+//! | [`progress`] | bars and spinners for what takes more than a second |
+
+mod cache;
+mod commands;
+mod destination;
+mod failure;
+mod machine;
+mod network;
+mod npy;
+mod output;
+mod progress;
+mod witnesses;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match commands::run(commands::Arguments::parse()) {
+        Ok(verdict) => ExitCode::from(verdict.status()),
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.status())
+        }
+    }
+}

@@ -175,6 +175,11 @@ impl Board {
         Ok(board)
     }
 
+    /// Whether `text` is meant as a board's file rather than as a bare configuration: it has a table `configuration`.
+    pub fn is_board(text: &str) -> bool {
+        toml::from_str::<toml::Table>(text).is_ok_and(|table| table.contains_key("configuration"))
+    }
+
     /// This board's block RAMs that the configuration's weight RAMs and vector memories take.
     ///
     /// For blocks of 18 Kbit this is the sum of [`crate::resources`]; blocks of 4 Kbit have 256 words of 16 bits.

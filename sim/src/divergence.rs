@@ -181,7 +181,15 @@ fn first_of_slice(
             _ => provenance.write(slice, number),
         };
         let expected_value = if kind == Kind::Surplus { None } else { value(event) };
-        return Some(provenance.divergence(kind, event, step, lane as u32, expected_value, found.and_then(value), differing));
+        return Some(provenance.divergence(
+            kind,
+            event,
+            step,
+            lane as u32,
+            expected_value,
+            found.and_then(value),
+            differing,
+        ));
     }
     None
 }

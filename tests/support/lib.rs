@@ -12,9 +12,15 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`conformance`] | third-party networks and other runtimes' answers, where they are installed |
+//! | [`machines`] | configurations to test on, fixed and random |
+//! | [`networks`] | random graphs, with arithmetic at its limits |
 //! | [`random`] | reproducible pseudo-random numbers |
 //! | [`tflite_writer`] | TensorFlow Lite models, sound, random or broken on purpose |
+//! | [`witnesses`] | running golden model, cycle model and RTL, and comparing them |
 
 pub mod conformance;
+pub mod machines;
+pub mod networks;
 pub mod random;
 pub mod tflite_writer;
+pub mod witnesses;

@@ -68,8 +68,7 @@ pub fn investigate(
             Some(outcome)
         }
     };
-    let rtl_against_model =
-        rtl.as_ref().and_then(|rtl| explain(graph, program, input, &model.writes, &rtl.writes));
+    let rtl_against_model = rtl.as_ref().and_then(|rtl| explain(graph, program, input, &model.writes, &rtl.writes));
     Ok(Report { predicted: program.cycles, golden, model, rtl, model_against_golden, rtl_against_model })
 }
 
@@ -110,7 +109,10 @@ impl fmt::Display for Report {
         if let Some(rtl) = &self.rtl {
             witness("RTL", rtl.cycles, &rtl.output)?;
         }
-        let pairs = [("cycle model against golden", &self.model_against_golden), ("RTL against cycle model", &self.rtl_against_model)];
+        let pairs = [
+            ("cycle model against golden", &self.model_against_golden),
+            ("RTL against cycle model", &self.rtl_against_model),
+        ];
         for (pair, divergence) in pairs {
             if let Some(divergence) = divergence {
                 writeln!(f, "first difference, {pair}:\n{divergence}")?;

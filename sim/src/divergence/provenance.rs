@@ -141,7 +141,8 @@ impl<'a> Provenance<'a> {
 
     /// The requantiser's instruction and step behind a write, if the write takes the requantiser's word.
     fn requantised(&self, step: &WriteStep) -> Option<(RequantiseFrom, u64)> {
-        let Operation::Write { source: Source::Requantiser, .. } = self.operation(Unit::Write(step.slice), step.instruction)?
+        let Operation::Write { source: Source::Requantiser, .. } =
+            self.operation(Unit::Write(step.slice), step.instruction)?
         else {
             return None;
         };

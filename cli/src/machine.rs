@@ -1,0 +1,118 @@
+//! Which machine: `--board` and `--config`.
+
+use crate::failure::Failure;
+use crate::output::count;
+use clap::Args;
+use lpu_isa::board::{Board, BoardError, DEFAULT_BOARD};
+use lpu_isa::configuration::Configuration;
+use std::path::{Path, PathBuf};
+
+/// A machine that must be named.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct RequiredMachine {
+    /// A known board; `lpu boards` lists them
+    #[arg(long, value_name = "NAME")]
+    board: Option<String>,
+    /// A TOML file: a bare configuration, or a board like those in constraints/
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// A machine that may be left out: the default board then.
+#[derive(Debug, Args)]
+#[group(required = false, multiple = false)]
+pub struct OptionalMachine {
+    /// A known board; `lpu boards` lists them [default: ulx3s-85f]
+    #[arg(long, value_name = "NAME")]
+    board: Option<String>,
+    /// A TOML file: a bare configuration, or a board like those in constraints/
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// A configuration with its name and, where it comes from a board, the clock.
+#[derive(Debug)]
+pub struct Machine {
+    /// Name of the board or of the configuration's file, without its ending.
+    pub name: String,
+    /// The configuration.
+    pub configuration: Configuration,
+    /// The board, where there is one.
+    pub board: Option<Board>,
+}
+
+impl RequiredMachine {
+    /// The machine asked for.
+    ///
+    /// # Errors
+    /// An unknown board, or a file that cannot be read or is no configuration.
+    pub fn resolve(&self) -> Result<Machine, Failure> {
+        resolve(self.board.as_deref(), self.config.as_deref())
+    }
+}
+
+impl OptionalMachine {
+    /// The machine asked for, or that of the default board.
+    ///
+    /// # Errors
+    /// An unknown board, or a file that cannot be read or is no configuration.
+    pub fn resolve(&self) -> Result<Machine, Failure> {
+        resolve(self.board.as_deref(), self.config.as_deref())
+    }
+}
+
+impl Machine {
+    /// The target clock, where it is known.
+    pub fn clock_mhz(&self) -> Option<f64> {
+        self.board.as_ref().map(|board| board.clock_mhz)
+    }
+
+    /// The machine in one line.
+    pub fn describe(&self) -> String {
+        let Configuration { tiles, .. } = self.configuration;
+        let multipliers = count(u64::from(self.configuration.multipliers()));
+        let clock = self.clock_mhz().map_or(String::new(), |clock| format!(", {clock} MHz"));
+        format!("{} ({tiles} tiles, {multipliers} multipliers{clock})", self.name)
+    }
+
+    fn of_board(board: Board) -> Machine {
+        Machine { name: board.name.clone(), configuration: board.configuration.clone(), board: Some(board) }
+    }
+}
+
+fn resolve(board: Option<&str>, config: Option<&Path>) -> Result<Machine, Failure> {
+    match config {
+        Some(path) => read(path),
+        None => {
+            let name = board.unwrap_or(DEFAULT_BOARD);
+            Board::find(name).map(Machine::of_board).map_err(|error| unknown(name, &error))
+        }
+    }
+}
+
+fn unknown(name: &str, error: &BoardError) -> Failure {
+    let help = match error {
+        BoardError::Unknown { closest: Some(closest), .. } => {
+            format!("use `--board {closest}`, or describe a machine of your own with `--config FILE.toml`")
+        }
+        _ => "take a board from `lpu boards`, or describe a machine of your own with `--config FILE.toml`".into(),
+    };
+    Failure::new("the board cannot be used", format!("--board {name}"), error, help)
+}
+
+fn read(path: &Path) -> Result<Machine, Failure> {
+    let place = path.display();
+    let what = "the configuration cannot be used";
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(what, place, error, "check the path, and that it names a readable TOML file"))?;
+    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let help = "take the `[configuration]` of a board in constraints/ as the pattern; docs/architecture.md explains the fields";
+    if Board::is_board(&text) {
+        return Board::from_toml(&name, &text)
+            .map(Machine::of_board)
+            .map_err(|error| Failure::new(what, place, error, help));
+    }
+    let configuration = Configuration::from_toml(&text).map_err(|error| Failure::new(what, place, error, help))?;
+    Ok(Machine { name, configuration, board: None })
+}

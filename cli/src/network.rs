@@ -1,0 +1,96 @@
+//! From a network's file to a checked program, with every refusal explained.
+
+use crate::failure::Failure;
+use crate::machine::Machine;
+use lpu_compiler::checker::{CheckReport, Violation, check};
+use lpu_compiler::compile::compile;
+use lpu_compiler::error::CompileError;
+use lpu_compiler::graph::Graph;
+use lpu_compiler::import::{self, ImportError};
+use lpu_isa::board::Board;
+use lpu_isa::program::Program;
+use std::path::Path;
+
+/// A network compiled for a machine, and what the checker says about the schedule.
+pub struct Compiled {
+    /// The program.
+    pub program: Program,
+    /// The checker's judgement.
+    pub judgement: Result<CheckReport, Vec<Violation>>,
+}
+
+/// Reads the network in the file at `path`.
+///
+/// # Errors
+/// The file cannot be read, or is no network that can be compiled.
+pub fn read(path: &Path) -> Result<Graph, Failure> {
+    import::read_model(path).map_err(|error| {
+        let help = match &error {
+            ImportError::UnknownFormat { found, .. } if found.contains("\"{") => format!(
+                "{}; if this is a compiled program, give the network that it was compiled from",
+                error.help()
+            ),
+            _ => error.help(),
+        };
+        let why = match &error {
+            ImportError::Unreadable { source, .. } => source.to_string(),
+            other => other.to_string(),
+        };
+        Failure::new("the network cannot be used", path.display(), why, help)
+    })
+}
+
+/// Compiles `graph` and lets the checker judge the result; `path` is the network's file, for messages.
+///
+/// # Errors
+/// The network does not fit the machine.
+pub fn compile_and_check(graph: &Graph, machine: &Machine, path: &Path) -> Result<Compiled, Failure> {
+    let program = compile(graph, &machine.configuration, &machine.name).map_err(|error| {
+        let what = format!("the network cannot be compiled for {}", machine.name);
+        Failure::new(what, path.display(), &error, help(graph, machine, &error))
+    })?;
+    let judgement = check(&program);
+    Ok(Compiled { program, judgement })
+}
+
+/// Like [`compile_and_check`], for commands that go on to execute the program.
+///
+/// # Errors
+/// The network does not fit, or the checker rejects the compiler's schedule.
+pub fn compile_to_run(graph: &Graph, machine: &Machine, path: &Path) -> Result<Program, Failure> {
+    let Compiled { program, judgement } = compile_and_check(graph, machine, path)?;
+    match judgement {
+        Ok(_) => Ok(program),
+        Err(violations) => Err(rejected(&violations, path).disagreement()),
+    }
+}
+
+/// The compiler's schedule has been rejected.
+pub fn rejected(violations: &[Violation], path: &Path) -> Failure {
+    let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    let help = "this is a bug of the compiler or of the checker: please report it with the network and the configuration";
+    Failure::new("the checker rejects the schedule", path.display(), lines.join("\n"), help)
+}
+
+fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
+    match error {
+        CompileError::DoesNotFit { .. } | CompileError::TooLarge { .. } => {
+            let own = |board: &Board| machine.board.as_ref().is_some_and(|machine| machine.name == board.name);
+            let boards = Board::all().unwrap_or_default();
+            let fitting: Vec<String> = boards
+                .into_iter()
+                .filter(|board| !own(board) && compile(graph, &board.configuration, &board.name).is_ok())
+                .map(|board| board.name)
+                .collect();
+            match fitting.as_slice() {
+                [] => "it fits none of the known boards; make the network smaller, or describe a larger machine with \
+                       `--config FILE.toml`"
+                    .into(),
+                boards => format!("it fits {}; or describe a larger machine with `--config FILE.toml`", boards.join(", ")),
+            }
+        }
+        CompileError::Graph(_) | CompileError::Unsupported { .. } => {
+            "express the network with the operators that `docs/architecture.md` lists, with one input and one output".into()
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Any network on any machine: golden = cycle model = RTL, predicted = measured, and the checker accepts.
+//!
+//! `LPU_PROPERTY_CASES` raises the number of cases (400 without it); `PROPTEST_RNG_SEED` and `proptest`'s other variables work
+//! as everywhere.
+
+#![allow(clippy::unwrap_used)]
+
+use lpu_compiler::compile::compile;
+use lpu_compiler::error::{CompileError, Resource};
+use lpu_compiler::graph::Graph;
+use lpu_isa::configuration::Configuration;
+use lpu_tests::machines::{self, Depths};
+use lpu_tests::networks::{extreme_graph, random_graph, random_input};
+use lpu_tests::random::Random;
+use lpu_tests::tflite_writer::Limits;
+use lpu_tests::witnesses::{accept, library, model_agrees, rtl_agrees};
+use proptest::prelude::*;
+use std::cell::Cell;
+
+fn cases() -> ProptestConfig {
+    let cases = std::env::var("LPU_PROPERTY_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+    // Seeds do not shrink to anything simpler, and failing ones become tests below.
+    ProptestConfig { cases, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    // Widths around powers of two and of one are where beats and words begin and end.
+    let width = prop_oneof![1..=100_usize, 1..=9_usize, prop::sample::select(vec![15, 16, 17, 31, 33, 64, 65])];
+    (1..=5_usize, width).prop_map(|(layers, width)| Limits { layers, width })
+}
+
+/// Compiles, checks and runs; `Ok(false)` where the network does not fit.
+fn holds(graph: &Graph, machine: &Configuration, seed: u64) -> Result<bool, TestCaseError> {
+    let fail = |error: Box<dyn std::error::Error>| TestCaseError::fail(format!("{error}\n{machine:?}\n{graph:?}"));
+    machine.check().map_err(|error| fail(error.into()))?;
+    let program = match compile(graph, machine, "random") {
+        Ok(program) => program,
+        Err(error @ CompileError::DoesNotFit { .. }) => {
+            really_exceeds(graph, machine, &error).map_err(|why| fail(format!("{error}: {why}").into()))?;
+            return Ok(false);
+        }
+        Err(error) => return Err(fail(error.into())),
+    };
+    accept(&program).map_err(fail)?;
+    let mut random = Random::new(seed);
+    let inputs: Vec<_> = (0..3).map(|_| random_input(&mut random, graph)).collect();
+    model_agrees(graph, &program, &inputs).map_err(fail)?;
+    Ok(true)
+}
+
+/// A refusal is right if the machine has what it says, one word less than it asks for is refused for the same reason, and just
+/// what it asks for brings the compiler past that layer.
+fn really_exceeds(graph: &Graph, machine: &Configuration, error: &CompileError) -> Result<(), String> {
+    let CompileError::DoesNotFit { resource, needed, available, layer, .. } = error else { return Ok(()) };
+    if needed <= available {
+        return Err("it would fit".into());
+    }
+    let with = |words: u64| {
+        let mut machine = machine.clone();
+        let (depth, largest) = match resource {
+            Resource::WeightRam => (&mut machine.weight_depth, 1 << 16),
+            Resource::ScaleTable => (&mut machine.scale_depth, 1 << 12),
+            Resource::Queue => (&mut machine.queue_depth, 1 << 12),
+            // Where free beats lie depends on more than their number.
+            Resource::VectorMemory => return None,
+        };
+        *depth = words as u32;
+        (words <= largest).then(|| compile(graph, &machine, "random"))
+    };
+    let same = |result: &Result<_, CompileError>| match result {
+        Err(CompileError::DoesNotFit { resource: other, layer: at, .. }) => other == resource && at == layer,
+        _ => false,
+    };
+    match (with(needed - 1), with(*needed)) {
+        (Some(smaller), _) if !same(&smaller) => Err("one word less is no problem".into()),
+        (_, Some(larger)) if same(&larger) => Err("what it asks for is not enough".into()),
+        _ => Ok(()),
+    }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn any_network_on_any_machine_gives_the_golden_answer_in_the_cycles_predicted(
+        machine: u64, network: u64, limits in limits()
+    ) {
+        let machine = machines::random(&mut Random::new(machine), Depths::Generous);
+        let graph = random_graph(network, limits).unwrap();
+        let fits = holds(&graph, &machine, network)?;
+        prop_assert!(fits, "no memory of this machine is small: {machine:?}\n{graph:?}");
+    }
+
+    #[test]
+    fn a_network_is_refused_only_where_a_memory_is_too_small(machine: u64, network: u64, limits in limits()) {
+        let machine = machines::random(&mut Random::new(machine), Depths::Any);
+        holds(&random_graph(network, limits).unwrap(), &machine, network)?;
+    }
+}
+
+#[test]
+fn both_answers_occur_on_small_machines() {
+    let (fitting, refused) = (Cell::new(0), Cell::new(0));
+    for seed in 0..60 {
+        let machine = machines::random(&mut Random::new(seed), Depths::Any);
+        let graph = random_graph(seed, Limits { layers: 3, width: 40 }).unwrap();
+        let count = if holds(&graph, &machine, seed).unwrap() { &fitting } else { &refused };
+        count.set(count.get() + 1);
+    }
+    assert!(fitting.get() >= 10 && refused.get() >= 10, "{} fit, {} do not", fitting.get(), refused.get());
+}
+
+/// Networks that fit the small machines of the RTL tests, and inputs for each.
+fn rtl_agrees_on(name: &str) {
+    let (_, machine) = machines::simulated().into_iter().find(|(other, _)| *other == name).unwrap();
+    let Some(library) = library(&machine, name).unwrap() else { return };
+    let mut run = 0;
+    for seed in 0..60 {
+        let limits = Limits { layers: 4, width: [48, 9, 33][seed as usize / 3 % 3] };
+        let graph = random_graph(seed, limits).unwrap();
+        let Ok(program) = compile(&graph, &machine, name) else { continue };
+        let mut random = Random::new(seed);
+        let inputs: Vec<_> = (0..3).map(|_| random_input(&mut random, &graph)).collect();
+        accept(&program).unwrap();
+        if let Err(error) = rtl_agrees(&graph, &program, &library, &inputs) {
+            panic!("{name}, network {seed}: {error}");
+        }
+        run += 1;
+    }
+    assert!(run >= 30, "{name}: {run} of 60 networks fit");
+}
+
+#[test]
+fn the_rtl_agrees_with_two_rows_and_one_bank() {
+    rtl_agrees_on("two rows, one bank");
+}
+
+#[test]
+fn the_rtl_agrees_with_a_single_tile() {
+    rtl_agrees_on("a single tile");
+}
+
+#[test]
+fn the_rtl_agrees_with_39_tiles_in_three_rows() {
+    rtl_agrees_on("39 tiles in three rows");
+}
+
+#[test]
+fn the_rtl_agrees_with_pairs_of_multipliers_and_the_shortest_pipelines() {
+    rtl_agrees_on("pairs of multipliers, shortest pipelines");
+}
+
+#[test]
+fn the_rtl_agrees_with_wide_dots_in_one_bank_and_the_longest_pipelines() {
+    rtl_agrees_on("wide dots in one bank, longest pipelines");
+}
+
+#[test]
+fn the_rtl_agrees_with_wide_dots_in_eight_banks_and_a_crossbar_slower_than_the_weights() {
+    rtl_agrees_on("wide dots in eight banks, crossbar slower than the weights");
+}
+
+#[test]
+fn the_extreme_networks_are_extreme() {
+    // Saturated, wrapped and zero results must all occur, or the properties above would not see a wrong limit.
+    let (mut clamped, mut inside) = (0, 0);
+    for seed in 0..200 {
+        let graph = extreme_graph(seed, Limits { layers: 3, width: 30 });
+        let input = random_input(&mut Random::new(seed), &graph);
+        let output = lpu_sim::golden::run(&graph, &input).unwrap();
+        let varied = output.iter().any(|&element| element != output[0]);
+        *(if varied { &mut inside } else { &mut clamped }) += 1;
+    }
+    assert!(clamped >= 20 && inside >= 60, "{clamped} constant, {inside} varied");
+}

@@ -1,0 +1,129 @@
+//! Machines to test on: small ones that differ in every way, and random ones.
+
+use lpu_isa::configuration::{Configuration, Pipeline};
+
+use crate::random::Random;
+
+/// Machines whose RTL is built and simulated, with names for messages. Together they have every dot width, one to three rows
+/// of tiles, one bank and several, one slice and several, incomplete rows and groups, odd depths, and each pipeline field at
+/// both ends.
+#[must_use]
+pub fn simulated() -> Vec<(&'static str, Configuration)> {
+    let base = Configuration { weight_depth: 701, vector_depth: 67, scale_depth: 77, ..Configuration::default() };
+    let pipeline = |crossbar, weight_read, multiply, drain, vector_read| Pipeline {
+        crossbar,
+        weight_read,
+        multiply,
+        drain,
+        vector_read,
+    };
+    vec![
+        ("two rows, one bank", small()),
+        (
+            "a single tile",
+            Configuration { tiles: 1, vector_slices: 1, weight_depth: 1801, queue_depth: 37, ..base.clone() },
+        ),
+        (
+            "39 tiles in three rows",
+            Configuration { tiles: 39, pipeline: pipeline(3, 0, 2, 2, 1), queue_depth: 41, ..base.clone() },
+        ),
+        (
+            "pairs of multipliers, shortest pipelines",
+            Configuration {
+                tiles: 3,
+                dot: 2,
+                stream_elements: 8,
+                weight_depth: 1203,
+                vector_slices: 2,
+                pipeline: pipeline(1, 0, 0, 1, 0),
+                ..base.clone()
+            },
+        ),
+        (
+            "wide dots in one bank, longest pipelines",
+            Configuration {
+                tiles: 17,
+                dot: 8,
+                stream_elements: 8,
+                vector_depth: 83,
+                vector_slices: 2,
+                pipeline: pipeline(4, 4, 4, 4, 4),
+                ..base.clone()
+            },
+        ),
+        (
+            "wide dots in eight banks, crossbar slower than the weights",
+            Configuration {
+                tiles: 5,
+                dot: 8,
+                stream_elements: 64,
+                vector_slices: 4,
+                vector_depth: 33,
+                pipeline: pipeline(4, 0, 1, 3, 2),
+                ..base
+            },
+        ),
+    ]
+}
+
+/// Six tiles of four multipliers in two rows, the second one incomplete; a word is one beat.
+#[must_use]
+pub fn small() -> Configuration {
+    Configuration {
+        tiles: 6,
+        dot: 4,
+        stream_elements: 4,
+        weight_depth: 701,
+        vector_slices: 3,
+        vector_depth: 67,
+        scale_depth: 77,
+        queue_depth: 33,
+        pipeline: Pipeline::default(),
+    }
+}
+
+/// How the memories of a random machine are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depths {
+    /// Large enough for a few layers of a hundred channels on any machine.
+    Generous,
+    /// Anything that a configuration may have, small more often than large.
+    Any,
+}
+
+/// A valid machine: 1 to 39 tiles, every dot width and stream width, depths of any parity, every pipeline.
+#[must_use]
+pub fn random(random: &mut Random, depths: Depths) -> Configuration {
+    let dot = 2 << random.below(3);
+    let mut depth = |generous: usize, least: usize, most: usize| {
+        let depth = match depths {
+            Depths::Generous => random.within(generous, 2 * generous),
+            // Evenly in the number of bits.
+            Depths::Any => {
+                let smaller = random.below(1 + (most / least).ilog2() as usize);
+                random.within(least, most >> smaller)
+            }
+        };
+        depth.min(most) as u32
+    };
+    let (weight_depth, vector_depth) = (depth(30_000, 2, 1 << 16), depth(900, 2, 1 << 14));
+    let (scale_depth, queue_depth) = (depth(900, 2, 1 << 12), depth(40, 4, 1 << 12));
+    let mut count = |lowest, highest| random.within(lowest, highest) as u32;
+    Configuration {
+        tiles: count(1, 39),
+        dot,
+        stream_elements: dot << count(0, 3),
+        weight_depth,
+        vector_slices: count(1, 5),
+        vector_depth,
+        scale_depth,
+        queue_depth,
+        pipeline: Pipeline {
+            crossbar: count(1, 4),
+            weight_read: count(0, 4),
+            multiply: count(0, 4),
+            drain: count(1, 4),
+            vector_read: count(0, 4),
+        },
+    }
+}
