@@ -53,7 +53,12 @@ struct Detail {
 impl Failure {
     /// A failure of input or usage: `what` was not possible, at `place` (a file, an option), because of `why`; `help` says
     /// what to do. Control characters, which names from files may hold, are made visible.
-    pub fn new(what: impl fmt::Display, place: impl fmt::Display, why: impl fmt::Display, help: impl Into<String>) -> Self {
+    pub fn new(
+        what: impl fmt::Display,
+        place: impl fmt::Display,
+        why: impl fmt::Display,
+        help: impl Into<String>,
+    ) -> Self {
         let clean = |text: &dyn fmt::Display| printable(text.to_string().trim_end());
         let detail = Detail { place: clean(&place), why: clean(&why) };
         Failure { what: clean(&what), detail, help: printable(&help.into()), status: UNUSABLE }

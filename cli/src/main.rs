@@ -16,6 +16,7 @@
 //! | [`witnesses`] | runs inputs on the golden model, the cycle model, the RTL |
 //! | [`npy`] | reads inputs and writes outputs |
 //! | [`destination`] | output files that appear complete or not at all |
+//! | [`digits`] | the network inside the program |
 //! | [`cache`] | where built models are kept |
 //! | [`failure`] | the one error type: what, where, why, what to do |
 //! | [`output`] | standard output, tables, numbers |
@@ -24,6 +25,7 @@
 mod cache;
 mod commands;
 mod destination;
+mod digits;
 mod failure;
 mod machine;
 mod network;

@@ -26,10 +26,9 @@ pub struct Compiled {
 pub fn read(path: &Path) -> Result<Graph, Failure> {
     import::read_model(path).map_err(|error| {
         let help = match &error {
-            ImportError::UnknownFormat { found, .. } if found.contains("\"{") => format!(
-                "{}; if this is a compiled program, give the network that it was compiled from",
-                error.help()
-            ),
+            ImportError::UnknownFormat { found, .. } if found.contains("\"{") => {
+                format!("{}; if this is a compiled program, give the network that it was compiled from", error.help())
+            }
             _ => error.help(),
         };
         let why = match &error {
@@ -68,7 +67,8 @@ pub fn compile_to_run(graph: &Graph, machine: &Machine, path: &Path) -> Result<P
 /// The compiler's schedule has been rejected.
 pub fn rejected(violations: &[Violation], path: &Path) -> Failure {
     let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
-    let help = "this is a bug of the compiler or of the checker: please report it with the network and the configuration";
+    let help =
+        "this is a bug of the compiler or of the checker: please report it with the network and the configuration";
     Failure::new("the checker rejects the schedule", path.display(), lines.join("\n"), help)
 }
 
@@ -86,11 +86,14 @@ fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
                 [] => "it fits none of the known boards; make the network smaller, or describe a larger machine with \
                        `--config FILE.toml`"
                     .into(),
-                boards => format!("it fits {}; or describe a larger machine with `--config FILE.toml`", boards.join(", ")),
+                boards => {
+                    format!("it fits {}; or describe a larger machine with `--config FILE.toml`", boards.join(", "))
+                }
             }
         }
         CompileError::Graph(_) | CompileError::Unsupported { .. } => {
-            "express the network with the operators that `docs/architecture.md` lists, with one input and one output".into()
+            "express the network with the operators that `docs/architecture.md` lists, with one input and one output"
+                .into()
         }
     }
 }

@@ -36,7 +36,8 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 /// None in practice: every value printed here has a JSON form.
 pub fn json(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value);
-    let text = text.map_err(|error| Failure::new("the result has no JSON form", "--json", error, "report this as a bug"))?;
+    let text =
+        text.map_err(|error| Failure::new("the result has no JSON form", "--json", error, "report this as a bug"))?;
     Ok(text + "\n")
 }
 

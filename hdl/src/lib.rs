@@ -13,13 +13,13 @@
 //! m.latency("value to squared", 3);
 //! let value = m.input("value", Type::signed(18));
 //! let squared = m.output("squared", Type::signed(36));
-//! let multiplier = primitives::multiplier();
-//! let inputs = vec![("a", value.as_bits()), ("b", value.as_bits())];
+//! let multiplier = primitives::multiplier(18, 18);
+//! let inputs = vec![("a", (&value).into()), ("b", (&value).into())];
 //! let instance = m.instance("multiplier_0", &multiplier, inputs)?;
-//! m.drive(&squared, instance.output("p").as_signed());
+//! m.drive(&squared, instance.output("p"));
 //! let design = Design::new(m.finish()?)?;
 //! let files: Vec<String> = design.files().into_iter().map(|(name, _)| name).collect();
-//! assert_eq!(files, ["behavioural/multiplier.v", "ecp5/multiplier.v", "rtl/square.v"]);
+//! assert_eq!(files, ["behavioural/multiplier_18x18.v", "ecp5/multiplier_18x18.v", "rtl/square.v"]);
 //! # Ok(())
 //! # }
 //! ```

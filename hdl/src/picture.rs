@@ -76,7 +76,11 @@ pub fn svg(configuration: &Configuration) -> String {
         weight_bytes(configuration) / 1024
     );
     p.label((WIDTH / 2, 32), "title", &title);
-    p.label((WIDTH / 2, 54), "small", "every unit follows its own instruction queue; nothing on the compute path waits");
+    p.label(
+        (WIDTH / 2, 54),
+        "small",
+        "every unit follows its own instruction queue; nothing on the compute path waits",
+    );
     crossbar(p, configuration);
     slices(p, configuration);
     let rows_end = tiles(p, configuration);

@@ -287,7 +287,7 @@ fn a_design_is_the_same_text_every_time() {
 
 #[test]
 fn primitives_have_the_same_ports_in_every_family() {
-    for module in [primitives::multiplier(), primitives::block_ram(40, 600), primitives::distributed_ram(3, 5)] {
+    for module in [primitives::multiplier(18, 18), primitives::block_ram(40, 600), primitives::distributed_ram(3, 5)] {
         let design = Design::new(module).unwrap();
         let head = |text: String| {
             let from = text.find("\nmodule ").unwrap();

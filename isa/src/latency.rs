@@ -8,7 +8,7 @@
 //! use lpu_isa::{configuration::Configuration, latency::Latency};
 //! let latency = Latency::of(&Configuration::default());
 //! // The last step of a product, to the step at which its result can be read again from the vector memory.
-//! assert_eq!(latency.step_to_drain + latency.requantise + latency.write_to_read, 29);
+//! assert_eq!(latency.step_to_drain + latency.requantise + latency.write_to_read, 31);
 //! ```
 
 use crate::configuration::Configuration;
@@ -22,7 +22,7 @@ pub const MULTIPLIER: u32 = 3;
 /// Cycles of the block RAM primitive: the RAM itself and its output register.
 pub const BLOCK_RAM: u32 = 2;
 /// Cycles of the multiplier made of logic that the requantiser uses.
-pub const SOFT_MULTIPLIER: u32 = 4;
+pub const SOFT_MULTIPLIER: u32 = 5;
 
 /// The latency table of one configuration. All values are cycles.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -75,7 +75,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("bad {bad}, {:.2} M cycles/s", cycles as f64 / t.elapsed().as_secs_f64() / 1e6);
     let input: Vec<i8> = (0..n as i32).map(|i| (i % 256 - 128) as i8).collect();
     let t = std::time::Instant::now();
-    for _ in 0..500 { model.run(&input)?; }
+    for _ in 0..500 {
+        model.run(&input)?;
+    }
     println!("cycle model alone {:.2} M cycles/s", 500.0 * 2210.0 / t.elapsed().as_secs_f64() / 1e6);
     let options = lpu_sim::rtl::Options {
         cache: "/work/scratch/vcache".into(),
@@ -96,10 +98,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for input in [vec![1i8; n], vec![2i8; n]] {
         let before = rtl.simulated_cycles();
         let t = std::time::Instant::now();
-        for _ in 0..100 { rtl.run(&input)?; }
-        println!("rtl rate {:.3} M cycles/s", (rtl.simulated_cycles() - before) as f64 / t.elapsed().as_secs_f64() / 1e6);
+        for _ in 0..100 {
+            rtl.run(&input)?;
+        }
+        println!(
+            "rtl rate {:.3} M cycles/s",
+            (rtl.simulated_cycles() - before) as f64 / t.elapsed().as_secs_f64() / 1e6
+        );
         let t = std::time::Instant::now();
-        for _ in 0..2000 { model.run(&input)?; }
+        for _ in 0..2000 {
+            model.run(&input)?;
+        }
         println!("cycle model {:.3} M cycles/s", 2000.0 * 2210.0 / t.elapsed().as_secs_f64() / 1e6);
     }
     for seed in 0..1i32 {

@@ -4,8 +4,8 @@
 //! [`extreme_graph`] draws any numbers that a graph may hold.
 
 use lpu_compiler::graph::{
-    ChannelScale, Elementwise, ElementwiseFunction, FullyConnected, Graph, Operator, OperatorKind, Quantisation, Tensor,
-    TensorId,
+    ChannelScale, Elementwise, ElementwiseFunction, FullyConnected, Graph, Operator, OperatorKind, Quantisation,
+    Tensor, TensorId,
 };
 use lpu_compiler::import::{ImportError, import};
 use lpu_isa::arithmetic::{MAXIMUM_SHIFT, MINIMUM_SHIFT, Requantise, Rounding};

@@ -97,7 +97,8 @@ pub fn lower(
     for (beat, &ready) in input.ready.iter().enumerate() {
         origin = origin.max(ready.saturating_sub(beat as u64 / u64::from(word)));
     }
-    origin = origin.max(last_read.saturating_sub(write_offset as u64));
+    // As in a fully connected layer: what has been read may be overwritten from the next cycle on.
+    origin = origin.max((last_read + 1).saturating_sub(write_offset as u64));
     let origin = lowering.schedule.earliest(origin, &drafts);
     lowering.schedule.place(origin, &drafts, Some(number));
     let ready: Vec<u64> = (0..beats)

@@ -182,8 +182,8 @@ pub fn lower(
     for (beat, &ready) in input.ready.iter().enumerate() {
         origin = origin.max(ready as i64 - read_offset - beat as i64);
     }
-    // The result may overwrite what is still being read, but not before it is read.
-    origin = origin.max(last_read as i64 - write_offset);
+    // The result may overwrite what has been read; a word must not be read and written in the same cycle.
+    origin = origin.max(last_read as i64 + 1 - write_offset);
     let last_step = i64::from(words_per_pass) - 1;
     origin = origin.max(lowering.schedule.drain_free_from() as i64 - last_step);
     let origin = lowering.schedule.earliest(origin as u64, &drafts);

@@ -1,7 +1,8 @@
 //! Crossbar: every destination port picks one source port in each cycle.
 
-use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, select};
-use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type};
+use crate::primitives;
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use std::sync::Arc;
 
 /// A destination port of the crossbar.
@@ -35,7 +36,7 @@ pub fn sources(configuration: &Configuration) -> Vec<String> {
 /// # Errors
 /// None for a checked configuration.
 pub fn crossbar(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
-    let select_type = Type::bits(bits_for(configuration.crossbar_sources()) as usize);
+    let count = configuration.crossbar_sources() as usize;
     let word_type = Type::bits((configuration.stream_elements * ELEMENT_BITS) as usize);
     let registers = configuration.pipeline.crossbar as usize;
     let mut m = ModuleBuilder::new("crossbar");
@@ -50,10 +51,15 @@ pub fn crossbar(configuration: &Configuration) -> Result<Arc<Module>, DesignErro
     m.section("Destinations");
     for destination in destinations(configuration) {
         let bits = (destination.elements * ELEMENT_BITS) as usize;
-        let pick = m.input(&format!("pick_{}", destination.name), select_type);
+        let pick = m.input(&format!("pick_{}", destination.name), Type::bits(count));
         let port = m.output(&format!("to_{}", destination.name), Type::bits(bits));
-        let choices: Vec<Expr> = inputs.iter().map(|input| Expr::from(input).slice(0, bits)).collect();
-        let value = m.delay(&format!("{}_q", destination.name), select(Expr::from(&pick), &choices), registers);
+        let names: Vec<String> = (0..count).map(|source| format!("from_{source}")).collect();
+        let mut connections: Vec<(&str, Expr)> = vec![("pick", Expr::from(&pick))];
+        for (name, input) in names.iter().zip(&inputs) {
+            connections.push((name, Expr::from(input).slice(0, bits)));
+        }
+        let choice = m.instance(&destination.name, &primitives::multiplexer(bits, count), connections)?;
+        let value = m.delay(&format!("{}_q", destination.name), Expr::from(&choice.output("chosen")), registers);
         m.drive(&port, Expr::from(&value));
     }
     m.finish()

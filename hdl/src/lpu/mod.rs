@@ -26,8 +26,8 @@ pub mod top;
 pub mod vector_slice;
 pub mod vector_unit;
 
-use crate::layer::{Expr, ModuleBuilder, Signal, Type, literal};
-use lpu_isa::configuration::bits_for;
+use crate::layer::{Expr, ModuleBuilder, Signal, Type, concat, literal};
+use lpu_isa::configuration::{Configuration, bits_for};
 
 /// A single bit.
 fn bit() -> Type {
@@ -56,6 +56,27 @@ fn clamp(value: &Expr, minimum: &Expr, maximum: &Expr) -> Expr {
     let low = value.less_than(minimum.extend(width));
     let high = value.greater_than(maximum.extend(width));
     low.choose(minimum, high.choose(maximum, value.truncate(narrow)))
+}
+
+/// A crossbar source number as one bit for each source: what the crossbar's multiplexers take.
+fn one_hot(number: &Expr, sources: u32) -> Expr {
+    let bits: Vec<Expr> =
+        (0..sources).rev().map(|source| number.equals(constant(u64::from(source), number.width() as u32))).collect();
+    concat(&bits)
+}
+
+/// A register that holds the source an instruction names in `field`, one bit for each source, from its issue to the next.
+fn picked(
+    m: &mut ModuleBuilder,
+    fields: &fields::Fields,
+    run: &Signal,
+    field: &str,
+    configuration: &Configuration,
+) -> Signal {
+    let sources = configuration.crossbar_sources();
+    let register = m.register(&format!("{field}_picked"), Type::bits(sources as usize));
+    m.next_when(&register, Expr::from(run), one_hot(&fields.bits(field), sources));
+    register
 }
 
 /// The ports through which the host loads a queue.

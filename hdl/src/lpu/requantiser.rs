@@ -4,10 +4,10 @@ use super::fields::Fields;
 use super::queue::queue;
 use super::requantiser_lane::requantiser_lane;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit};
+use super::{LoadBus, bit, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
-use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, bits_for};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use lpu_isa::host::{SCALE_BITS, SCALE_MULTIPLIER_BITS, SCALE_SHIFT_BITS};
 use lpu_isa::instruction::{Unit, word_bits};
 use lpu_isa::latency::{Latency, REQUANTISER_STAGES, SOFT_MULTIPLIER};
@@ -24,7 +24,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let element = ELEMENT_BITS as usize;
     let word_type = Type::bits(lanes * element);
     let drain_type = Type::signed(ACCUMULATOR_BITS as usize);
-    let source_type = Type::bits(bits_for(configuration.crossbar_sources()) as usize);
+    let source_type = Type::bits(configuration.crossbar_sources() as usize);
     let table_type = Type::bits(configuration.scale_address_bits() as usize);
     let bits = word_bits(unit, configuration);
     let mut m = ModuleBuilder::new("requantiser");
@@ -64,7 +64,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         m.next_when(&register, Expr::from(&run), value);
         register
     };
-    let pick = held(&mut m, "source");
+    let pick = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&pick));
     let crossing = latency.crossbar as usize;
     let table_address = m.delay("table_address", Expr::from(&sequencer.output("address")), crossing);

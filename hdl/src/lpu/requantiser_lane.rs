@@ -12,6 +12,7 @@ use std::sync::Arc;
 /// # Errors
 /// None.
 pub fn requantiser_lane() -> Result<Arc<Module>, DesignError> {
+    debug_assert_eq!(primitives::SOFT_MULTIPLIER_STAGES, SOFT_MULTIPLIER as usize);
     let bits = ACCUMULATOR_BITS as usize;
     let accumulator = Type::signed(bits);
     let element = Type::signed(ELEMENT_BITS as usize);
@@ -39,20 +40,13 @@ pub fn requantiser_lane() -> Result<Arc<Module>, DesignError> {
 
     let shifted = m.delay("shifted", Expr::from(&operand).shift_left_by(&left_shift), 1);
     let multiplier = m.delay("multiplier_q", Expr::from(&multiplier), 1);
-    // The product of a signed and a non-negative number: one more bit makes the latter signed.
-    let product = primitives::soft_multiplier(bits, SCALE_MULTIPLIER_BITS as usize + 1);
-    let product = m.instance(
-        "scale",
-        &product,
-        vec![("a", Expr::from(&shifted)), ("b", Expr::from(&multiplier).extend(bits).as_signed())],
-    )?;
+    let product = primitives::soft_multiplier(bits, SCALE_MULTIPLIER_BITS as usize);
+    let product = m.instance("scale", &product, vec![("a", Expr::from(&shifted)), ("b", Expr::from(&multiplier))])?;
     let product = product.output("p");
     // The multiplier is below 2^31, so the doubled high half always fits: no saturation is needed.
     let half = literal(1 << (SCALE_MULTIPLIER_BITS - 1), product.ty());
     let rounded = m.wire("rounded", Expr::from(&product).add(half));
     m.unused(Expr::from(&rounded).slice(0, SCALE_MULTIPLIER_BITS as usize));
-    let unused_top = SCALE_MULTIPLIER_BITS as usize + bits;
-    m.unused(Expr::from(&rounded).slice(unused_top, 2 * bits - unused_top));
     let high = Expr::from(&rounded).slice(SCALE_MULTIPLIER_BITS as usize, bits).as_signed();
     let high = m.delay("high", high, 1);
 

@@ -80,7 +80,7 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let activation = m.delay("activation_q", Expr::from(&activation), waited);
 
     m.section("Products");
-    let multiplier = primitives::tile_multiplier(weight, element);
+    let multiplier = primitives::multiplier(weight, element);
     let mut terms: Vec<Expr> = Vec::new();
     for lane in 0..dot {
         let instance = m.instance(

@@ -4,9 +4,9 @@ use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
 use super::tile_row::tile_row;
-use super::{LoadBus, bit, constant};
+use super::{LoadBus, bit, constant, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, literal};
-use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, bits_for};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use lpu_isa::instruction::{Unit, word_bits};
 use lpu_isa::latency::Latency;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     let entry = m.input("entry", Type::bits(configuration.queue_address_bits() as usize));
     let halted = m.output("halted", bit());
     m.section("Stream");
-    let source = m.output("source", Type::bits(bits_for(configuration.crossbar_sources()) as usize));
+    let source = m.output("source", Type::bits(configuration.crossbar_sources() as usize));
     let activation = m.input("activation", Type::bits((configuration.dot * ELEMENT_BITS) as usize));
     m.section("Drain");
     let drain_out: Vec<Signal> = (0..columns).map(|c| m.output(&format!("drain_{c}"), drain_type)).collect();
@@ -71,8 +71,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
         run_edges: true,
     };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
-    let source_q = m.register("source_q", source.ty());
-    m.next_when(&source_q, Expr::from(&run), fields.bits("source"));
+    let source_q = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&source_q));
 
     let step = sequencer.output("step");

@@ -104,7 +104,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let pick_wires: Vec<_> = destinations(configuration)
         .iter()
         .map(|destination| {
-            let bits = lpu_isa::configuration::bits_for(configuration.crossbar_sources()) as usize;
+            let bits = configuration.crossbar_sources() as usize;
             m.undriven_wire(&format!("pick_{}", destination.name), Type::bits(bits))
         })
         .collect();

@@ -3,10 +3,10 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, constant, increment};
+use super::{LoadBus, bit, constant, increment, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use crate::primitives;
-use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::instruction::{Unit, last_beats_bits, word_bits};
 use lpu_isa::latency::{BLOCK_RAM, Latency};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let word_type = Type::bits(beat_bits * banks);
     let address_bits = configuration.vector_address_bits();
     let address_type = Type::bits(address_bits as usize);
-    let source_type = Type::bits(bits_for(configuration.crossbar_sources()) as usize);
+    let source_type = Type::bits(configuration.crossbar_sources() as usize);
     let entry_type = Type::bits(configuration.queue_address_bits() as usize);
     let read_bits = word_bits(Unit::Read(0), configuration);
     let write_bits = word_bits(Unit::Write(0), configuration);
@@ -117,8 +117,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let fields = Fields::of(Unit::Write(0), configuration, write_queue.output("fields"));
     let shape = Shape { address_bits, prefix: 0, end_of_level_0: banks > 1, run_edges: false };
     let writer = sequencer::place(&mut m, "write_sequencer", shape, &run, &fields)?;
-    let source_q = m.register("write_source_q", source_type);
-    m.next_when(&source_q, Expr::from(&run), fields.bits("source"));
+    let source_q = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&source_q));
     // The controls wait for the word on its way through the crossbar.
     let crossing = latency.crossbar as usize;

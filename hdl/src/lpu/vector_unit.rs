@@ -3,9 +3,9 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit};
+use super::{LoadBus, bit, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, select};
-use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::instruction::{Function, Unit, word_bits};
 use lpu_isa::latency::{Latency, VECTOR_UNIT_STAGES};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let latency = Latency::of(configuration);
     let element = ELEMENT_BITS as usize;
     let word_type = Type::bits(configuration.stream_elements as usize * element);
-    let source_type = Type::bits(bits_for(configuration.crossbar_sources()) as usize);
+    let source_type = Type::bits(configuration.crossbar_sources() as usize);
     let bits = word_bits(unit, configuration);
     let mut m = ModuleBuilder::new("vector_unit");
     m.describe("Lane-wise arithmetic on two streams, or on a stream and a constant.");
@@ -87,8 +87,8 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         m.next_when(&register, Expr::from(&run), value);
         register
     };
-    let pick_a = held(&mut m, "source_a");
-    let pick_b = held(&mut m, "source_b");
+    let pick_a = picked(&mut m, &fields, &run, "source_a", configuration);
+    let pick_b = picked(&mut m, &fields, &run, "source_b", configuration);
     m.drive(&source_a, Expr::from(&pick_a));
     m.drive(&source_b, Expr::from(&pick_b));
     let crossing = latency.crossbar as usize;

@@ -6,15 +6,15 @@
 
 mod block_ram;
 mod distributed_ram;
+mod multiplexer;
 mod multiplier;
 mod soft_multiplier;
-mod tile_multiplier;
 
 pub use block_ram::{block_ram, block_ram_blocks};
 pub use distributed_ram::distributed_ram;
+pub use multiplexer::multiplexer;
 pub use multiplier::multiplier;
-pub use soft_multiplier::soft_multiplier;
-pub use tile_multiplier::tile_multiplier;
+pub use soft_multiplier::{SOFT_MULTIPLIER_STAGES, soft_multiplier};
 
 use crate::layer::{Body, Module, Net, NetKind, Type, fresh_id, header};
 use std::fmt::Write as _;

@@ -1,30 +1,32 @@
-//! The signed 18 × 18 multiplier.
+//! The multiplier: the FPGA's 18 × 18 cell behind operands of the widths that are needed.
 
 use super::{Primitive, constant_pins, pins};
 use crate::layer::{Module, Type};
 use std::sync::Arc;
 
-/// A multiplier: two's complement `a` and `b` (18 bits) to their product `p` (36 bits), three cycles later.
+/// Operand width of the ECP5 cell.
+const CELL: usize = 18;
+
+/// A multiplier of two's complement `a` (`a_bits`, at most 18) and `b` (`b_bits`, at most 18) to their product `p`
+/// (`a_bits + b_bits`), three cycles later. On ECP5 it is one MULT18X18D with input, pipeline and output registers.
 ///
-/// The ports are unsigned vectors; the numbers in them are signed. On ECP5 it is one MULT18X18D with its input, pipeline
-/// and output registers in use.
+/// Narrow ports keep the behavioural twin in the simulator's native words.
 #[must_use]
-pub fn multiplier() -> Arc<Module> {
-    let bits = Type::bits;
-    let ports = [("clk", bits(1), true), ("a", bits(18), true), ("b", bits(18), true), ("p", bits(36), false)]
-        .map(|(name, ty, input)| (name.to_string(), ty, input));
-    Primitive {
-        name: "multiplier".into(),
-        description: "The product of two signed 18-bit numbers. The registers stand at the inputs, after the partial \
-                      products and at the output."
-            .into(),
-        latencies: vec![("a, b to p".into(), 3)],
-        ports: ports.into(),
-        behavioural: "
-  reg signed [17:0] a_registered;
-  reg signed [17:0] b_registered;
-  reg signed [35:0] product;
-  reg signed [35:0] product_registered;
+pub fn multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
+    let ports = [
+        ("clk", Type::bits(1), true),
+        ("a", Type::signed(a_bits), true),
+        ("b", Type::signed(b_bits), true),
+        ("p", Type::signed(a_bits + b_bits), false),
+    ]
+    .map(|(name, ty, input)| (name.to_string(), ty, input));
+    let product = a_bits + b_bits - 1;
+    let behavioural = format!(
+        "
+  reg signed [{}:0] a_registered;
+  reg signed [{}:0] b_registered;
+  reg signed [{product}:0] product;
+  reg signed [{product}:0] product_registered;
 
   always @(posedge clk) begin
     a_registered <= a;
@@ -34,21 +36,44 @@ pub fn multiplier() -> Arc<Module> {
   end
 
   assign p = product_registered;
-"
-        .into(),
-        ecp5: ecp5_body(),
+",
+        a_bits - 1,
+        b_bits - 1,
+    );
+    Primitive {
+        name: format!("multiplier_{a_bits}x{b_bits}"),
+        description: format!(
+            "The product of signed numbers of {a_bits} and {b_bits} bits. The registers stand at the inputs, after the \
+             partial products and at the output."
+        ),
+        latencies: vec![("a, b to p".into(), 3)],
+        ports: ports.into(),
+        behavioural,
+        ecp5: ecp5_body(a_bits, b_bits),
         combinational: false,
     }
     .module()
 }
 
-fn ecp5_body() -> String {
+fn ecp5_body(a_bits: usize, b_bits: usize) -> String {
+    // Unsigned vectors: a bit-select of a signed wire on a cell's port stops yosys 0.70.
+    let operand = |name: &str, bits: usize| {
+        let sign = match CELL - bits {
+            0 => String::new(),
+            extended => format!("{{{extended}{{{name}[{}]}}}}, ", bits - 1),
+        };
+        format!("  wire [{}:0] {name}_cell = {{{sign}{name}}};\n", CELL - 1)
+    };
     let bus = |pin: &str, name: &str, width: usize| pins(pin, (0..width).map(|index| format!("{name}[{index}]")));
-    let zeros: Vec<String> = (0..18).map(|index| format!("C{index}")).collect();
+    let zeros: Vec<String> = (0..CELL).map(|index| format!("C{index}")).collect();
     let zeros: Vec<&str> = zeros.iter().map(String::as_str).collect();
     let third_operand: Vec<String> = zeros.chunks(6).map(|names| constant_pins(names, 0)).collect();
+    let product = a_bits + b_bits;
     format!(
         "
+{}{}  wire [{}:0] p_cell;
+  assign p = p_cell;
+
   MULT18X18D #(
     .REG_INPUTA_CLK(\"CLK0\"), .REG_INPUTB_CLK(\"CLK0\"),
     .REG_PIPELINE_CLK(\"CLK0\"), .REG_OUTPUT_CLK(\"CLK0\"),
@@ -62,9 +87,12 @@ fn ecp5_body() -> String {
     {}
   );
 ",
-        bus("A", "a", 18),
-        bus("B", "b", 18),
+        operand("a", a_bits),
+        operand("b", b_bits),
+        product - 1,
+        bus("A", "a_cell", CELL),
+        bus("B", "b_cell", CELL),
         third_operand.join(",\n    "),
-        bus("P", "p", 36),
+        bus("P", "p_cell", product),
     )
 }

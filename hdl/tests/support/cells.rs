@@ -53,6 +53,17 @@ module MULT18X18D #(parameter REG_INPUTA_CLK = \"NONE\", REG_INPUTB_CLK = \"NONE
   assign {p} = REG_OUTPUT_CLK == \"CLK0\" ? output_q : pipeline;
 endmodule
 
+module CCU2C #(parameter INIT0 = 16'h0000, INIT1 = 16'h0000, INJECT1_0 = \"YES\", INJECT1_1 = \"YES\") (
+    input CIN, A0, B0, C0, D0, A1, B1, C1, D1, output S0, S1, COUT);
+  // Sum bit: table exclusive-or carry. Carry: kept where the table is 1, else the table of A and B alone.
+  wire propagate_0 = INIT0[{{D0, C0, B0, A0}}], propagate_1 = INIT1[{{D1, C1, B1, A1}}];
+  wire generate_0 = INIT0[{{2'b00, B0, A0}}] & (INJECT1_0 != \"YES\"), generate_1 = INIT1[{{2'b00, B1, A1}}] & (INJECT1_1 != \"YES\");
+  wire middle = propagate_0 ? CIN : generate_0;
+  assign S0 = propagate_0 ^ (CIN & (INJECT1_0 != \"YES\"));
+  assign S1 = propagate_1 ^ (middle & (INJECT1_1 != \"YES\"));
+  assign COUT = propagate_1 ? middle : generate_1;
+endmodule
+
 module PDPW16KD #(parameter DATA_WIDTH_W = 18, DATA_WIDTH_R = 18, REGMODE = \"NOREG\", GSR = \"ENABLED\") ({memory_ports});
   reg [35:0] memory [0:511];
   reg [35:0] fetched, output_q;

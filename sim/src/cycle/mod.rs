@@ -103,16 +103,15 @@ impl<'a> CycleModel<'a> {
         }
         self.state.write_region(region, input);
         self.state.start(self.program);
-        let mut cycle = 0;
         while !self.state.all_halted() {
-            if cycle >= CYCLE_LIMIT {
-                return Err(CycleError::Endless(cycle));
+            self.state.advance(self.program, &self.options);
+            if self.state.cycles() >= CYCLE_LIMIT {
+                return Err(CycleError::Endless(self.state.cycles()));
             }
-            cycle = self.state.step(self.program, &self.options, cycle);
         }
-        self.state.land(cycle);
+        self.state.land_all();
         let output = self.state.read_region(&self.program.output);
         let busy = self.program.queues.iter().zip(self.state.busy()).map(|(queue, busy)| (queue.unit, busy)).collect();
-        Ok(Outcome { output, cycles: cycle, writes: self.state.take_writes(), busy })
+        Ok(Outcome { output, cycles: self.state.cycles(), writes: self.state.take_writes(), busy })
     }
 }

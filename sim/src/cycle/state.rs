@@ -12,7 +12,6 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 struct Landing {
     cycle: u64,
-    slice: usize,
     address: usize,
     beats: usize,
     word: usize,
@@ -39,7 +38,10 @@ pub struct State {
     /// Words of writes that have not landed, as a ring of whole words.
     landing_words: Vec<i16>,
     next_landing_word: usize,
-    landings: VecDeque<Landing>,
+    landings: Vec<VecDeque<Landing>>,
+    /// Cycles that [`advance`](State::advance) may execute at once.
+    window: u64,
+    cycles: u64,
     sequencers: Vec<Sequencer>,
     units: Vec<Unit>,
     running: usize,
@@ -54,7 +56,15 @@ impl State {
         let dot = configuration.dot as usize;
         let latency = &options.latency;
         let longest = latency.step_to_drain + configuration.rows() + latency.requantise.max(latency.vector_unit);
-        let ring = (longest.max(latency.vector_read) as usize + 2).next_power_of_two();
+        let window = [
+            latency.vector_read,
+            latency.requantise,
+            latency.vector_unit,
+            latency.step_to_drain,
+            latency.write_to_read,
+        ];
+        let window = window.into_iter().min().unwrap_or(1).max(1);
+        let ring = ((longest.max(latency.vector_read) + window) as usize + 2).next_power_of_two();
         let groups = configuration.tile_groups() as usize;
         let mut weights = Vec::new();
         let mut places: Vec<Vec<(usize, usize)>> = Vec::new();
@@ -75,7 +85,7 @@ impl State {
             );
             places.push(tiles.iter().map(|tile| (tile % elements, tile / elements)).collect());
         }
-        let landing_slots = (latency.write_to_read as usize + 2) * configuration.vector_slices as usize;
+        let landing_slots = (latency.write_to_read + window + 2) as usize * configuration.vector_slices as usize;
         State {
             vectors: vec![
                 vec![0; configuration.vector_depth as usize * elements];
@@ -90,7 +100,9 @@ impl State {
             ring,
             landing_words: vec![0; landing_slots * elements],
             next_landing_word: 0,
-            landings: VecDeque::new(),
+            landings: (0..configuration.vector_slices).map(|_| VecDeque::new()).collect(),
+            window: u64::from(window),
+            cycles: 0,
             sequencers: Vec::new(),
             units: Unit::all(&configuration),
             running: 0,
@@ -121,7 +133,8 @@ impl State {
     pub fn start(&mut self, program: &Program) {
         self.sequencers = vec![Sequencer::default(); program.queues.len()];
         self.running = program.queues.len();
-        self.landings.clear();
+        self.landings.iter_mut().for_each(VecDeque::clear);
+        self.cycles = 0;
         self.writes.clear();
         for port in &mut self.ports {
             port.fill(0);
@@ -141,37 +154,52 @@ impl State {
 
     /// The recorded writes.
     pub fn take_writes(&mut self) -> Vec<WriteEvent> {
-        std::mem::take(&mut self.writes)
+        let mut writes = std::mem::take(&mut self.writes);
+        writes.sort_by_key(|write| (write.cycle, write.slice));
+        writes
     }
 
-    /// Executes cycle `cycle` and returns the next one in which anything happens.
-    pub fn step(&mut self, program: &Program, options: &Options, cycle: u64) -> u64 {
-        self.land(cycle);
-        let mut next = u64::MAX;
+    /// Executes the next few cycles: from the next event on, as many as the shortest latency between two units.
+    ///
+    /// Within such a window no unit can see what another does, so each unit takes all its steps at once. Writes land when
+    /// their slice is read, or at the end.
+    pub fn advance(&mut self, program: &Program, options: &Options) {
+        let start = self.sequencers.iter().map(|sequencer| sequencer.next_event).min().unwrap_or(u64::MAX);
+        let end = start.saturating_add(self.window);
         for index in 0..self.sequencers.len() {
-            if self.sequencers[index].next_event == cycle {
+            while self.sequencers[index].next_event < end {
+                let cycle = self.sequencers[index].next_event;
                 self.issue_and_step(program, options, index, cycle);
             }
-            next = next.min(self.sequencers[index].next_event);
         }
-        if let Some(landing) = self.landings.front() {
-            next = next.min(landing.cycle);
+        for slice in 0..self.landings.len() {
+            self.land(slice, end - 1);
         }
-        // Nothing is left but the cycle after the last halt.
-        if self.running == 0 { cycle + 1 } else { next.max(cycle + 1) }
     }
 
-    /// Writes whose time has come change the memory before anybody reads it in this cycle.
-    pub fn land(&mut self, cycle: u64) {
+    /// The cycle count: from the first issue to the last halt so far, both included.
+    pub fn cycles(&self) -> u64 {
+        self.cycles
+    }
+
+    /// Writes to `slice` whose time has come by `cycle` change the memory.
+    pub fn land(&mut self, slice: usize, cycle: u64) {
         let dot = self.configuration.dot as usize;
-        while self.landings.front().is_some_and(|landing| landing.cycle <= cycle) {
-            let Some(landing) = self.landings.pop_front() else { return };
-            let memory = &mut self.vectors[landing.slice];
+        while self.landings[slice].front().is_some_and(|landing| landing.cycle <= cycle) {
+            let Some(landing) = self.landings[slice].pop_front() else { return };
+            let memory = &mut self.vectors[slice];
             let start = landing.address * dot;
             let end = (start + landing.beats * dot).min(memory.len());
             if start < end {
                 memory[start..end].copy_from_slice(&self.landing_words[landing.word..landing.word + end - start]);
             }
+        }
+    }
+
+    /// All writes that have been taken land.
+    pub fn land_all(&mut self) {
+        for slice in 0..self.landings.len() {
+            self.land(slice, u64::MAX);
         }
     }
 
@@ -199,6 +227,7 @@ impl State {
                 Operation::Halt => {
                     sequencer.halted = true;
                     self.running -= 1;
+                    self.cycles = self.cycles.max(cycle + 1);
                 }
                 ref operation => {
                     let prefix = operation.prefix(&self.configuration);
@@ -246,6 +275,7 @@ impl State {
                 }
             }
             (Unit::Read(slice), _) => {
+                self.land(slice as usize, cycle);
                 let memory = &self.vectors[slice as usize];
                 let start = step.address as usize * dot;
                 let at = self.slot(cycle + u64::from(latency.vector_read));
@@ -260,9 +290,8 @@ impl State {
                 let word = self.next_landing_word;
                 self.next_landing_word = (word + elements) % self.landing_words.len();
                 self.landing_words[word..word + elements].copy_from_slice(&self.ports[port][now..now + elements]);
-                self.landings.push_back(Landing {
+                self.landings[slice as usize].push_back(Landing {
                     cycle: cycle + u64::from(latency.write_to_read),
-                    slice: slice as usize,
                     address: step.address as usize,
                     beats,
                     word,

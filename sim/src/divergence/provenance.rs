@@ -223,7 +223,8 @@ fn instruction_text(program: &Program, unit: Unit, index: usize) -> Option<Strin
     let text = disassemble(program);
     let mut lines = text.lines().skip_while(|line| *line != unit.to_string());
     let line = lines.by_ref().skip(1).filter(|line| !line.starts_with(';')).nth(index)?;
-    // Cycle and interval stand in front.
-    let words: Vec<&str> = line.split(';').next()?.split_whitespace().skip(2).collect();
+    // Cycle and interval stand in front, the layer's number behind.
+    let words = line.split(';').next()?.split_whitespace().skip(2).filter(|word| !word.starts_with("layer="));
+    let words: Vec<&str> = words.collect();
     Some(words.join(" "))
 }

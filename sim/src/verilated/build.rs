@@ -45,9 +45,7 @@ pub enum BuildError {
         log: PathBuf,
     },
     /// The C++ compiler failed.
-    #[error(
-        "the model of `{top}` does not compile:\n{tail}\nwhen running: {command}\n(whole log: {log})"
-    )]
+    #[error("the model of `{top}` does not compile:\n{tail}\nwhen running: {command}\n(whole log: {log})")]
     Compiler {
         /// The top module.
         top: String,
@@ -116,10 +114,7 @@ const COMMON_FLAGS: &[&str] = &[
 /// See [`BuildError`]. A failed build leaves its log (`NAME.log`) in the cache and nothing else.
 pub fn build(source: &Source, toolchain: &Toolchain, cache: &Path) -> Result<PathBuf, BuildError> {
     source.validate()?;
-    let pieces = Pieces {
-        shim: shim::cpp(source),
-        control: shim::control_file(source)?,
-    };
+    let pieces = Pieces { shim: shim::cpp(source), control: shim::control_file(source)? };
     let key = pieces.key(source, toolchain);
     let name = format!("{}-{key}", source.top);
     let library = cache.join(&name).join("libmodel.so");
@@ -145,9 +140,7 @@ pub fn build(source: &Source, toolchain: &Toolchain, cache: &Path) -> Result<Pat
         compile(source, toolchain, work.path(), &runtime, &log)
     });
     let log_file = cache.join(format!("{name}.log"));
-    let text = log
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let text = log.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     io("write", &log_file, fs::write(&log_file, text))?;
     result.map_err(|error| error.with_log(log_file))?;
     remove_intermediates(work.path())?;
@@ -168,13 +161,7 @@ pub fn lint(source: &Source, toolchain: &Toolchain) -> Result<(), BuildError> {
         io("write", &path, fs::write(&path, text))?;
     }
     let mut command = verilator(source, toolchain, work.path());
-    command.args([
-        "--lint-only",
-        "-Wall",
-        "--no-timing",
-        "--top-module",
-        &source.top,
-    ]);
+    command.args(["--lint-only", "-Wall", "--no-timing", "--top-module", &source.top]);
     command.args(source.files.iter().map(|(name, _)| name));
     let failed = |failed: Failed| BuildError::Verilator {
         top: source.top.clone(),
@@ -198,21 +185,10 @@ impl Pieces {
             hasher.update(&(text.len() as u64).to_le_bytes());
             hasher.update(text.as_bytes());
         };
-        for text in [
-            &self.shim,
-            &self.control,
-            &source.top,
-            &toolchain.version_text,
-            &toolchain.compiler_version,
-        ] {
+        for text in [&self.shim, &self.control, &source.top, &toolchain.version_text, &toolchain.compiler_version] {
             add(text);
         }
-        for flag in VERILATE_FLAGS
-            .iter()
-            .chain(FAST_FLAGS)
-            .chain(SLOW_FLAGS)
-            .chain(COMMON_FLAGS)
-        {
+        for flag in VERILATE_FLAGS.iter().chain(FAST_FLAGS).chain(SLOW_FLAGS).chain(COMMON_FLAGS) {
             add(flag);
         }
         for (name, text) in &source.files {
@@ -223,14 +199,8 @@ impl Pieces {
     }
 
     fn write(&self, source: &Source, work: &Path) -> Result<(), BuildError> {
-        let verilog = source
-            .files
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()));
-        for (name, text) in verilog.chain([
-            ("shim.cpp", self.shim.as_str()),
-            ("control.vlt", &self.control),
-        ]) {
+        let verilog = source.files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        for (name, text) in verilog.chain([("shim.cpp", self.shim.as_str()), ("control.vlt", &self.control)]) {
             let path = work.join(name);
             io("write", &path, fs::write(&path, text))?;
         }
@@ -240,9 +210,7 @@ impl Pieces {
 
 fn verilator(source: &Source, toolchain: &Toolchain, work: &Path) -> Command {
     let mut command = Command::new(&toolchain.verilator);
-    command
-        .env("VERILATOR_ROOT", &toolchain.root)
-        .current_dir(work);
+    command.env("VERILATOR_ROOT", &toolchain.root).current_dir(work);
     match source.trace {
         None => {}
         Some(TraceFormat::Vcd) => drop(command.arg("--trace-vcd")),
@@ -251,20 +219,9 @@ fn verilator(source: &Source, toolchain: &Toolchain, work: &Path) -> Command {
     command
 }
 
-fn verilate(
-    source: &Source,
-    toolchain: &Toolchain,
-    work: &Path,
-    log: &Mutex<String>,
-) -> Result<(), BuildError> {
+fn verilate(source: &Source, toolchain: &Toolchain, work: &Path, log: &Mutex<String>) -> Result<(), BuildError> {
     let mut command = verilator(source, toolchain, work);
-    command.args(VERILATE_FLAGS).args([
-        "--Mdir",
-        "generated",
-        "--top-module",
-        &source.top,
-        "control.vlt",
-    ]);
+    command.args(VERILATE_FLAGS).args(["--Mdir", "generated", "--top-module", &source.top, "control.vlt"]);
     command.args(source.files.iter().map(|(name, _)| name));
     run(&mut command, log).map_err(|failed| BuildError::Verilator {
         top: source.top.clone(),
@@ -285,29 +242,14 @@ fn compile(
     let mut files = files_with_extension(&generated, "cpp")?;
     files.push(work.join("shim.cpp"));
     // The longest first: the processors then finish together.
-    files.sort_by_key(|file| {
-        std::cmp::Reverse((
-            !is_slow(file),
-            fs::metadata(file).map_or(0, |data| data.len()),
-        ))
-    });
+    files.sort_by_key(|file| std::cmp::Reverse((!is_slow(file), fs::metadata(file).map_or(0, |data| data.len()))));
     let mut commands = Vec::new();
     let mut objects = files_with_extension(runtime, "o")?;
     for file in &files {
         let object = file.with_extension("o");
         let mut command = compiler(toolchain, source.trace);
-        command.args(if is_slow(file) {
-            SLOW_FLAGS
-        } else {
-            FAST_FLAGS
-        });
-        command
-            .arg("-I")
-            .arg(&generated)
-            .arg("-c")
-            .arg(file)
-            .arg("-o")
-            .arg(&object);
+        command.args(if is_slow(file) { SLOW_FLAGS } else { FAST_FLAGS });
+        command.arg("-I").arg(&generated).arg("-c").arg(file).arg("-o").arg(&object);
         commands.push(command);
         objects.push(object);
     }
@@ -319,10 +261,7 @@ fn compile(
     };
     run_all(commands, log).map_err(failed)?;
     let mut link = compiler(toolchain, source.trace);
-    link.arg("-shared")
-        .args(&objects)
-        .arg("-o")
-        .arg(work.join("libmodel.so"));
+    link.arg("-shared").args(&objects).arg("-o").arg(work.join("libmodel.so"));
     if source.trace == Some(TraceFormat::Fst) {
         link.args(["-llz4", "-lz"]);
     }
@@ -331,8 +270,7 @@ fn compile(
 
 /// Files that hold constructors and trace declarations: they run once and are compiled without optimisation.
 fn is_slow(file: &Path) -> bool {
-    file.file_name()
-        .is_some_and(|name| name.to_string_lossy().contains("__Slow"))
+    file.file_name().is_some_and(|name| name.to_string_lossy().contains("__Slow"))
 }
 
 fn compiler(toolchain: &Toolchain, trace: Option<TraceFormat>) -> Command {
@@ -346,22 +284,14 @@ fn compiler(toolchain: &Toolchain, trace: Option<TraceFormat>) -> Command {
     command.arg(format!("-DVM_TRACE={}", u8::from(trace.is_some())));
     command.arg(format!("-DVM_TRACE_VCD={}", on(TraceFormat::Vcd)));
     command.arg(format!("-DVM_TRACE_FST={}", on(TraceFormat::Fst)));
-    command
-        .arg("-I")
-        .arg(toolchain.include())
-        .arg("-I")
-        .arg(toolchain.include().join("vltstd"));
+    command.arg("-I").arg(toolchain.include()).arg("-I").arg(toolchain.include().join("vltstd"));
     command
 }
 
 /// Verilator's own runtime as object files, one directory for each trace format, shared by all models.
 fn runtime(source: &Source, toolchain: &Toolchain, cache: &Path) -> Result<PathBuf, BuildError> {
     let trace = source.trace;
-    let mut files = vec![
-        "verilated.cpp",
-        "verilated_threads.cpp",
-        "verilated_dpi.cpp",
-    ];
+    let mut files = vec!["verilated.cpp", "verilated_threads.cpp", "verilated_dpi.cpp"];
     files.extend(match trace {
         None => None,
         Some(TraceFormat::Vcd) => Some("verilated_vcd_c.cpp"),
@@ -371,9 +301,7 @@ fn runtime(source: &Source, toolchain: &Toolchain, cache: &Path) -> Result<PathB
     for text in files.iter().chain(FAST_FLAGS).chain(COMMON_FLAGS) {
         hasher.update(text.as_bytes()).update(b"\n");
     }
-    hasher
-        .update(toolchain.version_text.as_bytes())
-        .update(toolchain.compiler_version.as_bytes());
+    hasher.update(toolchain.version_text.as_bytes()).update(toolchain.compiler_version.as_bytes());
     let name = format!("runtime-{}", &hasher.finalize().to_hex()[..16]);
     let directory = cache.join(&name);
     let _lock = lock(&cache.join(format!("{name}.lock")))?;
@@ -383,21 +311,14 @@ fn runtime(source: &Source, toolchain: &Toolchain, cache: &Path) -> Result<PathB
     let work = temporary(cache)?;
     let commands = files.iter().map(|file| {
         let mut command = compiler(toolchain, trace);
-        command
-            .args(FAST_FLAGS)
-            .arg("-c")
-            .arg(toolchain.include().join(file));
-        command
-            .arg("-o")
-            .arg(work.path().join(file).with_extension("o"));
+        command.args(FAST_FLAGS).arg("-c").arg(toolchain.include().join(file));
+        command.arg("-o").arg(work.path().join(file).with_extension("o"));
         command
     });
     let log = Mutex::new(String::new());
     let result = run_all(commands.collect(), &log);
     let log_file = cache.join(format!("{name}.log"));
-    let text = log
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let text = log.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     io("write", &log_file, fs::write(&log_file, text))?;
     result.map_err(|failed| BuildError::Compiler {
         top: source.top.clone(),
@@ -415,15 +336,11 @@ fn fst_available(toolchain: &Toolchain) -> bool {
         return false;
     };
     let file = work.path().join("probe.cpp");
-    let text = "#include <lz4.h>\n#include <zlib.h>\nint main() { return LZ4_versionNumber() + (int)zlibCompileFlags(); }\n";
+    let text =
+        "#include <lz4.h>\n#include <zlib.h>\nint main() { return LZ4_versionNumber() + (int)zlibCompileFlags(); }\n";
     let log = Mutex::new(String::new());
     let mut command = Command::new(&toolchain.compiler[0]);
-    command
-        .args(&toolchain.compiler[1..])
-        .arg(&file)
-        .arg("-o")
-        .arg(work.path().join("probe"))
-        .args(["-llz4", "-lz"]);
+    command.args(&toolchain.compiler[1..]).arg(&file).arg("-o").arg(work.path().join("probe")).args(["-llz4", "-lz"]);
     fs::write(&file, text).is_ok() && run(&mut command, &log).is_ok()
 }
 

@@ -8,27 +8,13 @@ use super::build::BuildError;
 
 /// Held until dropped; freed by the system if the process dies.
 pub(super) fn lock(path: &Path) -> Result<File, BuildError> {
-    let file = io(
-        "open",
-        path,
-        File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path),
-    )?;
+    let file = io("open", path, File::options().create(true).truncate(false).write(true).open(path))?;
     io("lock", path, file.lock())?;
     Ok(file)
 }
 
 pub(super) fn temporary(cache: &Path) -> Result<tempfile::TempDir, BuildError> {
-    io(
-        "create a directory in",
-        cache,
-        tempfile::Builder::new()
-            .prefix("building-")
-            .tempdir_in(cache),
-    )
+    io("create a directory in", cache, tempfile::Builder::new().prefix("building-").tempdir_in(cache))
 }
 
 /// Makes a finished directory visible under its name in one step. One that is already there is as good.
@@ -41,18 +27,11 @@ pub(super) fn publish(work: tempfile::TempDir, to: &Path) -> Result<(), BuildErr
             Ok(())
         }
         Err(_) if to.is_dir() => Ok(()),
-        Err(error) => Err(BuildError::Io {
-            what: "publish",
-            path: to.to_path_buf(),
-            error,
-        }),
+        Err(error) => Err(BuildError::Io { what: "publish", path: to.to_path_buf(), error }),
     }
 }
 
-pub(super) fn files_with_extension(
-    directory: &Path,
-    extension: &str,
-) -> Result<Vec<PathBuf>, BuildError> {
+pub(super) fn files_with_extension(directory: &Path, extension: &str) -> Result<Vec<PathBuf>, BuildError> {
     let entries = io("list", directory, directory.read_dir())?;
     let mut files: Vec<PathBuf> = entries
         .flatten()
@@ -63,14 +42,6 @@ pub(super) fn files_with_extension(
     Ok(files)
 }
 
-pub(super) fn io<T>(
-    what: &'static str,
-    path: &Path,
-    result: io::Result<T>,
-) -> Result<T, BuildError> {
-    result.map_err(|error| BuildError::Io {
-        what,
-        path: path.to_path_buf(),
-        error,
-    })
+pub(super) fn io<T>(what: &'static str, path: &Path, result: io::Result<T>) -> Result<T, BuildError> {
+    result.map_err(|error| BuildError::Io { what, path: path.to_path_buf(), error })
 }

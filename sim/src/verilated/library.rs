@@ -21,9 +21,7 @@ pub enum LoadError {
         error: libloading::Error,
     },
     /// It was made by another version of this crate.
-    #[error(
-        "the simulator library `{path}` has interface {found}, needed is {INTERFACE}; delete the cache directory"
-    )]
+    #[error("the simulator library `{path}` has interface {found}, needed is {INTERFACE}; delete the cache directory")]
     Interface {
         /// The file.
         path: PathBuf,
@@ -50,16 +48,7 @@ pub(super) struct Functions {
     pub eval: unsafe extern "C" fn(*mut c_void) -> i32,
     pub tick: unsafe extern "C" fn(*mut c_void, u64) -> i32,
     pub run: unsafe extern "C" fn(*mut c_void, u32, u64, *mut u32, *mut u64, *mut u32) -> i32,
-    pub drive: unsafe extern "C" fn(
-        *mut c_void,
-        *const u32,
-        u32,
-        *const u32,
-        u64,
-        *const u32,
-        u32,
-        *mut u32,
-    ) -> i32,
+    pub drive: unsafe extern "C" fn(*mut c_void, *const u32, u32, *const u32, u64, *const u32, u32, *mut u32) -> i32,
     pub trace_open: unsafe extern "C" fn(*mut c_void, *const c_char) -> i32,
     pub trace_close: unsafe extern "C" fn(*mut c_void) -> i32,
 }
@@ -85,10 +74,7 @@ impl Library {
     /// # Errors
     /// See [`LoadError`].
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let failed = |error| LoadError::Loader {
-            path: path.to_path_buf(),
-            error,
-        };
+        let failed = |error| LoadError::Loader { path: path.to_path_buf(), error };
         // SAFETY: the library's initialisers are those of Verilator's runtime and of the C++ standard library; they touch
         // nothing of this process. All its symbols but the shim's are hidden, so it cannot replace any of ours.
         #[allow(unsafe_code)]
@@ -113,47 +99,28 @@ impl Library {
         };
         let found = count(function!(b"lpu_interface"));
         if found != INTERFACE {
-            return Err(LoadError::Interface {
-                path: path.to_path_buf(),
-                found,
-            });
+            return Err(LoadError::Interface { path: path.to_path_buf(), found });
         }
         let ports = describe(function!(b"lpu_ports"), count(function!(b"lpu_port_count")));
-        let observed = describe(
-            function!(b"lpu_observed"),
-            count(function!(b"lpu_observed_count")),
-        );
+        let observed = describe(function!(b"lpu_observed"), count(function!(b"lpu_observed_count")));
         fn describe(table: Table, count: u32) -> Vec<(String, u32, u32)> {
             // SAFETY: the table has `count` rows, and a spare one, in the library's constant data; names end with a zero.
             #[allow(unsafe_code)]
             unsafe {
                 let rows = std::slice::from_raw_parts(table(), count as usize);
                 let text = |name| CStr::from_ptr(name).to_string_lossy().into_owned();
-                rows.iter()
-                    .map(|row| (text(row.name), row.width, row.direction))
-                    .collect()
+                rows.iter().map(|row| (text(row.name), row.width, row.direction)).collect()
             }
         }
         let direction = |code| {
-            if code == 0 {
-                Direction::Input
-            } else {
-                Direction::Output
-            }
+            if code == 0 { Direction::Input } else { Direction::Output }
         };
         let loaded = Loaded {
             ports: ports
                 .into_iter()
-                .map(|(name, width, code)| Port {
-                    name,
-                    width,
-                    direction: direction(code),
-                })
+                .map(|(name, width, code)| Port { name, width, direction: direction(code) })
                 .collect(),
-            observed: observed
-                .into_iter()
-                .map(|(path, width, _)| Observed { path, width })
-                .collect(),
+            observed: observed.into_iter().map(|(path, width, _)| Observed { path, width }).collect(),
             can_trace: count(function!(b"lpu_can_trace")) != 0,
             functions: Functions {
                 new: function!(b"lpu_new"),
@@ -170,9 +137,7 @@ impl Library {
             },
             library,
         };
-        Ok(Self {
-            loaded: Arc::new(loaded),
-        })
+        Ok(Self { loaded: Arc::new(loaded) })
     }
 
     /// A new instance of the hardware, all inputs zero, no clock edge seen.

@@ -75,15 +75,9 @@ impl Model {
         #[allow(unsafe_code)]
         let handle = unsafe { (loaded.functions.new)() };
         let Some(handle) = NonNull::new(handle) else {
-            return Err(ModelError::Fault {
-                reason: "there is no memory for it".into(),
-            });
+            return Err(ModelError::Fault { reason: "there is no memory for it".into() });
         };
-        let mut model = Self {
-            handle,
-            slots: Vec::new(),
-            loaded,
-        };
+        let mut model = Self { handle, slots: Vec::new(), loaded };
         let reason = model.reason();
         if !reason.is_empty() {
             return Err(ModelError::Fault { reason });
@@ -93,15 +87,9 @@ impl Model {
             #[allow(unsafe_code)]
             let data = unsafe { (model.loaded.functions.port_data)(handle.as_ptr(), index) };
             let Some(data) = NonNull::new(data) else {
-                return Err(ModelError::NoPort {
-                    name: port.name.clone(),
-                });
+                return Err(ModelError::NoPort { name: port.name.clone() });
             };
-            model.slots.push(Slot {
-                data,
-                width: port.width,
-                input: port.direction == Direction::Input,
-            });
+            model.slots.push(Slot { data, width: port.width, input: port.direction == Direction::Input });
         }
         Ok(model)
     }
@@ -111,14 +99,9 @@ impl Model {
     /// # Errors
     /// [`ModelError::NoPort`].
     pub fn port(&self, name: &str) -> Result<PortIndex, ModelError> {
-        match (0u32..)
-            .zip(&self.loaded.ports)
-            .find(|(_, port)| port.name == name)
-        {
+        match (0u32..).zip(&self.loaded.ports).find(|(_, port)| port.name == name) {
             Some((index, _)) => Ok(PortIndex(index)),
-            None => Err(ModelError::NoPort {
-                name: name.to_owned(),
-            }),
+            None => Err(ModelError::NoPort { name: name.to_owned() }),
         }
     }
 
@@ -167,11 +150,7 @@ impl Model {
     pub fn set_words(&mut self, port: PortIndex, value: &[u32]) -> Result<(), ModelError> {
         let count = words(self.slot(port).width);
         if value.len() != count {
-            let what = format!(
-                "`{}` takes {count} words, got {}",
-                self.name(port),
-                value.len()
-            );
+            let what = format!("`{}` takes {count} words, got {}", self.name(port), value.len());
             return Err(ModelError::Shape { what });
         }
         self.store(port, value);
@@ -235,11 +214,7 @@ impl Model {
 
     /// Words of one log row: each observed signal takes one for each 32 bits begun.
     pub fn log_row_words(&self) -> usize {
-        self.loaded
-            .observed
-            .iter()
-            .map(|observed| words(observed.width))
-            .sum()
+        self.loaded.observed.iter().map(|observed| words(observed.width)).sum()
     }
 
     /// As [`Model::run_until`], but also logs the observed signals of each cycle into `log`, one row of
@@ -248,11 +223,7 @@ impl Model {
     ///
     /// # Errors
     /// [`ModelError::Fault`], or [`ModelError::Shape`] if nothing is observed.
-    pub fn run_until_logged(
-        &mut self,
-        port: PortIndex,
-        log: &mut [u32],
-    ) -> Result<(u64, bool), ModelError> {
+    pub fn run_until_logged(&mut self, port: PortIndex, log: &mut [u32]) -> Result<(u64, bool), ModelError> {
         let most = self.rows_in(log)?;
         self.run(port.0, most, log.as_mut_ptr())
     }
@@ -286,22 +257,12 @@ impl Model {
         outputs: &[PortIndex],
     ) -> Result<Vec<u32>, ModelError> {
         if let Some(&port) = inputs.iter().find(|&&port| !self.slot(port).input) {
-            return Err(ModelError::Shape {
-                what: format!("`{}` is an output", self.name(port)),
-            });
+            return Err(ModelError::Shape { what: format!("`{}` is an output", self.name(port)) });
         }
-        let row = |ports: &[PortIndex]| {
-            ports
-                .iter()
-                .map(|&port| words(self.slot(port).width))
-                .sum::<usize>()
-        };
+        let row = |ports: &[PortIndex]| ports.iter().map(|&port| words(self.slot(port).width)).sum::<usize>();
         let (stride, answer) = (row(inputs), row(outputs));
         if stride == 0 || !rows.len().is_multiple_of(stride) {
-            let what = format!(
-                "a row takes {stride} words, and {} words are not whole rows",
-                rows.len()
-            );
+            let what = format!("a row takes {stride} words, and {} words are not whole rows", rows.len());
             return Err(ModelError::Shape { what });
         }
         let count = rows.len() / stride;
@@ -339,14 +300,8 @@ impl Model {
         #[allow(unsafe_code)]
         unsafe {
             let function = self.loaded.library.get::<Extra>(name.as_bytes());
-            let function = function.map_err(|_| ModelError::NoFunction {
-                name: name.to_owned(),
-            })?;
-            Ok(function(
-                self.handle.as_ptr(),
-                words.as_mut_ptr(),
-                words.len() as u64,
-            ))
+            let function = function.map_err(|_| ModelError::NoFunction { name: name.to_owned() })?;
+            Ok(function(self.handle.as_ptr(), words.as_mut_ptr(), words.len() as u64))
         }
     }
 
@@ -355,14 +310,11 @@ impl Model {
     /// # Errors
     /// [`ModelError::Fault`] if the model was built without tracing or the file cannot be written.
     pub fn open_trace(&mut self, path: &Path) -> Result<(), ModelError> {
-        let bad = || ModelError::Fault {
-            reason: format!("`{}` cannot name a trace file", path.display()),
-        };
+        let bad = || ModelError::Fault { reason: format!("`{}` cannot name a trace file", path.display()) };
         let path = CString::new(path.to_str().ok_or_else(bad)?).map_err(|_| bad())?;
         // SAFETY: the handle is live, the path ends with a zero.
         #[allow(unsafe_code)]
-        let status =
-            unsafe { (self.loaded.functions.trace_open)(self.handle.as_ptr(), path.as_ptr()) };
+        let status = unsafe { (self.loaded.functions.trace_open)(self.handle.as_ptr(), path.as_ptr()) };
         self.check(status)
     }
 
@@ -380,9 +332,7 @@ impl Model {
     fn rows_in(&self, log: &[u32]) -> Result<u64, ModelError> {
         match log.len().checked_div(self.log_row_words()) {
             Some(rows) => Ok(rows as u64),
-            None => Err(ModelError::Shape {
-                what: "nothing is observed, so there is nothing to log".into(),
-            }),
+            None => Err(ModelError::Shape { what: "nothing is observed, so there is nothing to log".into() }),
         }
     }
 
@@ -392,14 +342,7 @@ impl Model {
         // SAFETY: the handle is live; the shim writes one row a tick to `log` and ignores a port index that is too large.
         #[allow(unsafe_code)]
         let status = unsafe {
-            (self.loaded.functions.run)(
-                self.handle.as_ptr(),
-                port,
-                most,
-                log,
-                &raw mut made,
-                &raw mut reached,
-            )
+            (self.loaded.functions.run)(self.handle.as_ptr(), port, most, log, &raw mut made, &raw mut reached)
         };
         self.check(status)?;
         Ok((made, reached != 0))
@@ -437,22 +380,14 @@ impl Model {
     }
 
     fn check(&self, status: i32) -> Result<(), ModelError> {
-        if status == 0 {
-            Ok(())
-        } else {
-            Err(ModelError::Fault {
-                reason: self.reason(),
-            })
-        }
+        if status == 0 { Ok(()) } else { Err(ModelError::Fault { reason: self.reason() }) }
     }
 
     fn reason(&self) -> String {
         // SAFETY: the handle is live and the text ends with a zero; it is copied before the next call.
         #[allow(unsafe_code)]
         unsafe {
-            CStr::from_ptr((self.loaded.functions.error)(self.handle.as_ptr()))
-                .to_string_lossy()
-                .into_owned()
+            CStr::from_ptr((self.loaded.functions.error)(self.handle.as_ptr())).to_string_lossy().into_owned()
         }
     }
 }

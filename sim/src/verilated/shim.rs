@@ -24,38 +24,22 @@ pub(super) fn cpp(source: &Source) -> String {
             text.push_str("#include \"verilated_fst_c.h\"\n#define LPU_TRACE 1\nusing TraceFile = VerilatedFstC;\n");
         }
     }
-    let observed_words: usize = source
-        .observed
-        .iter()
-        .map(|observed| words(observed.width))
-        .sum();
+    let observed_words: usize = source.observed.iter().map(|observed| words(observed.width)).sum();
     let _ = writeln!(text, "#define LPU_INTERFACE {INTERFACE}");
     let _ = writeln!(text, "#define LPU_CLOCK {}", source.clock);
     let _ = writeln!(text, "#define LPU_PORTS {}", source.ports.len());
     let _ = writeln!(text, "#define LPU_OBSERVED {}", source.observed.len());
     let _ = writeln!(text, "#define LPU_OBSERVED_WORDS {observed_words}");
-    text.push_str(
-        "struct Description { const char* name; uint32_t width; uint32_t direction; };\n",
-    );
+    text.push_str("struct Description { const char* name; uint32_t width; uint32_t direction; };\n");
     // One spare row each: C++ has no empty arrays.
     text.push_str("static const Description port_table[LPU_PORTS + 1] = {\n");
     for port in &source.ports {
         let direction = u32::from(port.direction == Direction::Output);
-        let _ = writeln!(
-            text,
-            "    {{\"{}\", {}, {direction}}},",
-            port.name, port.width
-        );
+        let _ = writeln!(text, "    {{\"{}\", {}, {direction}}},", port.name, port.width);
     }
-    text.push_str(
-        "    {nullptr, 0, 0}};\nstatic const Description observed_table[LPU_OBSERVED + 1] = {\n",
-    );
+    text.push_str("    {nullptr, 0, 0}};\nstatic const Description observed_table[LPU_OBSERVED + 1] = {\n");
     for observed in &source.observed {
-        let _ = writeln!(
-            text,
-            "    {{\"{}\", {}, 1}},",
-            observed.path, observed.width
-        );
+        let _ = writeln!(text, "    {{\"{}\", {}, 1}},", observed.path, observed.width);
     }
     text.push_str("    {nullptr, 0, 0}};\n");
     text.push_str("#define LPU_PORT_SLOTS(model) {\\\n");
@@ -82,23 +66,12 @@ pub(super) fn control_file(source: &Source) -> Result<String, BuildError> {
         let (signal, path) = (parts[parts.len() - 1], &parts[1..parts.len() - 1]);
         let mut module = source.top.as_str();
         for instance in path {
-            module = modules
-                .get(module)
-                .and_then(|inside| inside.get(instance))
-                .ok_or_else(|| {
-                    let what = format!(
-                        "observed `{}`: module `{module}` has no instance `{instance}`",
-                        observed.path
-                    );
-                    BuildError::Source {
-                        top: source.top.clone(),
-                        what,
-                    }
-                })?;
+            module = modules.get(module).and_then(|inside| inside.get(instance)).ok_or_else(|| {
+                let what = format!("observed `{}`: module `{module}` has no instance `{instance}`", observed.path);
+                BuildError::Source { top: source.top.clone(), what }
+            })?;
         }
-        lines.push(format!(
-            "public_flat_rd -module \"{module}\" -var \"{signal}\"\n"
-        ));
+        lines.push(format!("public_flat_rd -module \"{module}\" -var \"{signal}\"\n"));
     }
     lines.sort();
     lines.dedup();
@@ -109,12 +82,8 @@ pub(super) fn control_file(source: &Source) -> Result<String, BuildError> {
 /// For each module the modules of its instances, by instance name.
 fn instances(source: &Source) -> BTreeMap<&str, BTreeMap<&str, &str>> {
     let tokens: Vec<Vec<&str>> = source.files.iter().map(|(_, text)| tokens(text)).collect();
-    let names = tokens
-        .iter()
-        .flat_map(|tokens| tokens.windows(2))
-        .filter(|pair| pair[0] == "module");
-    let mut found: BTreeMap<&str, BTreeMap<&str, &str>> =
-        names.map(|pair| (pair[1], BTreeMap::new())).collect();
+    let names = tokens.iter().flat_map(|tokens| tokens.windows(2)).filter(|pair| pair[0] == "module");
+    let mut found: BTreeMap<&str, BTreeMap<&str, &str>> = names.map(|pair| (pair[1], BTreeMap::new())).collect();
     for tokens in &tokens {
         let mut module = "";
         for (index, &token) in tokens.iter().enumerate() {
@@ -147,9 +116,7 @@ fn instance_name<'a>(mut rest: &[&'a str]) -> Option<&'a str> {
         rest = &rest[close + 1..];
     }
     match rest {
-        [name, "(", ..] if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') => {
-            Some(name)
-        }
+        [name, "(", ..] if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') => Some(name),
         _ => None,
     }
 }
@@ -159,11 +126,7 @@ fn tokens(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let skip_to = |end: &str, from: usize| {
-            rest[from..]
-                .find(end)
-                .map_or(rest.len(), |at| from + at + end.len())
-        };
+        let skip_to = |end: &str, from: usize| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
         let length = if rest.starts_with("//") {
             skip_to("\n", 2)
@@ -213,13 +176,7 @@ mod tests {
             files: vec![("top.v".into(), TEXT.into())],
             top: "top".into(),
             clock: "a".into(),
-            observed: paths
-                .iter()
-                .map(|&path| Observed {
-                    path: path.into(),
-                    width: 1,
-                })
-                .collect(),
+            observed: paths.iter().map(|&path| Observed { path: path.into(), width: 1 }).collect(),
             ..Source::default()
         }
     }
@@ -228,32 +185,16 @@ mod tests {
     fn instances_are_found_past_comments_and_parameters() {
         let source = source(&[]);
         let found = instances(&source);
-        assert_eq!(
-            found["middle"].iter().collect::<Vec<_>>(),
-            [(&"first", &"leaf"), (&"second", &"leaf")]
-        );
-        assert_eq!(
-            found["top"].iter().collect::<Vec<_>>(),
-            [(&"only", &"middle")]
-        );
+        assert_eq!(found["middle"].iter().collect::<Vec<_>>(), [(&"first", &"leaf"), (&"second", &"leaf")]);
+        assert_eq!(found["top"].iter().collect::<Vec<_>>(), [(&"only", &"middle")]);
         assert!(found["leaf"].is_empty());
     }
 
     #[test]
     fn control_file_names_each_module_once_and_refuses_unknown_instances() {
-        let text =
-            control_file(&source(&["top.only.first.a", "top.only.second.a"])).unwrap_or_default();
-        assert_eq!(
-            text,
-            "`verilator_config\npublic_flat_rd -module \"leaf\" -var \"a\"\n"
-        );
-        let error = control_file(&source(&["top.other.a"]))
-            .err()
-            .map(|error| error.to_string())
-            .unwrap_or_default();
-        assert!(
-            error.contains("module `top` has no instance `other`"),
-            "{error}"
-        );
+        let text = control_file(&source(&["top.only.first.a", "top.only.second.a"])).unwrap_or_default();
+        assert_eq!(text, "`verilator_config\npublic_flat_rd -module \"leaf\" -var \"a\"\n");
+        let error = control_file(&source(&["top.other.a"])).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("module `top` has no instance `other`"), "{error}");
     }
 }

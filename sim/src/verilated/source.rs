@@ -36,20 +36,12 @@ pub struct Port {
 impl Port {
     /// An input of `width` bits.
     pub fn input(name: impl Into<String>, width: u32) -> Self {
-        Self {
-            name: name.into(),
-            width,
-            direction: Direction::Input,
-        }
+        Self { name: name.into(), width, direction: Direction::Input }
     }
 
     /// An output of `width` bits.
     pub fn output(name: impl Into<String>, width: u32) -> Self {
-        Self {
-            name: name.into(),
-            width,
-            direction: Direction::Output,
-        }
+        Self { name: name.into(), width, direction: Direction::Output }
     }
 }
 
@@ -88,19 +80,12 @@ pub(super) fn words(width: u32) -> usize {
 impl Source {
     /// Names end up in C++ and in file names, so they must be plain; Verilator also rewrites names with `__`.
     pub(super) fn validate(&self) -> Result<(), BuildError> {
-        let bad = |what: String| {
-            Err(BuildError::Source {
-                top: self.top.clone(),
-                what,
-            })
-        };
+        let bad = |what: String| Err(BuildError::Source { top: self.top.clone(), what });
         if self.files.is_empty() {
             return bad("it has no files".into());
         }
         for (index, (name, _)) in self.files.iter().enumerate() {
-            let plain = name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+            let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
             if !plain || name.is_empty() || name.starts_with(['.', '-']) {
                 return bad(format!("file name `{name}` is not a plain name"));
             }
@@ -108,25 +93,17 @@ impl Source {
                 return bad(format!("file `{name}` is given twice"));
             }
         }
-        let names = [&self.top, &self.clock]
-            .into_iter()
-            .chain(self.ports.iter().map(|port| &port.name));
+        let names = [&self.top, &self.clock].into_iter().chain(self.ports.iter().map(|port| &port.name));
         for name in names {
             if !is_identifier(name) {
-                return bad(format!(
-                    "`{name}` cannot name a module or port (letters, digits, single `_`)"
-                ));
+                return bad(format!("`{name}` cannot name a module or port (letters, digits, single `_`)"));
             }
         }
         for (index, port) in self.ports.iter().enumerate() {
             if port.width == 0 {
                 return bad(format!("port `{}` has no bits", port.name));
             }
-            if port.name == self.clock
-                || self.ports[..index]
-                    .iter()
-                    .any(|other| other.name == port.name)
-            {
+            if port.name == self.clock || self.ports[..index].iter().any(|other| other.name == port.name) {
                 return bad(format!("port `{}` is given twice", port.name));
             }
         }
@@ -134,10 +111,7 @@ impl Source {
             let mut parts = observed.path.split('.');
             let starts_at_top = parts.next() == Some(&self.top);
             if !starts_at_top || observed.path.split('.').count() < 2 || !parts.all(is_identifier) {
-                return bad(format!(
-                    "observed `{}` is not a path that starts at `{}`",
-                    observed.path, self.top
-                ));
+                return bad(format!("observed `{}` is not a path that starts at `{}`", observed.path, self.top));
             }
             if observed.width == 0 {
                 return bad(format!("observed `{}` has no bits", observed.path));

@@ -4,10 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 
-use super::{
-    BuildError, Library, Model, ModelError, Observed, Port, Source, Toolchain, TraceFormat, build,
-    lint,
-};
+use super::{BuildError, Library, Model, ModelError, Observed, Port, Source, Toolchain, TraceFormat, build, lint};
 
 /// A counter in a submodule, a memory with a write port, and a 100-bit register: every storage class of a port.
 const DESIGN: &str = r#"
@@ -120,11 +117,7 @@ fn a_built_model_behaves_like_its_verilog() {
     let again = build(&source(), &toolchain(), cache.path()).unwrap();
     let made = again.metadata().unwrap().modified().unwrap();
     assert_eq!(build(&source(), &toolchain(), cache.path()).unwrap(), again);
-    assert_eq!(
-        again.metadata().unwrap().modified().unwrap(),
-        made,
-        "it was built again"
-    );
+    assert_eq!(again.metadata().unwrap().modified().unwrap(), made, "it was built again");
 
     let mut other = source();
     other.files[0].1 = DESIGN.replace("+ 8'd1", "+ 8'd3");
@@ -133,11 +126,7 @@ fn a_built_model_behaves_like_its_verilog() {
     let (enable, count) = (model.port("enable").unwrap(), model.port("count").unwrap());
     model.set(enable, 1);
     model.tick(4).unwrap();
-    assert_eq!(
-        model.get(count),
-        12,
-        "a changed text must not find the old model"
-    );
+    assert_eq!(model.get(count), 12, "a changed text must not find the old model");
 }
 
 fn ports_keep_their_values(library: &Library) {
@@ -146,25 +135,16 @@ fn ports_keep_their_values(library: &Library) {
     let (wide, inverted) = (port("wide"), port("inverted"));
     let (middle, middle_next) = (port("middle"), port("middle_next"));
     let (pair, swapped) = (port("pair"), port("pair_swapped"));
-    model
-        .set_words(wide, &[0x0123_4567, 0x89ab_cdef, 0xdead_beef, 0xffff_fff5])
-        .unwrap();
+    model.set_words(wide, &[0x0123_4567, 0x89ab_cdef, 0xdead_beef, 0xffff_fff5]).unwrap();
     model.set(middle, 0xffff_ffff_ffff);
     model.set(pair, 0x1111_2222_3333_4444);
     model.eval().unwrap();
     assert_eq!(model.get(swapped), 0x3333_4444_1111_2222);
     assert_eq!(model.get_words(swapped), [0x1111_2222, 0x3333_4444]);
     model.tick(1).unwrap();
-    assert_eq!(
-        model.get_words(inverted),
-        [!0x0123_4567, !0x89ab_cdef, !0xdead_beef, 0xa]
-    );
+    assert_eq!(model.get_words(inverted), [!0x0123_4567, !0x89ab_cdef, !0xdead_beef, 0xa]);
     assert_eq!(model.get(inverted), 0x7654_3210_fedc_ba98);
-    assert_eq!(
-        model.get(middle_next),
-        0,
-        "bits beyond the width are dropped, 40 bits wrap"
-    );
+    assert_eq!(model.get(middle_next), 0, "bits beyond the width are dropped, 40 bits wrap");
     model.set(wide, u64::MAX);
     model.tick(1).unwrap();
     assert_eq!(model.get_words(inverted), [0, 0, u32::MAX, 0xf]);
@@ -189,19 +169,12 @@ fn sequences_write_and_read_memory(library: &Library) {
     let inputs = [port("write"), port("address"), port("data")];
     let answer = port("answer");
     let value = |address: u32| address.wrapping_mul(0x9e37_79b9);
-    let writes: Vec<u32> = (0..4096)
-        .flat_map(|address| [1, address, value(address)])
-        .collect();
+    let writes: Vec<u32> = (0..4096).flat_map(|address| [1, address, value(address)]).collect();
     model.drive_sequence(&inputs, &writes).unwrap();
     assert_eq!(model.cycles(), 4096);
     let reads: Vec<u32> = (0..4096).flat_map(|address| [0, address, 0]).collect();
     let answers = model.exchange(&inputs, &reads, &[answer]).unwrap();
-    assert!(
-        answers
-            .iter()
-            .zip(0u32..)
-            .all(|(&found, address)| found == value(address))
-    );
+    assert!(answers.iter().zip(0u32..).all(|(&found, address)| found == value(address)));
 }
 
 fn logs_hold_what_each_edge_acts_on(library: &Library) {
@@ -213,11 +186,7 @@ fn logs_hold_what_each_edge_acts_on(library: &Library) {
     let mut log = vec![0; row * 3];
     assert_eq!(model.tick_logged(&mut log).unwrap(), 3);
     assert_eq!([log[0], log[row], log[2 * row]], [1, 2, 3]);
-    assert_eq!(
-        log[2 * row + 1..][..4],
-        [u32::MAX, u32::MAX, u32::MAX, 0xf],
-        "the register holds ~0 by then"
-    );
+    assert_eq!(log[2 * row + 1..][..4], [u32::MAX, u32::MAX, u32::MAX, 0xf], "the register holds ~0 by then");
     assert_eq!(model.get(count), 3);
     assert_eq!(model.run_until_logged(count, &mut log).unwrap(), (1, true));
     assert_eq!(log[0], 4);
@@ -225,10 +194,7 @@ fn logs_hold_what_each_edge_acts_on(library: &Library) {
 
 fn instances_are_independent_and_move_between_threads(library: &Library) {
     let mut models = [model(library), model(library)];
-    let (enable, count) = (
-        models[0].port("enable").unwrap(),
-        models[0].port("count").unwrap(),
-    );
+    let (enable, count) = (models[0].port("enable").unwrap(), models[0].port("count").unwrap());
     models[0].set(enable, 1);
     let counts: Vec<u64> = thread::scope(|scope| {
         let run = |mut model: Model| {
@@ -238,10 +204,7 @@ fn instances_are_independent_and_move_between_threads(library: &Library) {
             })
         };
         let threads = models.map(run);
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(counts, [100_007 % 256, 0]);
 }
@@ -249,34 +212,13 @@ fn instances_are_independent_and_move_between_threads(library: &Library) {
 fn misuse_is_an_error(library: &Library) {
     let mut model = model(library);
     let (wide, count) = (model.port("wide").unwrap(), model.port("count").unwrap());
-    assert!(matches!(
-        model.port("nothing"),
-        Err(ModelError::NoPort { .. })
-    ));
-    assert!(matches!(
-        model.set_words(wide, &[0; 3]),
-        Err(ModelError::Shape { .. })
-    ));
-    assert!(matches!(
-        model.drive_sequence(&[count], &[1]),
-        Err(ModelError::Shape { .. })
-    ));
-    assert!(matches!(
-        model.drive_sequence(&[wide], &[1; 6]),
-        Err(ModelError::Shape { .. })
-    ));
-    assert!(matches!(
-        model.drive_sequence(&[], &[1]),
-        Err(ModelError::Shape { .. })
-    ));
-    assert!(matches!(
-        model.call("nothing", &mut []),
-        Err(ModelError::NoFunction { .. })
-    ));
-    let fault = model
-        .open_trace(Path::new("x.vcd"))
-        .unwrap_err()
-        .to_string();
+    assert!(matches!(model.port("nothing"), Err(ModelError::NoPort { .. })));
+    assert!(matches!(model.set_words(wide, &[0; 3]), Err(ModelError::Shape { .. })));
+    assert!(matches!(model.drive_sequence(&[count], &[1]), Err(ModelError::Shape { .. })));
+    assert!(matches!(model.drive_sequence(&[wide], &[1; 6]), Err(ModelError::Shape { .. })));
+    assert!(matches!(model.drive_sequence(&[], &[1]), Err(ModelError::Shape { .. })));
+    assert!(matches!(model.call("nothing", &mut []), Err(ModelError::NoFunction { .. })));
+    let fault = model.open_trace(Path::new("x.vcd")).unwrap_err().to_string();
     assert!(fault.contains("built without tracing"), "{fault}");
 }
 
@@ -284,35 +226,22 @@ fn misuse_is_an_error(library: &Library) {
 fn two_threads_that_build_the_same_model_get_the_same_library() {
     let cache = tempfile::tempdir().unwrap();
     let toolchain = toolchain();
-    let source = Source {
-        observed: Vec::new(),
-        extra_cpp: String::new(),
-        ..source()
-    };
+    let source = Source { observed: Vec::new(), extra_cpp: String::new(), ..source() };
     let paths: Vec<_> = thread::scope(|scope| {
-        let threads =
-            [(); 2].map(|()| scope.spawn(|| build(&source, &toolchain, cache.path()).unwrap()));
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        let threads = [(); 2].map(|()| scope.spawn(|| build(&source, &toolchain, cache.path()).unwrap()));
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(paths[0], paths[1]);
     Library::load(&paths[0]).unwrap().instance().unwrap();
     let left = cache.path().read_dir().unwrap().flatten();
-    let left: Vec<_> = left
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("building-"))
-        .collect();
+    let left: Vec<_> = left.filter(|entry| entry.file_name().to_string_lossy().starts_with("building-")).collect();
     assert!(left.is_empty(), "temporary directories are left: {left:?}");
 }
 
 #[test]
 fn a_value_change_dump_holds_the_cycles_between_open_and_close() {
     let cache = shared_cache();
-    let source = Source {
-        trace: Some(TraceFormat::Vcd),
-        ..source()
-    };
+    let source = Source { trace: Some(TraceFormat::Vcd), ..source() };
     let library = load(&source, cache.path());
     assert!(library.can_trace());
     let mut model = model(&library);
@@ -328,29 +257,18 @@ fn a_value_change_dump_holds_the_cycles_between_open_and_close() {
         model.tick(1).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(" following [7:0] $end"), "{text}");
-        let times: Vec<u64> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix('#')?.parse().ok())
-            .collect();
-        let expected: Vec<u64> = (start..start + 3)
-            .flat_map(|cycle| [10 * cycle, 10 * cycle + 5])
-            .collect();
+        let times: Vec<u64> = text.lines().filter_map(|line| line.strip_prefix('#')?.parse().ok()).collect();
+        let expected: Vec<u64> = (start..start + 3).flat_map(|cycle| [10 * cycle, 10 * cycle + 5]).collect();
         assert_eq!(times, expected);
     }
-    let fault = model
-        .open_trace(&cache.path().join("missing/x.vcd"))
-        .unwrap_err()
-        .to_string();
+    let fault = model.open_trace(&cache.path().join("missing/x.vcd")).unwrap_err().to_string();
     assert!(fault.contains("cannot write"), "{fault}");
 }
 
 #[test]
 fn compressed_traces_work_or_say_what_is_missing() {
     let cache = shared_cache();
-    let source = Source {
-        trace: Some(TraceFormat::Fst),
-        ..source()
-    };
+    let source = Source { trace: Some(TraceFormat::Fst), ..source() };
     match build(&source, &toolchain(), cache.path()) {
         Err(error) => assert!(matches!(error, BuildError::FstUnavailable), "{error}"),
         Ok(path) => {
@@ -368,25 +286,11 @@ fn compressed_traces_work_or_say_what_is_missing() {
 fn refused_text_is_reported_with_the_tools_own_words_and_a_log() {
     let cache = shared_cache();
     let toolchain = toolchain();
-    let with = |from: &str, to: &str| Source {
-        files: vec![("bench.v".into(), DESIGN.replace(from, to))],
-        ..source()
-    };
-    match build(
-        &with("output reg [7:0] count);", "output reg [7:0] count;"),
-        &toolchain,
-        cache.path(),
-    ) {
+    let with = |from: &str, to: &str| Source { files: vec![("bench.v".into(), DESIGN.replace(from, to))], ..source() };
+    match build(&with("output reg [7:0] count);", "output reg [7:0] count;"), &toolchain, cache.path()) {
         Err(BuildError::Verilator { tail, log, .. }) => {
-            assert!(
-                tail.contains("syntax error") && tail.contains("bench.v"),
-                "{tail}"
-            );
-            assert!(
-                std::fs::read_to_string(log)
-                    .unwrap()
-                    .contains("syntax error")
-            );
+            assert!(tail.contains("syntax error") && tail.contains("bench.v"), "{tail}");
+            assert!(std::fs::read_to_string(log).unwrap().contains("syntax error"));
         }
         other => panic!("{other:?}"),
     }
@@ -400,46 +304,22 @@ fn refused_text_is_reported_with_the_tools_own_words_and_a_log() {
     }
     let mut wrong = source();
     wrong.ports[1].name = "count; system(1)".into();
-    assert!(matches!(
-        build(&wrong, &toolchain, cache.path()),
-        Err(BuildError::Source { .. })
-    ));
+    assert!(matches!(build(&wrong, &toolchain, cache.path()), Err(BuildError::Source { .. })));
 }
 
 #[test]
 fn observed_signals_that_do_not_exist_or_have_another_width_are_errors() {
     let cache = shared_cache();
-    let with = |path: &str, width| Source {
-        observed: vec![Observed {
-            path: path.into(),
-            width,
-        }],
-        ..source()
-    };
+    let with = |path: &str, width| Source { observed: vec![Observed { path: path.into(), width }], ..source() };
     let library = load(&with("bench.counter_0.following", 9), cache.path());
     let fault = library.instance().err().unwrap().to_string();
     assert!(fault.contains("has 8 bits, declared with 9"), "{fault}");
-    let error = build(
-        &with("bench.counter_1.following", 8),
-        &toolchain(),
-        cache.path(),
-    )
-    .unwrap_err()
-    .to_string();
+    let error = build(&with("bench.counter_1.following", 8), &toolchain(), cache.path()).unwrap_err().to_string();
     assert!(error.contains("no instance `counter_1`"), "{error}");
     // Verilator itself says that there is no such signal, or the load does.
-    let fault = match build(
-        &with("bench.counter_0.nothing", 8),
-        &toolchain(),
-        cache.path(),
-    ) {
+    let fault = match build(&with("bench.counter_0.nothing", 8), &toolchain(), cache.path()) {
         Err(error) => error.to_string(),
-        Ok(path) => Library::load(&path)
-            .unwrap()
-            .instance()
-            .err()
-            .unwrap()
-            .to_string(),
+        Ok(path) => Library::load(&path).unwrap().instance().err().unwrap().to_string(),
     };
     assert!(fault.contains("nothing"), "{fault}");
 }
@@ -456,8 +336,6 @@ fn lint_accepts_clean_text_and_names_a_warning() {
         ..Source::default()
     };
     lint(&source(clean), &toolchain).unwrap();
-    let error = lint(&source(&clean.replace("= a", "= 2'd1")), &toolchain)
-        .unwrap_err()
-        .to_string();
+    let error = lint(&source(&clean.replace("= a", "= 2'd1")), &toolchain).unwrap_err().to_string();
     assert!(error.contains("WIDTHTRUNC"), "{error}");
 }

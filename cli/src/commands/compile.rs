@@ -1,0 +1,215 @@
+//! `lpu compile`: the program image, and what it will cost, before anything runs.
+
+use crate::destination::Destination;
+use crate::failure::{Failure, Verdict};
+use crate::machine::{Machine, RequiredMachine};
+use crate::network;
+use crate::output::{count, duration, pairs, percent, print, print_json, table};
+use lpu_compiler::checker::CheckReport;
+use lpu_isa::program::Program;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Compile a network to a program image: predicted cycles, memory use, utilisation of each unit
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The network: a TensorFlow Lite model, quantised to int8
+    model: PathBuf,
+    #[command(flatten)]
+    machine: RequiredMachine,
+    /// Where the program image goes
+    #[arg(long, value_name = "PROGRAM")]
+    out: PathBuf,
+    /// Print one JSON object and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    board: String,
+    program: PathBuf,
+    cycles_predicted: u64,
+    macs: u64,
+    multipliers: u32,
+    mac_utilization: f64,
+    clock_mhz: Option<f64>,
+    seconds_per_inference: Option<f64>,
+    memories: Vec<Memory>,
+    units: Vec<Unit>,
+    layers: Vec<Layer>,
+    remarks: Vec<String>,
+}
+
+/// How full a memory is.
+#[derive(Serialize)]
+struct Memory {
+    memory: String,
+    used: u64,
+    available: u64,
+    what: &'static str,
+}
+
+/// How busy a unit is.
+#[derive(Serialize)]
+struct Unit {
+    unit: String,
+    instructions: usize,
+    busy_cycles: u64,
+    utilization: f64,
+}
+
+/// One layer's share.
+#[derive(Serialize)]
+struct Layer {
+    layer: String,
+    operator: String,
+    tiles: u32,
+    macs: u64,
+    start: u64,
+    end: u64,
+    mac_utilization: f64,
+}
+
+/// Compiles, checks, writes the image and reports.
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let machine = arguments.machine.resolve()?;
+    let graph = network::read(&arguments.model)?;
+    let compiled = network::compile_and_check(&graph, &machine, &arguments.model)?;
+    let checked = match compiled.judgement {
+        Ok(checked) => checked,
+        Err(violations) => return Err(network::rejected(&violations, &arguments.model).disagreement()),
+    };
+    let program = compiled.program;
+    let destination = Destination::create(&arguments.out, "the program image cannot be written")?;
+    let image = program.to_json().map_err(|error| {
+        Failure::new("the program image cannot be written", &program.model, error, "report this as a bug")
+    })?;
+    destination.write(image.as_bytes())?;
+    let report = report(&program, &machine, &checked, arguments.out.clone());
+    if arguments.json {
+        print_json(&report)?
+    } else {
+        print(&describe(&report, &machine))?
+    }
+    Ok(Verdict::Success)
+}
+
+fn report(program: &Program, machine: &Machine, checked: &CheckReport, out: PathBuf) -> Report {
+    let multipliers = machine.configuration.multipliers();
+    let cycles = program.cycles.max(1) as f64;
+    let layers = program.layers.iter().map(|layer| {
+        let lasted = layer.end.saturating_sub(layer.start).max(1);
+        Layer {
+            layer: layer.name.clone(),
+            operator: layer.operator.clone(),
+            tiles: layer.tiles,
+            macs: layer.macs,
+            start: layer.start,
+            end: layer.end,
+            mac_utilization: layer.macs as f64 / (f64::from(multipliers) * lasted as f64),
+        }
+    });
+    let units = checked.units.iter().map(|activity| Unit {
+        unit: activity.unit.to_string(),
+        instructions: activity.instructions,
+        busy_cycles: activity.steps,
+        utilization: activity.busy,
+    });
+    Report {
+        model: program.model.clone(),
+        board: machine.name.clone(),
+        program: out,
+        cycles_predicted: program.cycles,
+        macs: program.macs,
+        multipliers,
+        mac_utilization: program.macs as f64 / (f64::from(multipliers) * cycles),
+        clock_mhz: machine.clock_mhz(),
+        seconds_per_inference: machine.clock_mhz().map(|clock| cycles / (clock * 1e6)),
+        memories: memories(program),
+        units: units.collect(),
+        layers: layers.collect(),
+        remarks: checked.remarks.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Use of every memory that a program fills.
+fn memories(program: &Program) -> Vec<Memory> {
+    let configuration = &program.configuration;
+    let words = program.weights.iter().map(Vec::len).max().unwrap_or(0) / configuration.dot.max(1) as usize;
+    let mut memories = vec![Memory {
+        memory: "weight RAM, fullest tile".into(),
+        used: words as u64,
+        available: u64::from(configuration.weight_depth),
+        what: "words",
+    }];
+    let regions = || program.layers.iter().map(|layer| &layer.result).chain([&program.input, &program.output]);
+    for slice in 0..configuration.vector_slices {
+        let highest = regions().filter(|region| region.slice == slice).map(|region| region.base + region.beats).max();
+        memories.push(Memory {
+            memory: format!("vector memory, slice {slice}, highest beat"),
+            used: u64::from(highest.unwrap_or(0)),
+            available: u64::from(configuration.vector_beats()),
+            what: "beats",
+        });
+    }
+    let longest = program.queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
+    memories.push(Memory {
+        memory: "scale table".into(),
+        used: program.scales.len() as u64,
+        available: u64::from(configuration.scale_depth),
+        what: "entries",
+    });
+    memories.push(Memory {
+        memory: "fullest instruction queue".into(),
+        used: longest as u64,
+        available: u64::from(configuration.queue_depth),
+        what: "instructions",
+    });
+    memories
+}
+
+fn describe(report: &Report, machine: &Machine) -> String {
+    let mut lines = vec![
+        ("network", report.model.clone()),
+        ("machine", machine.describe()),
+        ("program", report.program.display().to_string()),
+        ("predicted cycles", count(report.cycles_predicted)),
+    ];
+    if let (Some(seconds), Some(clock)) = (report.seconds_per_inference, report.clock_mhz) {
+        lines.push(("an inference", format!("{} at {clock} MHz", duration(seconds))));
+    }
+    lines.push(("multiplications", count(report.macs)));
+    let utilisation = percent(report.mac_utilization);
+    lines.push(("utilisation", format!("{utilisation} of {} multipliers", report.multipliers)));
+    lines.push(("schedule", "accepted by the checker".into()));
+    let memories = report.memories.iter().map(|memory| {
+        let share = memory.used as f64 / memory.available.max(1) as f64;
+        let Memory { memory, used, available, what } = memory;
+        vec![memory.clone(), count(*used), count(*available), (*what).into(), percent(share)]
+    });
+    let units = report.units.iter().map(|unit| {
+        let Unit { unit, instructions, busy_cycles, utilization } = unit;
+        vec![unit.clone(), count(*instructions as u64), count(*busy_cycles), percent(*utilization)]
+    });
+    let layers = report.layers.iter().map(|layer| {
+        let Layer { layer, operator, tiles, macs, start, end, mac_utilization } = layer;
+        let cycles = end.saturating_sub(*start);
+        let numbers = [u64::from(*tiles), *macs, *start, *end, cycles].map(count);
+        let mut row = vec![layer.clone(), operator.clone()];
+        row.extend(numbers);
+        row.push(percent(*mac_utilization));
+        row
+    });
+    let layer_header = ["layer", "operator", ">tiles", ">MACs", ">start", ">end", ">cycles", ">utilisation"];
+    let mut text = pairs(&lines);
+    text += &format!("\n{}", table(&["memory", ">used", ">available", "of", ">full"], memories));
+    text += &format!("\n{}", table(&["unit", ">instructions", ">busy cycles", ">utilisation"], units));
+    text += &format!("\n{}", table(&layer_header, layers));
+    for remark in &report.remarks {
+        text += &format!("remark: {remark}\n");
+    }
+    text
+}

@@ -1,0 +1,200 @@
+//! `manifest.json`: what a generated directory holds and how to talk to it, for programs that did not generate it.
+
+use crate::machine::Machine;
+use lpu_hdl::lpu::top::TOP;
+use lpu_isa::board::Board;
+use lpu_isa::configuration::Configuration;
+use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, Command, Memory};
+use lpu_isa::instruction::{Unit, fields, word_bits};
+use lpu_isa::latency::{ISSUE_TO_STEP, Latency, MINIMUM_INTERVAL};
+use lpu_isa::resources::{vector_block_rams, weight_block_rams, weight_bytes};
+use serde::Serialize;
+
+/// Name of the file.
+pub const MANIFEST: &str = "manifest.json";
+/// What marks a manifest as ours.
+pub const GENERATOR: &str = "lpu generate";
+
+/// The whole manifest. It holds neither time nor machine: the same input gives the same bytes.
+#[derive(Serialize)]
+pub struct Manifest<'a> {
+    generator: &'static str,
+    version: &'static str,
+    name: &'a str,
+    top: &'static str,
+    board: Option<&'a Board>,
+    configuration: &'a Configuration,
+    pub resources: Resources,
+    latency: Latencies,
+    host: Host,
+    memories: Vec<MappedMemory>,
+    instructions: Vec<Queue>,
+    files: Vec<File>,
+}
+
+/// What the machine takes, counted before synthesis.
+#[derive(Serialize)]
+pub struct Resources {
+    pub multipliers: u32,
+    pub weight_bytes: u64,
+    /// Of the board's kind; 18 Kbit without a board.
+    pub block_rams: u32,
+    requantiser_lanes: u32,
+}
+
+/// Cycles; see `lpu_isa::latency`.
+#[derive(Serialize)]
+struct Latencies {
+    issue_to_step: u32,
+    minimum_interval: u32,
+    crossbar: u32,
+    vector_read: u32,
+    weight_read: u32,
+    multiply: u32,
+    adder_tree: u32,
+    step_to_shadow: u32,
+    step_to_drain: u32,
+    requantise: u32,
+    vector_unit: u32,
+    write_to_read: u32,
+}
+
+/// The host port; see `lpu_isa::host`.
+#[derive(Serialize)]
+struct Host {
+    bus_bits: u32,
+    address_bits: u32,
+    commands: Vec<NamedCommand>,
+}
+
+#[derive(Serialize)]
+struct NamedCommand {
+    name: &'static str,
+    code: u32,
+}
+
+/// A memory that the host writes.
+#[derive(Serialize)]
+struct MappedMemory {
+    memory: String,
+    number: u32,
+    words: u32,
+    bits: u32,
+    chunks: u32,
+}
+
+/// The instruction word of one queue.
+#[derive(Serialize)]
+struct Queue {
+    unit: String,
+    bits: u32,
+    fields: Vec<Field>,
+}
+
+#[derive(Serialize)]
+struct Field {
+    name: String,
+    position: u32,
+    bits: u32,
+    signed: bool,
+}
+
+#[derive(Serialize)]
+struct File {
+    path: String,
+    bytes: usize,
+    blake3: String,
+}
+
+impl<'a> Manifest<'a> {
+    /// The manifest of `machine` with `files`, relative names and texts.
+    pub fn of(machine: &'a Machine, files: &[(String, String)]) -> Manifest<'a> {
+        let configuration = &machine.configuration;
+        let units = Unit::all(configuration);
+        let file = |(path, text): &(String, String)| File {
+            path: path.clone(),
+            bytes: text.len(),
+            blake3: blake3::hash(text.as_bytes()).to_hex().to_string(),
+        };
+        Manifest {
+            generator: GENERATOR,
+            version: env!("CARGO_PKG_VERSION"),
+            name: &machine.name,
+            top: TOP,
+            board: machine.board.as_ref(),
+            configuration,
+            resources: resources(machine),
+            latency: latencies(configuration),
+            host: host(),
+            memories: Memory::all(configuration).into_iter().map(|memory| map(memory, configuration, &units)).collect(),
+            instructions: units.iter().map(|&unit| queue(unit, configuration)).collect(),
+            files: files.iter().map(file).collect(),
+        }
+    }
+}
+
+fn resources(machine: &Machine) -> Resources {
+    let configuration = &machine.configuration;
+    let counted = weight_block_rams(configuration) + vector_block_rams(configuration);
+    Resources {
+        multipliers: configuration.multipliers(),
+        weight_bytes: weight_bytes(configuration),
+        block_rams: machine.board.as_ref().map_or(counted, Board::block_rams_used),
+        requantiser_lanes: configuration.stream_elements,
+    }
+}
+
+fn latencies(configuration: &Configuration) -> Latencies {
+    let latency = Latency::of(configuration);
+    Latencies {
+        issue_to_step: ISSUE_TO_STEP,
+        minimum_interval: MINIMUM_INTERVAL,
+        crossbar: latency.crossbar,
+        vector_read: latency.vector_read,
+        weight_read: latency.weight_read,
+        multiply: latency.multiply,
+        adder_tree: latency.adder_tree,
+        step_to_shadow: latency.step_to_shadow,
+        step_to_drain: latency.step_to_drain,
+        requantise: latency.requantise,
+        vector_unit: latency.vector_unit,
+        write_to_read: latency.write_to_read,
+    }
+}
+
+fn host() -> Host {
+    let commands = [
+        ("idle", Command::Idle),
+        ("address", Command::Address),
+        ("shift", Command::Shift),
+        ("write", Command::Write),
+        ("start", Command::Start),
+        ("read", Command::Read),
+    ];
+    let commands = commands.into_iter().map(|(name, command)| NamedCommand { name, code: command as u32 });
+    Host { bus_bits: BUS_BITS, address_bits: ADDRESS_BITS, commands: commands.collect() }
+}
+
+fn map(memory: Memory, configuration: &Configuration, units: &[Unit]) -> MappedMemory {
+    let (name, words) = match memory {
+        Memory::Weights(tile) => (format!("weights of tile {tile}"), configuration.weight_depth),
+        Memory::Queue(queue) => {
+            let unit = units.get(queue as usize).map_or_else(String::new, ToString::to_string);
+            (format!("queue of {unit}"), configuration.queue_depth)
+        }
+        Memory::Vector(slice) => (format!("vector memory slice {slice}"), configuration.vector_beats()),
+        Memory::Scale(lane) => (format!("scales of lane {lane}"), configuration.scale_depth),
+    };
+    let (bits, chunks) = (memory.bits(configuration), memory.chunks(configuration));
+    MappedMemory { memory: name, number: memory.number(), words, bits, chunks }
+}
+
+fn queue(unit: Unit, configuration: &Configuration) -> Queue {
+    let fields = fields(unit, configuration).into_iter().map(|field| Field {
+        name: field.name,
+        position: field.position,
+        bits: field.bits,
+        signed: field.signed,
+    });
+    Queue { unit: unit.to_string(), bits: word_bits(unit, configuration), fields: fields.collect() }
+}

@@ -1,0 +1,290 @@
+//! `lpu run`: inputs through one of the witnesses, compared with the golden model and with the prediction.
+
+use crate::destination::Destination;
+use crate::failure::{Failure, Verdict};
+use crate::machine::{Machine, OptionalMachine};
+use crate::output::{count, duration, pairs, percent, print, print_json, printable, rate, remark};
+use crate::witnesses::{Backend, Run, account, build_rtl, rtl_options, run_golden, run_model, run_rtl};
+use crate::{cache, network, npy};
+use lpu_isa::program::Program;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Run a network and compare every output with the golden model, every cycle count with the prediction
+///
+/// Exit status 1 where an output or a cycle count differs; the report then names the first difference.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = cache::HELP)]
+pub struct Arguments {
+    /// The network: a TensorFlow Lite model, quantised to int8
+    model: PathBuf,
+    /// The examples: a .npy array of int8, one example a row
+    #[arg(long, value_name = "X.npy")]
+    inputs: PathBuf,
+    /// Where the outputs go: a .npy array of int8, one example a row
+    #[arg(long, value_name = "Y.npy")]
+    outputs: Option<PathBuf>,
+    /// What to run it on
+    #[arg(long, value_enum)]
+    on: Backend,
+    #[command(flatten)]
+    machine: OptionalMachine,
+    /// Write every signal of the RTL to a wave file, .fst or .vcd (with `--on rtl`)
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Print one JSON object and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints. The names are a contract.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Name of the network.
+    model: String,
+    /// Name of the board or configuration.
+    board: String,
+    /// What the inputs ran on.
+    backend: Backend,
+    /// Number of inputs.
+    inputs: usize,
+    /// Cycles of one inference that the compiler promises.
+    cycles_predicted: u64,
+    /// Cycles of one inference: of every one if they agree, else of the first that breaks the promise. None on golden.
+    cycles_measured: Option<u64>,
+    /// Multiply-accumulates of one inference that the network asks for.
+    macs: u64,
+    /// Multipliers of the machine.
+    multipliers: u32,
+    /// Useful multiplications ÷ (multipliers × cycles).
+    mac_utilization: f64,
+    /// The board's target; none for a bare configuration.
+    clock_mhz: Option<f64>,
+    /// Cycles ÷ clock.
+    seconds_per_inference: Option<f64>,
+    /// Are all outputs, element by element, the golden model's?
+    outputs_equal_golden: bool,
+    /// Wall-clock time of the whole command so far.
+    wall_seconds: f64,
+    /// Clock cycles simulated, transfers included, ÷ the time it took. None on golden.
+    simulated_cycles_per_second: Option<f64>,
+    /// Cycles on the host port, for program, inputs and outputs of all inferences. None but on the RTL.
+    host_transfer_cycles: Option<u64>,
+}
+
+/// Runs the inputs.
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let start = Instant::now();
+    let machine = arguments.machine.resolve()?;
+    check_trace(arguments)?;
+    let graph = network::read(&arguments.model)?;
+    let program = network::compile_to_run(&graph, &machine, &arguments.model)?;
+    let shape_of = |ids: &[lpu_compiler::graph::TensorId]| {
+        ids.first().and_then(|&id| graph.tensor(id)).map_or_else(Vec::new, |tensor| tensor.shape.clone())
+    };
+    let inputs = npy::read_inputs(&arguments.inputs, &shape_of(&graph.inputs))?;
+    let destination =
+        |path: &Option<PathBuf>, what| path.as_deref().map(|path| Destination::create(path, what)).transpose();
+    let outputs_file = destination(&arguments.outputs, "the outputs cannot be written")?;
+    let trace_file = destination(&arguments.trace, "the wave file cannot be written")?;
+
+    let golden = run_golden(&graph, &inputs)?;
+    let mut options = None;
+    let (run, golden) = match arguments.on {
+        Backend::Golden => (None, golden),
+        Backend::Model => (Some(run_model(&program, &inputs)?), golden),
+        Backend::Rtl => {
+            let chosen = rtl_options(trace_file.as_ref().map(Destination::working_path))?;
+            let library = build_rtl(&program.configuration, &chosen)?;
+            let run = run_rtl(&program, &library, &chosen, &inputs)?;
+            options = Some(chosen);
+            (Some(run), golden)
+        }
+    };
+    if let Some(file) = trace_file {
+        file.publish()?;
+    }
+    if let Some(file) = outputs_file {
+        let outputs = run.as_ref().map_or(&golden, |run| &run.outputs);
+        npy::write_outputs(file, outputs, &shape_of(&graph.outputs))?;
+    }
+
+    let differences = run.as_ref().map_or_else(Vec::new, |run| differences(run, &golden, program.cycles));
+    let report = report(&program, &machine, arguments.on, inputs.len(), run.as_ref(), &golden, start);
+    if arguments.json {
+        print_json(&report)?;
+    } else {
+        print(&describe(&report, &machine, run.as_ref()))?;
+    }
+    let Some(first) = differences.first() else { return Ok(Verdict::Success) };
+    for difference in &differences {
+        remark(&difference.to_string());
+    }
+    remark(&format!("\ninput {} once more, alone:", first.input));
+    remark(&printable(&account(&graph, &program, &inputs[first.input], options.as_ref())?));
+    Ok(Verdict::Disagreement)
+}
+
+fn check_trace(arguments: &Arguments) -> Result<(), Failure> {
+    let Some(path) = &arguments.trace else { return Ok(()) };
+    let refused = |why: &str, help: &str| Err(Failure::new("no wave file can be written", path.display(), why, help));
+    if arguments.on != Backend::Rtl {
+        return refused("only the RTL has signals to trace", "add `--on rtl`, or leave out `--trace`");
+    }
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("fst" | "vcd") => Ok(()),
+        _ => refused(
+            "the ending of the name chooses the format, and this one is unknown",
+            "name it FILE.fst or FILE.vcd",
+        ),
+    }
+}
+
+/// How one input went wrong.
+#[derive(Debug, PartialEq)]
+struct Difference {
+    input: usize,
+    /// Elements of the output that differ, and the first of them: index, value, golden value.
+    elements: usize,
+    first: Option<(usize, i8, i8)>,
+    /// Cycles, where they are not those predicted.
+    cycles: Option<(u64, u64)>,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "input {}:", self.input)?;
+        if let Some((measured, predicted)) = self.cycles {
+            write!(f, " {measured} cycles, not the {predicted} predicted;")?;
+        }
+        match self.first {
+            Some((index, value, golden)) => {
+                write!(f, " {} output elements differ, the first is {index}: {value}, golden {golden}", self.elements)
+            }
+            None => write!(f, " the output is that of the golden model"),
+        }
+    }
+}
+
+/// Every input whose output or cycle count is not what it must be.
+fn differences(run: &Run, golden: &[Vec<i8>], predicted: u64) -> Vec<Difference> {
+    let compare = |(input, ((output, golden), &cycles)): (usize, ((&Vec<i8>, &Vec<i8>), &u64))| {
+        let different: Vec<_> =
+            output.iter().zip(golden).enumerate().filter(|(_, (got, golden))| got != golden).collect();
+        Difference {
+            input,
+            elements: different.len(),
+            first: different.first().map(|&(index, (&got, &golden))| (index, got, golden)),
+            cycles: (cycles != predicted).then_some((cycles, predicted)),
+        }
+    };
+    let pairs = run.outputs.iter().zip(golden).zip(&run.cycles).enumerate();
+    pairs.map(compare).filter(|difference| difference.first.is_some() || difference.cycles.is_some()).collect()
+}
+
+fn report(
+    program: &Program,
+    machine: &Machine,
+    backend: Backend,
+    inputs: usize,
+    run: Option<&Run>,
+    golden: &[Vec<i8>],
+    start: Instant,
+) -> Report {
+    let cycles_measured = run.and_then(|run| {
+        let broken = run.cycles.iter().find(|&&cycles| cycles != program.cycles);
+        broken.or(run.cycles.first()).copied()
+    });
+    let cycles = cycles_measured.unwrap_or(program.cycles).max(1) as f64;
+    let multipliers = machine.configuration.multipliers();
+    Report {
+        model: program.model.clone(),
+        board: machine.name.clone(),
+        backend,
+        inputs,
+        cycles_predicted: program.cycles,
+        cycles_measured,
+        macs: program.macs,
+        multipliers,
+        mac_utilization: program.macs as f64 / (f64::from(multipliers) * cycles),
+        clock_mhz: machine.clock_mhz(),
+        seconds_per_inference: machine.clock_mhz().map(|clock| cycles / (clock * 1e6)),
+        outputs_equal_golden: run.is_none_or(|run| run.outputs == golden),
+        wall_seconds: start.elapsed().as_secs_f64(),
+        simulated_cycles_per_second: run.map(|run| run.simulated_cycles as f64 / run.seconds.max(1e-9)),
+        host_transfer_cycles: (backend == Backend::Rtl)
+            .then(|| run.map_or(0, |run| run.loading_cycles + run.transfer_cycles)),
+    }
+}
+
+fn describe(report: &Report, machine: &Machine, run: Option<&Run>) -> String {
+    let on = match report.backend {
+        Backend::Golden => "golden model",
+        Backend::Model => "cycle model",
+        Backend::Rtl => "RTL",
+    };
+    let inputs = report.inputs;
+    let mut lines = vec![
+        ("network", report.model.clone()),
+        ("machine", machine.describe()),
+        ("run on", format!("{on}, {} input{}", count(inputs as u64), if inputs == 1 { "" } else { "s" })),
+        ("predicted cycles", count(report.cycles_predicted)),
+    ];
+    if let (Some(measured), Some(run)) = (report.cycles_measured, run) {
+        let as_predicted = run.cycles.iter().filter(|&&cycles| cycles == report.cycles_predicted).count();
+        let note =
+            if as_predicted == inputs { String::new() } else { format!(" ({as_predicted} of {inputs} as predicted)") };
+        lines.push(("measured cycles", format!("{}{note}", count(measured))));
+    }
+    lines.push(("multiplications", count(report.macs)));
+    let utilisation = percent(report.mac_utilization);
+    lines.push(("utilisation", format!("{utilisation} of {} multipliers", report.multipliers)));
+    if let (Some(seconds), Some(clock)) = (report.seconds_per_inference, report.clock_mhz) {
+        lines.push(("an inference", format!("{} at {clock} MHz", duration(seconds))));
+    }
+    if let (Some(_), Some(run)) = (report.host_transfer_cycles, run) {
+        let each = run.transfer_cycles / inputs.max(1) as u64;
+        let text = format!("{} cycles to load, {} an inference", count(run.loading_cycles), count(each));
+        lines.push(("host transfer", text));
+    }
+    if let Some(run) = run {
+        let equal = if report.outputs_equal_golden { "equal to golden" } else { "NOT equal to golden" };
+        lines.push(("outputs", format!("{equal}, {} compared", count(run.outputs.len() as u64))));
+    }
+    if let Some(speed) = report.simulated_cycles_per_second {
+        lines.push(("simulation", rate(speed)));
+    }
+    lines.push(("time", duration(report.wall_seconds)));
+    pairs(&lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn run_of(outputs: Vec<Vec<i8>>, cycles: Vec<u64>) -> Run {
+        Run { outputs, cycles, ..Run::default() }
+    }
+
+    #[test]
+    fn a_wrong_output_and_a_wrong_cycle_count_are_both_found_on_every_input() {
+        let golden = vec![vec![1, 2, 3]; 4];
+        let outputs = vec![vec![1, 2, 3], vec![1, 9, 9], vec![1, 2, 3], vec![0, 2, 3]];
+        let found = differences(&run_of(outputs, vec![10, 10, 11, 12]), &golden, 10);
+        let text: String = found.iter().map(|difference| format!("{difference}\n")).collect();
+        expect![[r"
+            input 1: 2 output elements differ, the first is 1: 9, golden 2
+            input 2: 11 cycles, not the 10 predicted; the output is that of the golden model
+            input 3: 12 cycles, not the 10 predicted; 1 output elements differ, the first is 0: 0, golden 1
+        "]]
+        .assert_eq(&text);
+    }
+
+    #[test]
+    fn equal_runs_have_no_difference() {
+        let golden = vec![vec![1, 2], vec![3, 4]];
+        assert_eq!(differences(&run_of(golden.clone(), vec![10, 10]), &golden, 10), []);
+    }
+}
