@@ -102,17 +102,15 @@ fn unknown(name: &str, error: &BoardError) -> Failure {
 }
 
 fn read(path: &Path) -> Result<Machine, Failure> {
-    let place = path.display();
     let what = "the configuration cannot be used";
+    let failed = |why: &dyn std::fmt::Display, help: &str| Failure::new(what, path.display(), why, help);
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(what, place, error, "check the path, and that it names a readable TOML file"))?;
+        .map_err(|error| failed(&error, "check the path, and that it names a readable TOML file"))?;
     let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let help = "take the `[configuration]` of a board in constraints/ as the pattern; docs/architecture.md explains the fields";
     if Board::is_board(&text) {
-        return Board::from_toml(&name, &text)
-            .map(Machine::of_board)
-            .map_err(|error| Failure::new(what, place, error, help));
+        return Board::from_toml(&name, &text).map(Machine::of_board).map_err(|error| failed(&error, help));
     }
-    let configuration = Configuration::from_toml(&text).map_err(|error| Failure::new(what, place, error, help))?;
+    let configuration = Configuration::from_toml(&text).map_err(|error| failed(&error, help))?;
     Ok(Machine { name, configuration, board: None })
 }

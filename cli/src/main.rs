@@ -41,8 +41,9 @@ fn main() -> ExitCode {
     match commands::run(commands::Arguments::parse()) {
         Ok(verdict) => ExitCode::from(verdict.status()),
         Err(failure) => {
+            let status = failure.status();
             failure.print();
-            ExitCode::from(failure.status())
+            ExitCode::from(status)
         }
     }
 }

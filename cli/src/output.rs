@@ -1,9 +1,12 @@
 //! Standard output, tables, and numbers as people read them.
 
 use crate::failure::Failure;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
+
+/// A line below the header, and nothing else.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Writes `text` to standard output. A reader that has gone away (`lpu disasm … | head`) is no failure.
 ///
@@ -50,7 +53,9 @@ pub fn remark(text: &str) {
 /// A table with a header; columns whose header begins with `>` are aligned to the right.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(STYLE);
+    // On a terminal that is too narrow, cells wrap; elsewhere they never do.
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.iter().map(|name| name.trim_start_matches('>')));
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));

@@ -19,6 +19,11 @@
 //! | --- | --- |
 //! | [`graph`] | the network as integer operators: what every later step and the golden model read |
 //! | [`import`] | files of other tools, read and checked into a graph |
+//! | [`compile`](mod@compile) | a graph and a machine to a program image |
+//! | [`lower`] | one lowering for each family of operators |
+//! | [`schedule`] | which instruction issues when; who owns which part of the vector memory |
+//! | [`checker`] | judges a program; knows the instruction set and nothing of the compiler |
+//! | [`error`] | why a network cannot be compiled |
 
 pub mod checker;
 pub mod compile;

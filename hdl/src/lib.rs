@@ -1,7 +1,10 @@
 //! The LPU described in Rust and printed as Verilog.
 //!
 //! [`layer`] is a small typed language for describing modules; [`primitives`] are the modules that have one body for
-//! each FPGA family and a behavioural twin for simulation.
+//! each FPGA family and a behavioural twin for simulation; [`lpu`] holds the modules of the machine, [`lpu::top`] all of them
+//! together; [`picture`] draws a configuration.
+//!
+//! # Smallest useful example
 //!
 //! ```
 //! use lpu_hdl::layer::{Design, DesignError, ModuleBuilder, Type};

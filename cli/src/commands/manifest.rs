@@ -2,7 +2,7 @@
 
 use crate::machine::Machine;
 use lpu_hdl::lpu::top::TOP;
-use lpu_isa::board::Board;
+use lpu_isa::board::{Board, Family};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, Command, Memory};
 use lpu_isa::instruction::{Unit, fields, word_bits};
@@ -22,7 +22,7 @@ pub struct Manifest<'a> {
     version: &'static str,
     name: &'a str,
     top: &'static str,
-    board: Option<&'a Board>,
+    board: Option<Place<'a>>,
     configuration: &'a Configuration,
     pub resources: Resources,
     latency: Latencies,
@@ -30,6 +30,17 @@ pub struct Manifest<'a> {
     memories: Vec<MappedMemory>,
     instructions: Vec<Queue>,
     files: Vec<File>,
+}
+
+/// The FPGA that the machine is for.
+#[derive(Serialize)]
+struct Place<'a> {
+    family: Family,
+    device: &'a str,
+    package: &'a str,
+    speed_grade: &'a str,
+    oscillator_mhz: f64,
+    clock_mhz: f64,
 }
 
 /// What the machine takes, counted before synthesis.
@@ -121,7 +132,7 @@ impl<'a> Manifest<'a> {
             version: env!("CARGO_PKG_VERSION"),
             name: &machine.name,
             top: TOP,
-            board: machine.board.as_ref(),
+            board: machine.board.as_ref().map(Place::of),
             configuration,
             resources: resources(machine),
             latency: latencies(configuration),
@@ -130,6 +141,14 @@ impl<'a> Manifest<'a> {
             instructions: units.iter().map(|&unit| queue(unit, configuration)).collect(),
             files: files.iter().map(file).collect(),
         }
+    }
+}
+
+impl<'a> Place<'a> {
+    fn of(board: &'a Board) -> Place<'a> {
+        let Board { family, device, package, speed_grade, oscillator_mhz, clock_mhz, .. } = board;
+        let (family, oscillator_mhz, clock_mhz) = (*family, *oscillator_mhz, *clock_mhz);
+        Place { family, device, package, speed_grade, oscillator_mhz, clock_mhz }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::witnesses::{Backend, Run, account, build_rtl, rtl_options, run_golden
 use crate::{cache, network, npy};
 use lpu_isa::program::Program;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Run a network and compare every output with the golden model, every cycle count with the prediction
