@@ -12,8 +12,11 @@ use lpu_tests::random::Random;
 use lpu_tests::witnesses::{compile_and_check, library, model_agrees, rtl_agrees};
 use lpu_tests::{conformance, witnesses};
 
+/// One example a row.
+type Rows = Vec<Vec<i8>>;
+
 /// Network, program for the default machine, inputs, tflite-micro's outputs; `None` where they are not installed.
-fn reference() -> Option<(Graph, Program, Vec<Vec<i8>>, Vec<Vec<i8>>)> {
+fn reference() -> Option<(Graph, Program, Rows, Rows)> {
     let files =
         ["models/mlperf_tiny/ad01_int8.tflite", "reference/mlperf_ad/inputs.npy", "reference/mlperf_ad/outputs.npy"];
     let [Some(model), Some(inputs), Some(outputs)] = files.map(conformance::file) else { return None };
@@ -25,7 +28,7 @@ fn reference() -> Option<(Graph, Program, Vec<Vec<i8>>, Vec<Vec<i8>>)> {
 }
 
 /// Inputs that no microphone delivers.
-fn other_inputs(graph: &Graph, count: usize) -> Vec<Vec<i8>> {
+fn other_inputs(graph: &Graph, count: usize) -> Rows {
     let mut random = Random::new(0xad01);
     (0..count).map(|_| random_input(&mut random, graph)).collect()
 }

@@ -79,7 +79,8 @@ fn names_are_plain() {
             // Neither in names nor as calls of the simulator: what is simulated is what is synthesised.
             assert!(!code(&text).contains('$'), "{name}, {file}");
             assert!(!code(&text).contains('\\'), "{name}, {file}: an escaped name");
-            assert!(text.lines().all(|line| line.len() <= 140 && line.trim_end() == line), "{name}, {file}");
+            assert!(text.lines().all(|line| line.trim_end() == line), "{name}, {file}: blanks at a line's end");
+            assert!(text.lines().all(|line| line.len() <= 160), "{name}, {file}: a line beyond 160 columns");
         }
         for (path, _) in design.hierarchy() {
             assert!(path.bytes().all(|byte| byte == b'.' || byte == b'_' || byte.is_ascii_alphanumeric()), "{path}");

@@ -1,6 +1,6 @@
 //! Any network on any machine: golden = cycle model = RTL, predicted = measured, and the checker accepts.
 //!
-//! `LPU_PROPERTY_CASES` raises the number of cases (400 without it); `PROPTEST_RNG_SEED` and `proptest`'s other variables work
+//! `LPU_PROPERTY_CASES` raises the number of cases (1,000 without it); `PROPTEST_RNG_SEED` and `proptest`'s other variables work
 //! as everywhere.
 
 #![allow(clippy::unwrap_used)]
@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use std::cell::Cell;
 
 fn cases() -> ProptestConfig {
-    let cases = std::env::var("LPU_PROPERTY_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(400);
+    let cases = std::env::var("LPU_PROPERTY_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1000);
     // Seeds do not shrink to anything simpler, and failing ones become tests below.
     ProptestConfig { cases, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() }
 }

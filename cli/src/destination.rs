@@ -62,10 +62,7 @@ impl Destination {
             // As for any new file, the user's mask takes bits away.
             builder.permissions(Permissions::from_mode(0o666));
         }
-        let temporary = builder.tempfile_in(directory).map_err(|error| {
-            let cause = error.get_ref().and_then(|inner| inner.source()).map(ToString::to_string);
-            failed(cause.unwrap_or_else(|| error.kind().to_string()))
-        })?;
+        let temporary = builder.tempfile_in(directory).map_err(|error| failed(reason(&error)))?;
         Ok(Destination { what, given: path.into(), target: Target::Replaced { temporary, place } })
     }
 
@@ -109,6 +106,12 @@ impl Destination {
     fn failed(&self, error: &io::Error) -> Failure {
         Failure::new(self.what, self.given.display(), error, HELP)
     }
+}
+
+/// What the system said about a temporary file, without that file's name, which means nothing to anybody.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" at path ").next().map_or_else(String::new, String::from)
 }
 
 #[cfg(test)]

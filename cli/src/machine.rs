@@ -5,6 +5,7 @@ use crate::output::count;
 use clap::Args;
 use lpu_isa::board::{Board, BoardError, DEFAULT_BOARD};
 use lpu_isa::configuration::Configuration;
+use lpu_isa::resources::{vector_block_rams, weight_block_rams};
 use std::path::{Path, PathBuf};
 
 /// A machine that must be named.
@@ -74,6 +75,14 @@ impl Machine {
         let multipliers = count(u64::from(self.configuration.multipliers()));
         let clock = self.clock_mhz().map_or(String::new(), |clock| format!(", {clock} MHz"));
         format!("{} ({tiles} tiles, {multipliers} multipliers{clock})", self.name)
+    }
+
+    /// Block RAMs that the weights and vectors of `configuration` would take: of the board's kind, else of 18 Kbit.
+    pub fn block_rams(&self, configuration: &Configuration) -> u32 {
+        match &self.board {
+            Some(board) => Board { configuration: configuration.clone(), ..board.clone() }.block_rams_used(),
+            None => weight_block_rams(configuration) + vector_block_rams(configuration),
+        }
     }
 
     fn of_board(board: Board) -> Machine {

@@ -4,10 +4,11 @@ use crate::failure::Failure;
 use crate::machine::Machine;
 use lpu_compiler::checker::{CheckReport, Violation, check};
 use lpu_compiler::compile::compile;
-use lpu_compiler::error::CompileError;
+use lpu_compiler::error::{CompileError, Resource};
 use lpu_compiler::graph::Graph;
 use lpu_compiler::import::{self, ImportError};
 use lpu_isa::board::Board;
+use lpu_isa::configuration::Configuration;
 use lpu_isa::program::Program;
 use std::path::Path;
 
@@ -46,7 +47,17 @@ pub fn read(path: &Path) -> Result<Graph, Failure> {
 pub fn compile_and_check(graph: &Graph, machine: &Machine, path: &Path) -> Result<Compiled, Failure> {
     let program = compile(graph, &machine.configuration, &machine.name).map_err(|error| {
         let what = format!("the network cannot be compiled for {}", machine.name);
-        Failure::new(what, path.display(), &error, help(graph, machine, &error))
+        let why = match (&error, total_shortfall(graph, machine)) {
+            // The compiler says what is short up to this layer; the whole is what people want to know.
+            (CompileError::DoesNotFit { model, layer, resource, needed, available, what, .. }, Some(total)) => {
+                let place = if *resource == Resource::VectorMemory { " free in one slice" } else { "" };
+                format!(
+                    "`{model}` does not fit: layer `{layer}` needs {needed} {what}, the machine has {available}{place}\n{total}"
+                )
+            }
+            _ => error.to_string(),
+        };
+        Failure::new(what, path.display(), why, help(graph, machine, &error))
     })?;
     let judgement = check(&program);
     Ok(Compiled { program, judgement })
@@ -70,6 +81,35 @@ pub fn rejected(violations: &[Violation], path: &Path) -> Failure {
     let help =
         "this is a bug of the compiler or of the checker: please report it with the network and the configuration";
     Failure::new("the checker rejects the schedule", path.display(), lines.join("\n"), help)
+}
+
+/// What the whole network would take, where the compiler's own message tells of the first layer that does not fit: the same
+/// machine with memories as deep as a configuration can have them shows how deep they must be.
+fn total_shortfall(graph: &Graph, machine: &Machine) -> Option<String> {
+    let own = &machine.configuration;
+    let deepest = Configuration {
+        weight_depth: 1 << 16,
+        vector_depth: 1 << 14,
+        scale_depth: 1 << 12,
+        queue_depth: 1 << 12,
+        ..own.clone()
+    };
+    let program = compile(graph, &deepest, &machine.name).ok()?;
+    let weights = program.weights.iter().map(Vec::len).max().unwrap_or(0) as u32 / own.dot;
+    let regions = program.layers.iter().map(|layer| &layer.result).chain([&program.input, &program.output]);
+    let beats = regions.map(|region| region.base + region.beats).max().unwrap_or(0);
+    let needed = Configuration {
+        weight_depth: own.weight_depth.max(weights),
+        vector_depth: own.vector_depth.max(beats.div_ceil(own.beats_per_word())),
+        ..own.clone()
+    };
+    let (needed, available) = (machine.block_rams(&needed), machine.block_rams(own));
+    (needed > available).then(|| {
+        format!(
+            "the whole network takes {needed} block RAMs for weights and vectors, this machine has {available}: {} short",
+            needed - available
+        )
+    })
 }
 
 fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {

@@ -28,7 +28,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 /// Prints `value` as one JSON object.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&json(value)?)
 }

@@ -118,7 +118,6 @@ pub fn run_rtl(program: &Program, library: &Library, options: &Options, inputs: 
     run.seconds = start.elapsed().as_secs_f64();
     run.simulated_cycles = rtl.simulated_cycles() - simulated;
     run.transfer_cycles = rtl.transfer_cycles() - run.loading_cycles;
-    rtl.finish().map_err(|error| rtl_failed(&error))?;
     Ok(run)
 }
 

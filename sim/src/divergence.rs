@@ -225,9 +225,8 @@ pub fn against_golden(
         }
         let wanted: Vec<i16> = (0..event.elements.len())
             .map(|lane| {
-                let golden = provenance.element(step, event.address, lane as u32).and_then(|element| element.golden);
                 // What no tensor owns may hold anything.
-                golden.map_or(event.elements[lane], i16::from)
+                provenance.golden(step, event.address, lane as u32).map_or(event.elements[lane], i16::from)
             })
             .collect();
         if wanted != event.elements {
@@ -243,7 +242,7 @@ pub fn against_golden(
         let step = provenance.write(slice as u32, number)?;
         let elements = vec![0; step.elements];
         let event = WriteEvent { cycle: step.cycle, slice: slice as u32, address: step.address, elements };
-        let expected = provenance.element(step, step.address, 0).and_then(|element| element.golden).map(i16::from);
+        let expected = provenance.golden(step, step.address, 0).map(i16::from);
         Some(provenance.divergence(Kind::Missing, &event, Some(step), 0, expected, None, step.elements))
     });
     Ok(absent.min_by_key(|divergence| divergence.cycle))

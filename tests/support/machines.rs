@@ -85,7 +85,7 @@ pub fn small() -> Configuration {
 /// How the memories of a random machine are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depths {
-    /// Large enough for a few layers of a hundred channels on any machine.
+    /// Large enough for five layers of a hundred channels, and not much larger.
     Generous,
     /// Anything that a configuration may have, small more often than large.
     Any,
@@ -95,9 +95,10 @@ pub enum Depths {
 #[must_use]
 pub fn random(random: &mut Random, depths: Depths) -> Configuration {
     let dot = 2 << random.below(3);
+    let tiles = random.within(1, 39);
     let mut depth = |generous: usize, least: usize, most: usize| {
         let depth = match depths {
-            Depths::Generous => random.within(generous, 2 * generous),
+            Depths::Generous => random.within(generous, generous + generous / 4),
             // Evenly in the number of bits.
             Depths::Any => {
                 let smaller = random.below(1 + (most / least).ilog2() as usize);
@@ -106,11 +107,12 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         };
         depth.min(most) as u32
     };
-    let (weight_depth, vector_depth) = (depth(30_000, 2, 1 << 16), depth(900, 2, 1 << 14));
-    let (scale_depth, queue_depth) = (depth(900, 2, 1 << 12), depth(40, 4, 1 << 12));
+    // A layer of 100 channels makes 100 / tiles passes over at most 100 beats and two bias words.
+    let (weight_depth, vector_depth) = (depth(510 * 100_usize.div_ceil(tiles), 2, 1 << 16), depth(900, 2, 1 << 14));
+    let (scale_depth, queue_depth) = (depth(600, 2, 1 << 12), depth(40, 4, 1 << 12));
     let mut count = |lowest, highest| random.within(lowest, highest) as u32;
     Configuration {
-        tiles: count(1, 39),
+        tiles: tiles as u32,
         dot,
         stream_elements: dot << count(0, 3),
         weight_depth,

@@ -1,6 +1,6 @@
 //! Random networks as graphs, with arithmetic at its limits.
 //!
-//! [`random_network`](crate::tflite_writer::random_network) draws networks as a training tool would make them;
+//! [`random_network`] draws networks as a training tool would make them;
 //! [`extreme_graph`] draws any numbers that a graph may hold.
 
 use lpu_compiler::graph::{

@@ -1,6 +1,7 @@
 //! `lpu generate`: the machine as Verilog, with constraints and a manifest, in a directory that appears complete or not at all.
 
 use super::manifest::{GENERATOR, MANIFEST, Manifest};
+use crate::destination::reason;
 use crate::failure::{Failure, Verdict};
 use crate::machine::{Machine, RequiredMachine};
 use crate::output::{count, pairs, print};
@@ -114,10 +115,7 @@ impl Folder {
             // As for any new directory, the user's mask takes bits away.
             builder.permissions(fs::Permissions::from_mode(0o777));
         }
-        let work = builder.tempdir_in(parent).map_err(|error| {
-            let cause = error.get_ref().and_then(|inner| inner.source()).map(ToString::to_string);
-            failed(cause.unwrap_or_else(|| error.kind().to_string()), writable)
-        })?;
+        let work = builder.tempdir_in(parent).map_err(|error| failed(reason(&error), writable))?;
         Ok(Folder { given: path.into(), place, work })
     }
 

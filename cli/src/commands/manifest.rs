@@ -7,7 +7,7 @@ use lpu_isa::configuration::Configuration;
 use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, Command, Memory};
 use lpu_isa::instruction::{Unit, fields, word_bits};
 use lpu_isa::latency::{ISSUE_TO_STEP, Latency, MINIMUM_INTERVAL};
-use lpu_isa::resources::{vector_block_rams, weight_block_rams, weight_bytes};
+use lpu_isa::resources::weight_bytes;
 use serde::Serialize;
 
 /// Name of the file.
@@ -154,11 +154,10 @@ impl<'a> Place<'a> {
 
 fn resources(machine: &Machine) -> Resources {
     let configuration = &machine.configuration;
-    let counted = weight_block_rams(configuration) + vector_block_rams(configuration);
     Resources {
         multipliers: configuration.multipliers(),
         weight_bytes: weight_bytes(configuration),
-        block_rams: machine.board.as_ref().map_or(counted, Board::block_rams_used),
+        block_rams: machine.block_rams(configuration),
         requantiser_lanes: configuration.stream_elements,
     }
 }

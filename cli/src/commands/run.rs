@@ -30,7 +30,7 @@ pub struct Arguments {
     on: Backend,
     #[command(flatten)]
     machine: OptionalMachine,
-    /// Write every signal of the RTL to a wave file, .fst or .vcd (with `--on rtl`)
+    /// Write every signal of the first inference to a wave file, .fst or .vcd (with `--on rtl`)
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Print one JSON object and nothing else
@@ -169,18 +169,19 @@ impl std::fmt::Display for Difference {
 
 /// Every input whose output or cycle count is not what it must be.
 fn differences(run: &Run, golden: &[Vec<i8>], predicted: u64) -> Vec<Difference> {
-    let compare = |(input, ((output, golden), &cycles)): (usize, ((&Vec<i8>, &Vec<i8>), &u64))| {
-        let different: Vec<_> =
-            output.iter().zip(golden).enumerate().filter(|(_, (got, golden))| got != golden).collect();
+    let compare = |input: usize| {
+        let (output, golden, cycles) = (&run.outputs[input], &golden[input], run.cycles[input]);
+        let mut different = output.iter().zip(golden).enumerate().filter(|(_, (got, golden))| got != golden);
+        let first = different.next().map(|(index, (&got, &golden))| (index, got, golden));
         Difference {
             input,
-            elements: different.len(),
-            first: different.first().map(|&(index, (&got, &golden))| (index, got, golden)),
+            elements: usize::from(first.is_some()) + different.count(),
+            first,
             cycles: (cycles != predicted).then_some((cycles, predicted)),
         }
     };
-    let pairs = run.outputs.iter().zip(golden).zip(&run.cycles).enumerate();
-    pairs.map(compare).filter(|difference| difference.first.is_some() || difference.cycles.is_some()).collect()
+    let inputs = 0..golden.len();
+    inputs.map(compare).filter(|difference| difference.first.is_some() || difference.cycles.is_some()).collect()
 }
 
 fn report(

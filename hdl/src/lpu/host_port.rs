@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// Cycles by which a start follows its command, so that all earlier writes have landed.
 const START_DELAY: usize = 6;
+/// Cycles from a start command to the start pulse: its own register, then the delay.
+pub const START_COMMAND: usize = 1 + START_DELAY;
 
 /// Name of the host port's enable for a memory.
 pub fn enable_name(memory: Memory) -> String {
@@ -36,7 +38,7 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
          the bus arrive in chunks, least significant first, in a staging register.",
     );
     m.latency("command to the enable of a memory", 3);
-    m.latency("command to start", 1 + START_DELAY);
+    m.latency("command to start", START_COMMAND);
     m.latency("read command to read_data", 4 + latency.vector_read as usize);
     m.section("Host");
     let command = m.input("command", Type::bits(COMMAND_BITS as usize));

@@ -41,6 +41,7 @@ pub fn queue(word_bits: u32, depth: u32) -> Result<Arc<Module>, DesignError> {
     let load_address = m.input("load_address", Type::bits(address_bits));
     let load_word = m.input("load_word", Type::bits(word_bits as usize));
 
+    m.section("State");
     let program_counter = m.register("program_counter", Type::bits(address_bits));
     let running = m.register_with_reset("running", bit(), 0);
     let halted = m.register_with_reset("halted_q", bit(), 1);

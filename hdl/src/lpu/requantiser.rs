@@ -49,6 +49,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let scale_load_address = m.input("scale_load_address", table_type);
     let scale_load_entry = m.input("scale_load_entry", Type::bits(SCALE_BITS as usize));
 
+    m.section("Program");
     let queue = queue(bits, configuration.queue_depth)?;
     let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
     m.drive(&halted, Expr::from(&queue.output("halted")));
@@ -79,6 +80,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let minimum = follow("minimum", stages - 1);
     let maximum = follow("maximum", stages - 1);
 
+    m.section("Lanes");
     let table = primitives::distributed_ram(SCALE_BITS as usize, configuration.scale_depth as usize);
     let lane_module = requantiser_lane()?;
     let mut results: Vec<Expr> = Vec::new();

@@ -59,6 +59,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     let weight_load_address = m.input("weight_load_address", Type::bits(configuration.weight_address_bits() as usize));
     let weight_load_word = m.input("weight_load_word", Type::bits(configuration.weight_word_bits() as usize));
 
+    m.section("Program");
     let queue = queue(word_bits(unit, configuration), configuration.queue_depth)?;
     let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
     m.drive(&halted, Expr::from(&queue.output("halted")));
@@ -93,6 +94,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     }
     control.push(("drain_token_in", Expr::from(&token)));
 
+    m.section("Tiles");
     let mut drains: Vec<Expr> = vec![literal(0, drain_type); columns];
     let mut enable_position = 0;
     for (row, tiles) in rows.iter().enumerate() {

@@ -1,7 +1,8 @@
 //! The whole LPU.
 
 use super::crossbar::{crossbar, destinations, sources};
-use super::host_port::{enable_name, host_port};
+use super::host_port::{START_COMMAND, enable_name, host_port};
+use super::queue::START_TO_ISSUE;
 use super::requantiser::requantiser;
 use super::tile_group::{tile_group, tiles_of_group};
 use super::vector_slice::vector_slice;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 /// Name of the top module.
 pub const TOP: &str = "lpu";
+/// Cycles from a start command to the cycle in which the first instructions issue.
+const START_TO_CYCLE_0: usize = START_COMMAND + START_TO_ISSUE as usize;
 /// Bits of the cycle counter.
 pub const CYCLE_BITS: usize = 48;
 
@@ -86,6 +89,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
          queues start together and nothing on the compute path waits for anything.",
         configuration.tiles, configuration.dot
     ));
+    m.latency("start command to cycle 0 of the run", START_TO_CYCLE_0);
     m.section("Host");
     let command = m.input("host_command", Type::bits(COMMAND_BITS as usize));
     let data = m.input("host_data", Type::bits(BUS_BITS as usize));
@@ -95,6 +99,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let done = m.output("done", bit());
     let cycles = m.output("cycles", Type::bits(CYCLE_BITS));
 
+    m.section("Crossbar");
     // Crossbar ports are declared first: units and crossbar feed each other.
     let source_names = sources(configuration);
     let source_wires: Vec<_> = source_names
@@ -122,6 +127,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     };
     let from = |name: &str| source_names.iter().position(|n| n == name).map(|index| source_wires[index].clone());
 
+    m.section("Loading");
     let beats: Vec<_> = (0..configuration.vector_slices)
         .map(|slice| m.undriven_wire(&format!("vector_{slice}_beat"), beat_type))
         .collect();
@@ -142,6 +148,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         word: Expr::from(&host.output("load_word")),
     };
     let control = || vec![("start".to_string(), Expr::from(&start)), ("entry".to_string(), Expr::from(&entry))];
+    m.section("Tiles");
     let mut halted: Vec<Expr> = Vec::new();
     let mut drains: Vec<(String, Expr)> = Vec::new();
     for group in 0..configuration.tile_groups() {
@@ -168,6 +175,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
             drains.push((format!("drain_{column}"), Expr::from(&returned)));
         }
     }
+    m.section("Vectors");
     let slice_module = vector_slice(configuration)?;
     for slice in 0..configuration.vector_slices {
         let memory = Memory::Vector(slice);
@@ -192,6 +200,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         halted.push(Expr::from(&instance.output("read_halted")));
         halted.push(Expr::from(&instance.output("write_halted")));
     }
+    m.section("Requantiser");
     let mut connections = control();
     connections.extend(drains);
     connections.push(("stream".into(), to("requantiser")));
@@ -208,6 +217,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     }
     halted.push(Expr::from(&instance.output("halted")));
 
+    m.section("Arithmetic");
     let mut connections = control();
     connections.push(("a".into(), to("vector_a")));
     connections.push(("b".into(), to("vector_b")));

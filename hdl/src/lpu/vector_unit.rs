@@ -72,6 +72,7 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let result = m.output("result", word_type);
     let load = LoadBus::ports(&mut m, bits, configuration.queue_address_bits(), "queue");
 
+    m.section("Program");
     let queue = queue(bits, configuration.queue_depth)?;
     let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
     m.drive(&halted, Expr::from(&queue.output("halted")));
@@ -101,6 +102,7 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let function = follow("function", 1);
     let minimum = follow("minimum", 2);
     let maximum = follow("maximum", 2);
+    m.section("Lanes");
     let lane_module = vector_lane(function.width())?;
     let mut results: Vec<Expr> = Vec::new();
     for lane in 0..configuration.stream_elements as usize {

@@ -1,7 +1,8 @@
 //! The cycle model: executes a program unit by unit, cycle by cycle.
 //!
-//! It knows the instruction set, the latency table and the integer arithmetic, and nothing of networks. Every word it writes
-//! to the vector memory is the word the RTL writes, in the same cycle, also for a program whose schedule is wrong.
+//! It knows the instruction set, the latency table and the integer arithmetic, and nothing of networks. For every program that
+//! the checker accepts, each word it writes to the vector memory is the word the RTL writes, in the same cycle. (A unit that
+//! listens to a silent port, which the checker rejects, hears what the wire last held in the RTL and an old word or zero here.)
 //!
 //! A unit's pipeline is not stepped register by register. A step's result is computed when the step is taken and appears where
 //! and when the latency table says; the tests that compare every write of the RTL hold this short cut to account.

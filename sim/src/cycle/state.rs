@@ -317,7 +317,7 @@ impl State {
                     now,
                     drains,
                     scale,
-                    &operation,
+                    operation,
                     options.rounding,
                     |source| source.port(&self.configuration) as usize,
                 );

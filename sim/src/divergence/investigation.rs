@@ -63,9 +63,7 @@ pub fn investigate(
         Some(options) => {
             let options = rtl::Options { record: true, ..options.clone() };
             let mut rtl = Rtl::new(program, &options)?;
-            let outcome = rtl.run(input)?;
-            rtl.finish()?;
-            Some(outcome)
+            Some(rtl.run(input)?)
         }
     };
     let rtl_against_model = rtl.as_ref().and_then(|rtl| explain(graph, program, input, &model.writes, &rtl.writes));

@@ -6,7 +6,7 @@ use lpu_compiler::graph::{Graph, OperatorKind};
 use lpu_isa::assembly::disassemble;
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
-use lpu_isa::program::{Program, Queue};
+use lpu_isa::program::{Program, Queue, Region};
 use lpu_isa::sequence::Step;
 
 /// A step that a unit takes according to its queue.
@@ -41,6 +41,8 @@ pub(super) struct Provenance<'a> {
     latency: Latency,
     /// Steps of each write port, in order.
     writes: Vec<Vec<WriteStep>>,
+    /// For each layer, which element stands at each position of its result's region.
+    elements: Vec<Vec<Option<usize>>>,
     /// Golden value of each layer's result.
     results: Option<Vec<Option<Vec<i8>>>>,
 }
@@ -82,7 +84,8 @@ impl<'a> Provenance<'a> {
         let writes = (0..program.configuration.vector_slices)
             .map(|slice| program.queue(Unit::Write(slice)).map_or(vec![], |queue| write_steps(program, queue, slice)))
             .collect();
-        Provenance { program, latency, writes, results }
+        let elements = program.layers.iter().map(|layer| elements_of(program, &layer.result)).collect();
+        Provenance { program, latency, writes, elements, results }
     }
 
     /// The write that comes as number `number`, from 0, at the port of `slice`.
@@ -122,21 +125,32 @@ impl<'a> Provenance<'a> {
         }
     }
 
-    /// What stands in `lane` of the word that `step` writes at `address`; `None` where its layer's result does not reach.
-    pub(super) fn element(&self, step: &WriteStep, address: u32, lane: u32) -> Option<Element> {
+    /// The layer whose result `lane` of the word that `step` writes at `address` belongs to, and which element of it that is;
+    /// `None` where the layer's result does not reach.
+    fn place(&self, step: &WriteStep, address: u32, lane: u32) -> Option<(usize, Option<usize>)> {
         let queue = self.program.queue(Unit::Write(step.slice))?;
-        let number = queue.instructions.get(step.instruction)?.layer? as usize;
-        let region = &self.program.layers.get(number)?.result;
+        let layer = queue.instructions.get(step.instruction)?.layer? as usize;
+        let region = &self.program.layers.get(layer)?.result;
         let dot = u64::from(self.program.configuration.dot);
-        let first = u64::from(region.base) * dot;
-        let position = (u64::from(address) * dot + u64::from(lane)).checked_sub(first)?;
-        if region.slice != step.slice || position >= u64::from(region.beats) * dot {
+        let position = (u64::from(address) * dot + u64::from(lane)).checked_sub(u64::from(region.base) * dot)?;
+        if region.slice != step.slice {
             return None;
         }
-        let index = region.positions.iter().position(|&other| u64::from(other) == position);
-        let golden = self.results.as_ref().and_then(|results| results.get(number)?.as_ref()?.get(index?).copied());
-        let computed = self.computed(step, lane, number as u32);
-        Some(Element { tensor: region.tensor.clone(), index, golden, computed })
+        Some((layer, *self.elements.get(layer)?.get(position as usize)?))
+    }
+
+    /// The golden model's value for `lane` of the word that `step` writes at `address`; `None` where no element stands.
+    pub(super) fn golden(&self, step: &WriteStep, address: u32, lane: u32) -> Option<i8> {
+        let (layer, index) = self.place(step, address, lane)?;
+        self.results.as_ref()?.get(layer)?.as_ref()?.get(index?).copied()
+    }
+
+    /// What stands in `lane` of the word that `step` writes at `address`; `None` where its layer's result does not reach.
+    fn element(&self, step: &WriteStep, address: u32, lane: u32) -> Option<Element> {
+        let (layer, index) = self.place(step, address, lane)?;
+        let golden = self.golden(step, address, lane);
+        let computed = self.computed(step, lane, layer as u32);
+        Some(Element { tensor: self.program.layers[layer].result.tensor.clone(), index, golden, computed })
     }
 
     /// The requantiser's instruction and step behind a write, if the write takes the requantiser's word.
@@ -202,6 +216,17 @@ impl<'a> Provenance<'a> {
         let text = instruction_text(self.program, unit, index).unwrap_or_default();
         Executed { unit, index, step, text, layer: layer.map(|layer| layer.name.clone()) }
     }
+}
+
+/// Which element of a tensor stands at each position of its region.
+fn elements_of(program: &Program, region: &Region) -> Vec<Option<usize>> {
+    let mut elements = vec![None; region.beats as usize * program.configuration.dot as usize];
+    for (element, &position) in region.positions.iter().enumerate() {
+        if let Some(slot) = elements.get_mut(position as usize) {
+            *slot = Some(element);
+        }
+    }
+    elements
 }
 
 fn write_steps(program: &Program, queue: &Queue, slice: u32) -> Vec<WriteStep> {

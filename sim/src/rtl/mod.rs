@@ -60,7 +60,8 @@ pub enum RtlError {
 pub struct Options {
     /// Where built models are kept.
     pub cache: PathBuf,
-    /// Wave file; the ending `.fst` chooses FST, anything else VCD.
+    /// Wave file of the first inference, the transfers of its input and output included; the ending `.fst` chooses FST,
+    /// anything else VCD. Loading the program is not in it: that would be most of the file.
     pub trace: Option<PathBuf>,
     /// Record every write to the vector memory?
     pub record: bool,
@@ -117,6 +118,8 @@ pub fn source(configuration: &Configuration, trace: Option<TraceFormat>) -> Resu
 pub struct Rtl<'a> {
     program: &'a Program,
     driver: Driver<SimulatedLink>,
+    /// Wave file of the first inference, until that has been run.
+    trace: Option<PathBuf>,
 }
 
 impl<'a> Rtl<'a> {
@@ -143,14 +146,10 @@ impl<'a> Rtl<'a> {
     /// # Errors
     /// A failing model or link.
     pub fn with_library(program: &'a Program, library: &Library, options: &Options) -> Result<Rtl<'a>, RtlError> {
-        let mut model = library.instance()?;
-        if let Some(path) = &options.trace {
-            model.open_trace(path)?;
-        }
-        let port = HostPort::new(model, &program.configuration, options.record)?;
+        let port = HostPort::new(library.instance()?, &program.configuration, options.record)?;
         let mut driver = Driver::new(SimulatedLink::new(port), Patience::default());
         loader::load(&mut driver, program)?;
-        Ok(Rtl { program, driver })
+        Ok(Rtl { program, driver, trace: options.trace.clone() })
     }
 
     /// Cycles that the host port has spent on transfers so far; no part of an inference.
@@ -172,21 +171,20 @@ impl<'a> Rtl<'a> {
         if input.len() != region.positions.len() {
             return Err(RtlError::InputLength { expected: region.positions.len(), found: input.len() });
         }
+        let trace = self.trace.take();
+        if let Some(path) = &trace {
+            self.driver.link_mut().port().open_trace(path)?;
+        }
         let configuration = &self.program.configuration;
         loader::write_region(&mut self.driver, configuration, region, input)?;
         let limit = self.program.cycles.saturating_mul(4).saturating_add(10_000);
         let cycles = loader::run(&mut self.driver, limit)?.ok_or(RtlError::Endless(limit))?;
         let writes = self.driver.link_mut().port().take_writes();
         let output = loader::read_region(&mut self.driver, configuration, &self.program.output)?;
+        if trace.is_some() {
+            self.driver.link_mut().port().close_trace()?;
+        }
         Ok(Outcome { output, cycles, writes })
-    }
-
-    /// Ends the wave file, if there is one.
-    ///
-    /// # Errors
-    /// The file cannot be written to its end.
-    pub fn finish(&mut self) -> Result<(), RtlError> {
-        Ok(self.driver.link_mut().port().close_trace()?)
     }
 }
 

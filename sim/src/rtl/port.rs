@@ -6,6 +6,7 @@ use lpu_firmware::{Machine, MachineStatus};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
 use lpu_isa::host::{ADDRESS_BITS, Command, Memory};
 use lpu_isa::latency::Latency;
+use std::path::Path;
 
 /// Cycles that a run is given between two looks at its status.
 const CYCLES_A_LOOK: u64 = 1 << 16;
@@ -75,6 +76,14 @@ impl HostPort {
     /// The writes recorded since the last start.
     pub fn take_writes(&mut self) -> Vec<WriteEvent> {
         std::mem::take(&mut self.writes)
+    }
+
+    /// Begins a wave file.
+    ///
+    /// # Errors
+    /// A model that was built without tracing, or a file that cannot be made.
+    pub fn open_trace(&mut self, path: &Path) -> Result<(), ModelError> {
+        self.model.open_trace(path)
     }
 
     /// Ends the wave file.

@@ -1,0 +1,9 @@
+//! The command `lpu` from outside: arguments, files, standard output, exit status.
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod generate;
+mod output_files;
+mod programs;
+mod run;
+mod support;
