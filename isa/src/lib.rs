@@ -1,6 +1,6 @@
 //! The one truth of the LPU.
 //!
-//! Everything the other crates must agree on is written down here and nowhere else: the [configuration](configuration)
+//! Everything the other crates must agree on is written down here and nowhere else: the [`configuration`]
 //! of a machine, the [latencies](latency) that follow from it, the [instruction set](instruction) as data, the
 //! [order in which a unit visits addresses](sequence), the [program image](program), the [assembly text](assembly) and the
 //! [integer arithmetic](arithmetic). The RTL, the cycle model, the compiler, the schedule checker and the host driver derive
@@ -29,7 +29,9 @@
 //! | [`latency`] | cycles between any two points of the machine, computed from the configuration |
 //! | [`sequence`] | nested strided counters: which address at which cycle |
 //! | [`host`] | the memory map of the host port |
-//! | [`instruction`] | units, operations, fields; encode and decode |
+//! | [`unit`] | units with a queue, sources of the crossbar |
+//! | [`instruction`] | operations and their ranges |
+//! | [`encoding`] | fields of the instruction words; encode and decode |
 //! | [`assembly`] | programs as text, both ways |
 //! | [`program`] | the image a compiler writes and a loader reads |
 //! | [`arithmetic`] | requantising, rounding |
@@ -39,9 +41,11 @@ pub mod arithmetic;
 pub mod assembly;
 pub mod board;
 pub mod configuration;
+pub mod encoding;
 pub mod host;
 pub mod instruction;
 pub mod latency;
 pub mod program;
 pub mod resources;
 pub mod sequence;
+pub mod unit;

@@ -1,7 +1,7 @@
 //! Instruction words as the hardware sees them: named slices of the queue's output.
 
 use super::queue::HEADER_BITS;
-use crate::layer::{Expr, Signal};
+use crate::layer::{Expr, ModuleBuilder, Signal};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Field, Unit, fields};
 
@@ -32,5 +32,15 @@ impl Fields {
     /// The field `name` as plain bits.
     pub fn bits(&self, name: &str) -> Expr {
         self.get(name).as_bits()
+    }
+
+    /// The field `name` of the instruction under way, `cycles` after the step that it belongs to. It is held from the issue
+    /// (`run`) to the next and follows the operands through the pipeline, so that the next instruction may begin while the
+    /// last words of this one are still under way.
+    pub fn follow(&self, m: &mut ModuleBuilder, run: &Signal, name: &str, cycles: usize) -> Expr {
+        let value = self.get(name);
+        let register = m.register(&format!("{name}_held"), value.ty());
+        m.next_when(&register, Expr::from(run), value);
+        Expr::from(&m.delay(&format!("{name}_at_{cycles}"), Expr::from(&register), cycles))
     }
 }

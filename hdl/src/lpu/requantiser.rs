@@ -59,20 +59,11 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         Shape { address_bits: configuration.scale_address_bits(), prefix: 0, end_of_level_0: false, run_edges: false };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     sequencer.ignore("step");
-    let held = |m: &mut ModuleBuilder, name: &str| -> Signal {
-        let value = fields.get(name);
-        let register = m.register(&format!("{name}_held"), value.ty());
-        m.next_when(&register, Expr::from(&run), value);
-        register
-    };
     let pick = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&pick));
     let crossing = latency.crossbar as usize;
     let table_address = m.delay("table_address", Expr::from(&sequencer.output("address")), crossing);
-    let mut follow = |name: &str, stage: usize| -> Expr {
-        let register = held(&mut m, name);
-        Expr::from(&m.delay(&format!("{name}_at_{stage}"), Expr::from(&register), crossing + stage))
-    };
+    let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let from_stream = follow("from_stream", 0);
     let input_zero_point = follow("input_zero_point", 0);
     let stages = REQUANTISER_STAGES as usize;

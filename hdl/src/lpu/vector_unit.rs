@@ -82,21 +82,12 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     // The lanes work in every cycle; the schedule knows which results mean something.
     sequencer.ignore("step");
-    let held = |m: &mut ModuleBuilder, name: &str| -> Signal {
-        let value = fields.get(name);
-        let register = m.register(&format!("{name}_held"), value.ty());
-        m.next_when(&register, Expr::from(&run), value);
-        register
-    };
     let pick_a = picked(&mut m, &fields, &run, "source_a", configuration);
     let pick_b = picked(&mut m, &fields, &run, "source_b", configuration);
     m.drive(&source_a, Expr::from(&pick_a));
     m.drive(&source_b, Expr::from(&pick_b));
     let crossing = latency.crossbar as usize;
-    let mut follow = |name: &str, stage: usize| -> Expr {
-        let register = held(&mut m, name);
-        Expr::from(&m.delay(&format!("{name}_at_{stage}"), Expr::from(&register), crossing + stage))
-    };
+    let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let use_constant = follow("use_constant", 0);
     let constant = follow("constant", 0);
     let function = follow("function", 1);

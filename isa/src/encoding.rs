@@ -1,0 +1,248 @@
+//! Instruction words: the fields of each unit, encoding and decoding.
+//!
+//! [`fields`] is the one list of bit positions; the RTL takes its own from it.
+
+use crate::configuration::{Configuration, ELEMENT_BITS, bits_for};
+use crate::instruction::{FUNCTION_BITS, INTERVAL_BITS, OPCODE_BITS, OPCODE_HALT, OPCODE_NOP, OPCODE_RUN};
+use crate::instruction::{Function, Instruction, InstructionError, Operation, RequantiseFrom, last_beats_bits};
+use crate::sequence::{LEVELS, Sequence, field_bits};
+use crate::unit::{Source, Unit};
+use bitvec::prelude::*;
+
+/// One field of an instruction word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name, as assembly text and RTL use it.
+    pub name: String,
+    /// Position of its least significant bit.
+    pub position: u32,
+    /// Width in bits.
+    pub bits: u32,
+    /// Two's complement?
+    pub signed: bool,
+}
+
+/// The fields of a unit's instruction word, least significant first.
+pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
+    let mut specification: Vec<(String, u32, bool)> =
+        vec![("opcode".into(), OPCODE_BITS, false), ("interval".into(), INTERVAL_BITS, false)];
+    let source_bits = bits_for(configuration.crossbar_sources());
+    let element = ELEMENT_BITS;
+    let own: &[(&str, u32, bool)] = match unit {
+        Unit::TileGroup(_) => &[("source", source_bits, false), ("bias", 1, false)],
+        Unit::Read(_) => &[],
+        Unit::Write(_) => &[("source", source_bits, false), ("last_beats", last_beats_bits(configuration), false)],
+        Unit::Requantiser => &[
+            ("from_stream", 1, false),
+            ("source", source_bits, false),
+            ("input_zero_point", element, true),
+            ("zero_point", element, true),
+            ("minimum", element, true),
+            ("maximum", element, true),
+        ],
+        Unit::Vector => &[
+            ("function", FUNCTION_BITS, false),
+            ("source_a", source_bits, false),
+            ("source_b", source_bits, false),
+            ("use_constant", 1, false),
+            ("constant", element, true),
+            ("minimum", element, true),
+            ("maximum", element, true),
+        ],
+    };
+    specification.extend(own.iter().map(|&(name, bits, signed)| (name.to_string(), bits, signed)));
+    let address_bits = unit.address_bits(configuration);
+    specification.extend(
+        field_bits(address_bits).into_iter().map(|(name, bits)| (name.clone(), bits, name.starts_with("delta"))),
+    );
+    let mut position = 0;
+    specification
+        .into_iter()
+        .map(|(name, bits, signed)| {
+            let field = Field { name, position, bits, signed };
+            position += bits;
+            field
+        })
+        .collect()
+}
+
+/// Bits of a unit's instruction word.
+pub fn word_bits(unit: Unit, configuration: &Configuration) -> u32 {
+    fields(unit, configuration).iter().map(|field| field.bits).sum()
+}
+
+/// An encoded instruction word.
+pub type Word = BitVec<u32, Lsb0>;
+
+impl Instruction {
+    /// Values of the fields by name. Fields that the operation does not have are 0.
+    fn value(&self, name: &str, configuration: &Configuration) -> i64 {
+        let port = |source: Source| i64::from(source.port(configuration));
+        match name {
+            "opcode" => {
+                return match self.operation {
+                    Operation::Nop => OPCODE_NOP,
+                    Operation::Halt => OPCODE_HALT,
+                    _ => OPCODE_RUN,
+                } as i64;
+            }
+            "interval" => return i64::from(self.interval),
+            _ => {}
+        }
+        if let Some(sequence) = self.operation.sequence() {
+            let level = name.strip_prefix("count").or(name.strip_prefix("delta")).and_then(|l| l.parse::<usize>().ok());
+            match (name, level) {
+                ("base", _) => return i64::from(sequence.base),
+                ("run_levels", _) => return i64::from(sequence.run_levels) - 1,
+                ("gap", _) => return i64::from(sequence.gap),
+                (_, Some(level)) if name.starts_with("count") => return i64::from(sequence.count[level]) - 1,
+                (_, Some(level)) => {
+                    // A level that never advances has no change: one encoding for one meaning.
+                    return if sequence.count[level] > 1 { i64::from(sequence.delta[level]) } else { 0 };
+                }
+                _ => {}
+            }
+        }
+        match self.operation {
+            Operation::Multiply { source, bias, .. } => match name {
+                "source" => port(source),
+                _ => i64::from(bias),
+            },
+            Operation::Write { source, last_beats, .. } => match name {
+                "source" => port(source),
+                _ => i64::from(last_beats) - 1,
+            },
+            Operation::Requantise { from, input_zero_point, zero_point, minimum, maximum, .. } => match (name, from) {
+                ("from_stream", _) => i64::from(from != RequantiseFrom::Tiles),
+                ("source", RequantiseFrom::Stream(source)) => port(source),
+                ("source", RequantiseFrom::Tiles) => 0,
+                ("input_zero_point", _) => i64::from(input_zero_point),
+                ("zero_point", _) => i64::from(zero_point),
+                ("minimum", _) => i64::from(minimum),
+                _ => i64::from(maximum),
+            },
+            Operation::Vector { function, a, b, constant, minimum, maximum, .. } => match name {
+                "function" => function as i64,
+                "source_a" => port(a),
+                "source_b" => b.map_or(0, port),
+                "use_constant" => i64::from(b.is_none()),
+                "constant" => i64::from(constant),
+                "minimum" => i64::from(minimum),
+                _ => i64::from(maximum),
+            },
+            Operation::Nop | Operation::Halt | Operation::Read { .. } => 0,
+        }
+    }
+
+    /// The instruction as it comes back from its word: [`decode`](Self::decode) of [`encode`](Self::encode). Only what has no
+    /// effect changes: the delta of a level with count 1 is 0, and a unit without addresses has neither base nor deltas.
+    pub fn canonical(&self, unit: Unit, configuration: &Configuration) -> Instruction {
+        let mut instruction = *self;
+        let prefix = self.operation.prefix(configuration);
+        if let Operation::Multiply { sequence, .. }
+        | Operation::Read { sequence }
+        | Operation::Write { sequence, .. }
+        | Operation::Requantise { sequence, .. }
+        | Operation::Vector { sequence, .. } = &mut instruction.operation
+        {
+            *sequence = match unit.address_bits(configuration) {
+                0 => Sequence { base: 0, delta: [0; LEVELS], ..*sequence },
+                bits => sequence.unwrapped(bits, prefix),
+            };
+        }
+        instruction
+    }
+
+    /// Encodes the instruction for the queue of `unit`. Deltas stand in the word modulo the width of the unit's addresses,
+    /// and as 0 at a level with count 1, which never advances.
+    ///
+    /// # Errors
+    /// See [`check`](Self::check).
+    pub fn encode(&self, unit: Unit, configuration: &Configuration) -> Result<Word, InstructionError> {
+        self.check(unit, configuration)?;
+        let mut word = Word::new();
+        for field in fields(unit, configuration) {
+            let value = self.value(&field.name, configuration) as u64;
+            word.extend_from_bitslice(&value.view_bits::<Lsb0>()[..field.bits as usize]);
+        }
+        Ok(word)
+    }
+
+    /// Decodes a word of the queue of `unit`.
+    ///
+    /// # Errors
+    /// [`InstructionError::Undecodable`] for a wrong length, an unknown opcode, function or source.
+    pub fn decode(unit: Unit, configuration: &Configuration, word: &Word) -> Result<Instruction, InstructionError> {
+        let undecodable = |reason: String| InstructionError::Undecodable { unit, reason };
+        let fields = fields(unit, configuration);
+        let width: u32 = fields.iter().map(|field| field.bits).sum();
+        if word.len() != width as usize {
+            return Err(undecodable(format!("{} bits instead of {width}", word.len())));
+        }
+        let value = |name: &str| -> i64 {
+            fields.iter().find(|field| field.name == name).map_or(0, |field| {
+                let slice = &word[field.position as usize..(field.position + field.bits) as usize];
+                let raw: u64 = slice.iter().rev().fold(0, |value, bit| value << 1 | u64::from(*bit));
+                let shift = 64 - field.bits;
+                if field.signed { ((raw << shift) as i64) >> shift } else { raw as i64 }
+            })
+        };
+        let source = |name: &str| {
+            Source::from_port(value(name) as u32, configuration)
+                .ok_or_else(|| undecodable(format!("`{name}` is {}, which is no port of the crossbar", value(name))))
+        };
+        let interval = value("interval") as u32;
+        let sequence = Sequence {
+            base: value("base") as u32,
+            count: std::array::from_fn(|level| value(&format!("count{level}")) as u32 + 1),
+            delta: std::array::from_fn(|level| value(&format!("delta{level}")) as i32),
+            run_levels: value("run_levels") as u32 + 1,
+            gap: value("gap") as u32,
+        };
+        let element = |name: &str| value(name) as i32;
+        let operation = match (value("opcode") as u64, unit) {
+            (OPCODE_NOP, _) => Operation::Nop,
+            (OPCODE_HALT, _) => Operation::Halt,
+            (OPCODE_RUN, Unit::TileGroup(_)) => {
+                Operation::Multiply { source: source("source")?, bias: value("bias") == 1, sequence }
+            }
+            (OPCODE_RUN, Unit::Read(_)) => Operation::Read { sequence },
+            (OPCODE_RUN, Unit::Write(_)) => {
+                Operation::Write { source: source("source")?, last_beats: value("last_beats") as u32 + 1, sequence }
+            }
+            (OPCODE_RUN, Unit::Requantiser) => Operation::Requantise {
+                from: if value("from_stream") == 1 {
+                    RequantiseFrom::Stream(source("source")?)
+                } else {
+                    RequantiseFrom::Tiles
+                },
+                input_zero_point: element("input_zero_point"),
+                zero_point: element("zero_point"),
+                minimum: element("minimum"),
+                maximum: element("maximum"),
+                sequence,
+            },
+            (OPCODE_RUN, Unit::Vector) => {
+                let code = value("function");
+                let function = Function::ALL
+                    .iter()
+                    .find(|(function, _)| *function as i64 == code)
+                    .ok_or_else(|| undecodable(format!("function {code} does not exist")))?
+                    .0;
+                let b = if value("use_constant") == 1 { None } else { Some(source("source_b")?) };
+                Operation::Vector {
+                    function,
+                    a: source("source_a")?,
+                    b,
+                    constant: element("constant"),
+                    minimum: element("minimum"),
+                    maximum: element("maximum"),
+                    sequence,
+                }
+            }
+            (opcode, _) => return Err(undecodable(format!("opcode {opcode} does not exist"))),
+        };
+        // Deltas stand in the word modulo the address width.
+        Ok(Instruction { interval, operation }.canonical(unit, configuration))
+    }
+}
