@@ -29,7 +29,7 @@
 //! | [`latency`] | cycles between any two points of the machine, computed from the configuration |
 //! | [`sequence`] | nested strided counters: which address at which cycle |
 //! | [`host`] | the memory map of the host port |
-//! | [`unit`] | units with a queue, sources of the crossbar |
+//! | [`unit`](mod@unit) | units with a queue, sources of the crossbar |
 //! | [`instruction`] | operations and their ranges |
 //! | [`encoding`] | fields of the instruction words; encode and decode |
 //! | [`assembly`] | programs as text, both ways |
