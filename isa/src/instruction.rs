@@ -158,6 +158,17 @@ impl Operation {
         }
     }
 
+    /// The crossbar ports that it listens to.
+    pub fn sources(&self) -> Vec<Source> {
+        match *self {
+            Operation::Multiply { source, .. }
+            | Operation::Write { source, .. }
+            | Operation::Requantise { from: RequantiseFrom::Stream(source), .. } => vec![source],
+            Operation::Vector { a, b, .. } => std::iter::once(a).chain(b).collect(),
+            _ => vec![],
+        }
+    }
+
     /// Steps in front of each run.
     pub fn prefix(&self, configuration: &Configuration) -> u32 {
         match self {

@@ -5,8 +5,36 @@ use super::{Options, WriteEvent};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Operation, Source, Unit};
 use lpu_isa::latency::ISSUE_TO_STEP;
-use lpu_isa::program::{Program, Region, Scale};
+use lpu_isa::program::{Placed, Program, Region, Scale};
 use std::collections::VecDeque;
+
+/// Cycles that are executed at once at most.
+const LONGEST_WINDOW: u64 = 64;
+
+/// Place of a unit in the flow of data.
+fn turn(unit: Unit) -> u32 {
+    match unit {
+        Unit::Read(_) => 0,
+        Unit::TileGroup(_) => 1,
+        Unit::Requantiser => 2,
+        Unit::Vector => 3,
+        Unit::Write(_) => 4,
+    }
+}
+
+/// Does a unit listen to a port whose unit has its turn later?
+fn against_the_flow(program: &Program) -> bool {
+    let fed_by = |source: Source| match source {
+        Source::Slice(slice) => turn(Unit::Read(slice)),
+        Source::Requantiser => turn(Unit::Requantiser),
+        Source::Vector => turn(Unit::Vector),
+    };
+    program.queues.iter().any(|queue| {
+        queue.instructions.iter().any(|placed| {
+            placed.instruction.operation.sources().into_iter().any(|source| fed_by(source) > turn(queue.unit))
+        })
+    })
+}
 
 /// A write that has been taken but has not landed yet.
 #[derive(Debug)]
@@ -39,8 +67,12 @@ pub struct State {
     landing_words: Vec<i16>,
     next_landing_word: usize,
     landings: Vec<VecDeque<Landing>>,
-    /// Cycles that [`advance`](State::advance) may execute at once.
-    window: u64,
+    /// Shortest latency between two units.
+    shortest: u64,
+    /// Queues in the order of their turns, and those of the write ports.
+    order: Vec<usize>,
+    writers: Vec<usize>,
+    against_the_flow: bool,
     cycles: u64,
     sequencers: Vec<Sequencer>,
     units: Vec<Unit>,
@@ -56,15 +88,20 @@ impl State {
         let dot = configuration.dot as usize;
         let latency = &options.latency;
         let longest = latency.step_to_drain + configuration.rows() + latency.requantise.max(latency.vector_unit);
-        let window = [
+        let shortest = [
             latency.vector_read,
             latency.requantise,
             latency.vector_unit,
             latency.step_to_drain,
             latency.write_to_read,
         ];
-        let window = window.into_iter().min().unwrap_or(1).max(1);
-        let ring = ((longest.max(latency.vector_read) + window) as usize + 2).next_power_of_two();
+        let shortest = u64::from(shortest.into_iter().min().unwrap_or(1).max(1));
+        let window = shortest.max(LONGEST_WINDOW) as usize;
+        let ring = (longest.max(latency.vector_read) as usize + window + 2).next_power_of_two();
+        let units = Unit::all(&configuration);
+        let mut order: Vec<usize> = (0..units.len()).collect();
+        order.sort_by_key(|&index| turn(units[index]));
+        let writers = (0..units.len()).filter(|&index| matches!(units[index], Unit::Write(_))).collect();
         let groups = configuration.tile_groups() as usize;
         let mut weights = Vec::new();
         let mut places: Vec<Vec<(usize, usize)>> = Vec::new();
@@ -85,7 +122,7 @@ impl State {
             );
             places.push(tiles.iter().map(|tile| (tile % elements, tile / elements)).collect());
         }
-        let landing_slots = (latency.write_to_read + window + 2) as usize * configuration.vector_slices as usize;
+        let landing_slots = (latency.write_to_read as usize + window + 2) * configuration.vector_slices as usize;
         State {
             vectors: vec![
                 vec![0; configuration.vector_depth as usize * elements];
@@ -101,10 +138,13 @@ impl State {
             landing_words: vec![0; landing_slots * elements],
             next_landing_word: 0,
             landings: (0..configuration.vector_slices).map(|_| VecDeque::new()).collect(),
-            window: u64::from(window),
+            shortest,
+            order,
+            writers,
+            against_the_flow: against_the_flow(program),
             cycles: 0,
             sequencers: Vec::new(),
-            units: Unit::all(&configuration),
+            units,
             running: 0,
             writes: Vec::new(),
             configuration,
@@ -159,18 +199,25 @@ impl State {
         writes
     }
 
-    /// Executes the next few cycles: from the next event on, as many as the shortest latency between two units.
+    /// Executes the next cycles, as many as can be done unit by unit without one unit missing what another does.
     ///
-    /// Within such a window no unit can see what another does, so each unit takes all its steps at once. Writes land when
-    /// their slice is read, or at the end.
+    /// The units take their turns along the flow of data: readers, tiles, requantiser, vector unit, writers. What a unit
+    /// reads from a port in the window then has been put there already, and the only way back is through the memory: so the
+    /// window ends where the next write could land. A program that uses a port against this order gets windows no longer than
+    /// the shortest latency.
     pub fn advance(&mut self, program: &Program, options: &Options) {
-        let start = self.sequencers.iter().map(|sequencer| sequencer.next_event).min().unwrap_or(u64::MAX);
-        let end = start.saturating_add(self.window);
-        for index in 0..self.sequencers.len() {
-            while self.sequencers[index].next_event < end {
-                let cycle = self.sequencers[index].next_event;
-                self.issue_and_step(program, options, index, cycle);
-            }
+        let next = |sequencers: &mut dyn Iterator<Item = &Sequencer>| {
+            sequencers.map(|sequencer| sequencer.next_event).min().unwrap_or(u64::MAX)
+        };
+        let start = next(&mut self.sequencers.iter());
+        let mut end = start.saturating_add(self.shortest);
+        if !self.against_the_flow {
+            let write = next(&mut self.writers.iter().map(|&index| &self.sequencers[index]));
+            let landing = write.saturating_add(u64::from(options.latency.write_to_read));
+            end = end.max(landing.min(start.saturating_add(LONGEST_WINDOW)));
+        }
+        for turn in 0..self.order.len() {
+            self.run_unit(program, options, self.order[turn], end);
         }
         for slice in 0..self.landings.len() {
             self.land(slice, end - 1);
@@ -203,39 +250,50 @@ impl State {
         }
     }
 
-    fn issue_and_step(&mut self, program: &Program, options: &Options, index: usize, cycle: u64) {
+    /// All issues and steps of one unit before cycle `end`.
+    fn run_unit(&mut self, program: &Program, options: &Options, index: usize, end: u64) {
         let queue = &program.queues[index].instructions;
-        let sequencer = &mut self.sequencers[index];
-        // The step of the instruction under way comes before the issue of the next: it belongs to this cycle either way.
-        if sequencer.step_cycle() == Some(cycle) {
-            let operation = &queue[sequencer.program_counter - 1].instruction.operation;
-            self.take_step(operation, options, index, cycle);
-        }
-        let sequencer = &mut self.sequencers[index];
-        if !sequencer.halted && sequencer.issue_cycle == cycle {
-            let Some(placed) = queue.get(sequencer.program_counter) else {
-                sequencer.halted = true;
-                self.running -= 1;
-                sequencer.update_next_event();
-                return;
-            };
-            let instruction = &placed.instruction;
-            sequencer.program_counter += 1;
-            sequencer.issue_cycle = cycle + u64::from(instruction.interval);
-            match instruction.operation {
-                Operation::Nop => {}
-                Operation::Halt => {
-                    sequencer.halted = true;
-                    self.running -= 1;
-                    self.cycles = self.cycles.max(cycle + 1);
+        loop {
+            let sequencer = &mut self.sequencers[index];
+            let issue = if sequencer.halted { u64::MAX } else { sequencer.issue_cycle };
+            // A step of the instruction under way comes before the issue of the next in the same cycle.
+            match sequencer.step_cycle() {
+                Some(step) if step <= issue => {
+                    if step >= end {
+                        break;
+                    }
+                    let operation = &queue[sequencer.instruction].instruction.operation;
+                    self.take_step(operation, options, index, step);
                 }
-                ref operation => {
-                    let prefix = operation.prefix(&self.configuration);
-                    sequencer.begin(operation, prefix, cycle + u64::from(ISSUE_TO_STEP));
-                }
+                _ if issue >= end => break,
+                _ => self.issue(queue, index, issue),
             }
         }
         self.sequencers[index].update_next_event();
+    }
+
+    fn issue(&mut self, queue: &[Placed], index: usize, cycle: u64) {
+        let sequencer = &mut self.sequencers[index];
+        let Some(placed) = queue.get(sequencer.program_counter) else {
+            sequencer.halted = true;
+            self.running -= 1;
+            return;
+        };
+        sequencer.issue_cycle = cycle + u64::from(placed.instruction.interval);
+        match &placed.instruction.operation {
+            // The steps under way go on.
+            Operation::Nop => {}
+            Operation::Halt => {
+                sequencer.halted = true;
+                self.running -= 1;
+                self.cycles = self.cycles.max(cycle + 1);
+            }
+            operation => {
+                let prefix = operation.prefix(&self.configuration);
+                sequencer.begin(operation, prefix, cycle + u64::from(ISSUE_TO_STEP));
+            }
+        }
+        sequencer.program_counter += 1;
     }
 
     fn slot(&self, cycle: u64) -> usize {

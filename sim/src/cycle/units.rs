@@ -10,6 +10,8 @@ use lpu_isa::sequence::{Step, Steps};
 pub struct Sequencer {
     /// Next instruction.
     pub program_counter: usize,
+    /// The instruction whose steps are being taken.
+    pub instruction: usize,
     /// Cycle of its issue.
     pub issue_cycle: u64,
     /// Has the queue halted?
@@ -30,8 +32,9 @@ struct Current {
 }
 
 impl Sequencer {
-    /// Starts `operation`; its first step comes at `first_step`.
+    /// Starts `operation`, the instruction at the program counter; its first step comes at `first_step`.
     pub fn begin(&mut self, operation: &Operation, prefix: u32, first_step: u64) {
+        self.instruction = self.program_counter;
         self.current = operation.sequence().and_then(|sequence| {
             let mut steps = sequence.steps_with_prefix(prefix);
             steps.next().map(|next| Current { steps, start: first_step, next })
