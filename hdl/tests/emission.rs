@@ -302,3 +302,16 @@ fn emitted_names_have_no_dollar() {
     let design = Design::new(tree()).unwrap();
     assert!(!design.single_text().contains('$'));
 }
+
+#[test]
+fn a_negative_factor_is_a_wire_of_its_own_width() {
+    let mut m = ModuleBuilder::new("negated");
+    m.describe("A product with minus one.");
+    let value = m.input("value", Type::signed(2));
+    let product = m.output("product", Type::signed(4));
+    m.drive(&product, literal(-1, Type::signed(2)).mul(&value));
+    let text = Design::new(m.finish().unwrap()).unwrap().single_text();
+    // With the minus in the product itself, Verilog would negate at four bits, and Verilator would say so.
+    assert!(!text.contains("(-2'sd1) *") && !text.contains("-2'sd1 *"), "{text}");
+    assert!(text.contains("= -2'sd1;"), "{text}");
+}

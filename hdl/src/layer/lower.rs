@@ -161,6 +161,10 @@ impl Lowering {
     /// An operand of a product, which Verilog computes at the product's width: it must not contain operators, which
     /// would be computed at that width too.
     fn factor(&mut self, expr: &Expr, hint: &str) -> VerilogExpression {
+        // A negative number is printed with a minus, which is an operator.
+        if matches!(*expr.node, Node::Literal(value) if value < 0) {
+            return VerilogExpression::Signal(self.hoist(expr, hint).name.clone());
+        }
         if expr.ty.is_signed() {
             return self.atom(expr, hint);
         }

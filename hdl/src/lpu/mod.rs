@@ -58,6 +58,21 @@ fn clamp(value: &Expr, minimum: &Expr, maximum: &Expr) -> Expr {
     low.choose(minimum, high.choose(maximum, value.truncate(narrow)))
 }
 
+/// A register that takes `value` over while `enable` is set. An idle pipeline then stands still: it draws no power and costs
+/// a simulator no time.
+fn held_while_idle(m: &mut ModuleBuilder, name: &str, enable: &Expr, value: Expr) -> Signal {
+    let register = m.register(name, value.ty());
+    m.next_when(&register, enable.clone(), value);
+    register
+}
+
+/// A shift register behind `valid`: bit `k` is `valid`, `k + 1` cycles later.
+fn follow_valid(m: &mut ModuleBuilder, valid: &Signal, stages: usize) -> Expr {
+    let register = m.register("valid_follow", Type::bits(stages));
+    m.next(&register, concat(&[Expr::from(&register).slice(0, stages - 1), Expr::from(valid)]));
+    Expr::from(&register)
+}
+
 /// A crossbar source number as one bit for each source: what the crossbar's multiplexers take.
 fn one_hot(number: &Expr, sources: u32) -> Expr {
     let bits: Vec<Expr> =

@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::queue::queue;
 use super::requantiser_lane::requantiser_lane;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, picked};
+use super::{LoadBus, bit, held_while_idle, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
@@ -58,10 +58,11 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let shape =
         Shape { address_bits: configuration.scale_address_bits(), prefix: 0, end_of_level_0: false, run_edges: false };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
-    sequencer.ignore("step");
     let pick = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&pick));
     let crossing = latency.crossbar as usize;
+    let arriving = m.delay("arriving", Expr::from(&sequencer.output("step")), crossing);
+    let valid = m.delay("valid", Expr::from(&arriving), 1);
     let table_address = m.delay("table_address", Expr::from(&sequencer.output("address")), crossing);
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let from_stream = follow("from_stream", 0);
@@ -96,11 +97,12 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
             None => from_stream.choose(of_stream, literal(0, drain_type)),
         };
         // Operand and scale meet in the lane: the table's own register matches the operand's.
-        let operand = m.delay(&format!("operand_{lane}"), operand, 1);
+        let operand = held_while_idle(&mut m, &format!("operand_{lane}"), &Expr::from(&arriving), operand);
         let instance = m.instance(
             &format!("lane_{lane}"),
             &lane_module,
             vec![
+                ("valid", Expr::from(&valid)),
                 ("operand", operand.into()),
                 ("multiplier", scale.slice(0, multiplier_bits)),
                 ("left_shift", scale.slice(multiplier_bits, shift_bits)),

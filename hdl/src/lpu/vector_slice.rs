@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, constant, increment, picked};
+use super::{LoadBus, bit, constant, held_while_idle, increment, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
@@ -96,8 +96,8 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let fields = Fields::of(Unit::Read(0), configuration, read_queue.output("fields"));
     let shape = Shape { address_bits, prefix: 0, end_of_level_0: false, run_edges: false };
     let reader = sequencer::place(&mut m, "read_sequencer", shape, &read_queue.output("run"), &fields)?;
-    // A word is read in every cycle; the schedule knows which of them mean something.
-    reader.ignore("step");
+    let reading = Expr::from(&host_read).or(Expr::from(&reader.output("step")));
+    let arriving = m.delay("read_arriving", reading, 1 + BLOCK_RAM as usize);
     let address = Expr::from(&host_read).choose(Expr::from(&host_address), Expr::from(&reader.output("address")));
     let address = m.wire("read_address", address);
     let placement = place(&mut m, "read", &Expr::from(&address), banks);
@@ -176,7 +176,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     for (bank, write_address) in placement.bank_address.into_iter().enumerate() {
         let enable = m.delay(&format!("write_enable_{bank}"), bank_enable[bank].clone(), 1);
         let write_address = m.delay(&format!("write_address_{bank}"), write_address, 1);
-        let beat = m.delay(&format!("write_beat_{bank}"), bank_beat[bank].clone(), 1);
+        let beat = held_while_idle(&mut m, &format!("write_beat_{bank}"), &bank_enable[bank], bank_beat[bank].clone());
         let instance = m.instance(
             &format!("bank_{bank}"),
             &ram,
@@ -192,7 +192,8 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let first = read_first_bank.as_ref().map(Expr::from);
     let mut turned = rotate(&bank_data, first.as_ref());
     turned.reverse();
-    let word = m.delay("read_word", concat(&turned), 1 + configuration.pipeline.vector_read as usize);
+    let word = held_while_idle(&mut m, "read_word", &Expr::from(&arriving), concat(&turned));
+    let word = m.delay("read_word_q", Expr::from(&word), configuration.pipeline.vector_read as usize);
     m.drive(&read_data, Expr::from(&word));
     m.finish()
 }

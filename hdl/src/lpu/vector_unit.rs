@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, picked};
+use super::{LoadBus, bit, follow_valid, held_while_idle, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, select};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::instruction::{Function, Unit, word_bits};
@@ -16,18 +16,20 @@ fn vector_lane(function_bits: usize) -> Result<Arc<Module>, DesignError> {
     let wide = ELEMENT_BITS as usize + 1;
     let mut m = ModuleBuilder::new("vector_lane");
     m.describe("One lane of the vector unit: a function of two elements, clamped to minimum..maximum.");
-    m.latency("operands to result", VECTOR_UNIT_STAGES as usize);
+    m.latency("valid and operands to result", VECTOR_UNIT_STAGES as usize);
     m.section("Operands");
     let a = m.input("a", element);
     let b = m.input("b", element);
     m.section("Control");
+    let valid = m.input("valid", bit());
     let function = m.input("function_code", Type::bits(function_bits));
     let minimum = m.input("minimum", element);
     let maximum = m.input("maximum", element);
     m.section("Result");
     let result = m.output("result", element);
-    let a = m.delay("a_q", Expr::from(&a), 1);
-    let b = m.delay("b_q", Expr::from(&b), 1);
+    let follow = follow_valid(&mut m, &valid, VECTOR_UNIT_STAGES as usize - 1);
+    let a = held_while_idle(&mut m, "a_q", &Expr::from(&valid), Expr::from(&a));
+    let b = held_while_idle(&mut m, "b_q", &Expr::from(&valid), Expr::from(&b));
     let (a, b) = (Expr::from(&a), Expr::from(&b));
     let (wide_a, wide_b) = (a.extend(wide), b.extend(wide));
     let b_is_larger = m.wire("b_is_larger", b.greater_than(&a));
@@ -39,9 +41,9 @@ fn vector_lane(function_bits: usize) -> Result<Arc<Module>, DesignError> {
         Function::Minimum => Expr::from(&b_is_larger).choose(&wide_a, &wide_b),
     };
     let values: Vec<Expr> = Function::ALL.iter().map(|&(function, _)| value(function)).collect();
-    let value = m.delay("value", select(Expr::from(&function), &values), 1);
+    let value = held_while_idle(&mut m, "value", &follow.bit(0), select(Expr::from(&function), &values));
     let clamped = super::clamp(&Expr::from(&value), &Expr::from(&minimum), &Expr::from(&maximum));
-    let clamped = m.delay("clamped", clamped, 1);
+    let clamped = held_while_idle(&mut m, "clamped", &follow.bit(1), clamped);
     m.drive(&result, Expr::from(&clamped));
     m.finish()
 }
@@ -80,13 +82,12 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let fields = Fields::of(unit, configuration, queue.output("fields"));
     let shape = Shape { address_bits: 0, prefix: 0, end_of_level_0: false, run_edges: false };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
-    // The lanes work in every cycle; the schedule knows which results mean something.
-    sequencer.ignore("step");
     let pick_a = picked(&mut m, &fields, &run, "source_a", configuration);
     let pick_b = picked(&mut m, &fields, &run, "source_b", configuration);
     m.drive(&source_a, Expr::from(&pick_a));
     m.drive(&source_b, Expr::from(&pick_b));
     let crossing = latency.crossbar as usize;
+    let valid = m.delay("valid", Expr::from(&sequencer.output("step")), crossing);
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let use_constant = follow("use_constant", 0);
     let constant = follow("constant", 0);
@@ -102,6 +103,7 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
             &format!("lane_{lane}"),
             &lane_module,
             vec![
+                ("valid", Expr::from(&valid)),
                 ("a", of(&a)),
                 ("b", use_constant.choose(&constant, of(&b))),
                 ("function_code", function.clone()),

@@ -9,7 +9,8 @@ use std::sync::Arc;
 pub const SOFT_MULTIPLIER_STAGES: usize = 5;
 
 /// A multiplier of two's complement `a` (`a_bits`) and unsigned `b` (`b_bits`, 17 to 32) to their signed product `p`
-/// (`a_bits + b_bits`), five cycles later.
+/// (`a_bits + b_bits`), five cycles after a cycle in which `enable` is set. A stage that holds no such product keeps its value:
+/// an idle multiplier neither draws power nor costs a simulator time.
 ///
 /// On ECP5 each pair of rows is added in one carry chain that also masks the rows by their bits of `b`: the four inputs of a
 /// CCU2C are two bits of `a` and two of `b`. A binary tree of adders follows, registered at each level.
@@ -17,6 +18,7 @@ pub const SOFT_MULTIPLIER_STAGES: usize = 5;
 pub fn soft_multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
     let ports = [
         ("clk", Type::bits(1), true),
+        ("enable", Type::bits(1), true),
         ("a", Type::signed(a_bits), true),
         ("b", Type::bits(b_bits), true),
         ("p", Type::signed(a_bits + b_bits), false),
@@ -27,7 +29,7 @@ pub fn soft_multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
         description: format!(
             "The product of a signed number of {a_bits} bits and an unsigned one of {b_bits} bits, made of logic."
         ),
-        latencies: vec![("a, b to p".into(), SOFT_MULTIPLIER_STAGES)],
+        latencies: vec![("enable, a, b to p".into(), SOFT_MULTIPLIER_STAGES)],
         ports: ports.into(),
         behavioural: behavioural_body(a_bits, b_bits),
         ecp5: ecp5_body(a_bits, b_bits),
@@ -36,17 +38,33 @@ pub fn soft_multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
     .module()
 }
 
+/// The stages' own enables: bit `k - 1` is set while stage `k` takes a product over.
+fn enables() -> String {
+    let stages = SOFT_MULTIPLIER_STAGES;
+    format!(
+        "
+  // One bit for each stage that takes over a product in this cycle.
+  wire [{top}:0] stage = {{stage_q, enable}};
+  reg [{under}:0] stage_q;
+  always @(posedge clk) stage_q <= stage[{under}:0];
+",
+        top = stages - 1,
+        under = stages - 2,
+    )
+}
+
 fn behavioural_body(a_bits: usize, b_bits: usize) -> String {
     let top = a_bits + b_bits - 1;
     let extension = a_bits - 1;
-    let mut text = format!("\n  wire signed [{top}:0] b_signed = {{{a_bits}'d0, b}};\n");
+    let mut text = enables();
+    text += &format!("  wire signed [{top}:0] b_signed = {{{a_bits}'d0, b}};\n");
     text += &format!("  wire signed [{top}:0] a_signed = {{{{{b_bits}{{a[{extension}]}}}}, a}};\n");
     for stage in 1..=SOFT_MULTIPLIER_STAGES {
         let _ = writeln!(text, "  reg signed [{top}:0] product_{stage};");
     }
-    text += "\n  always @(posedge clk) begin\n    product_1 <= a_signed * b_signed;\n";
+    text += "\n  always @(posedge clk) begin\n    if (stage[0]) product_1 <= a_signed * b_signed;\n";
     for stage in 2..=SOFT_MULTIPLIER_STAGES {
-        let _ = writeln!(text, "    product_{stage} <= product_{};", stage - 1);
+        let _ = writeln!(text, "    if (stage[{}]) product_{stage} <= product_{};", stage - 1, stage - 1);
     }
     let _ = write!(text, "  end\n\n  assign p = product_{SOFT_MULTIPLIER_STAGES};\n");
     text
@@ -60,7 +78,7 @@ struct Addend {
 }
 
 fn ecp5_body(a_bits: usize, b_bits: usize) -> String {
-    let mut text = String::new();
+    let mut text = enables();
     let mut clocked = String::new();
     let mut addends: Vec<Addend> = Vec::new();
     // Two rows: (b[0] ? a : 0) + 2 × (b[1] ? a : 0), of a_bits + 2 bits, rounded up to whole cells.
@@ -86,7 +104,7 @@ fn ecp5_body(a_bits: usize, b_bits: usize) -> String {
                 cell + 1
             );
         }
-        let _ = writeln!(clocked, "    {name} <= {name}_sum;");
+        let _ = writeln!(clocked, "    if (stage[0]) {name} <= {name}_sum;");
         addends.push(Addend { name, position: 2 * pair, width: bits });
     }
     for level in 1..SOFT_MULTIPLIER_STAGES {
@@ -114,7 +132,7 @@ fn add_pair(text: &mut String, clocked: &mut String, level: usize, index: usize,
     let low = &pair[0];
     let Some(high) = pair.get(1) else {
         let _ = writeln!(text, "  reg [{}:0] {name};", low.width - 1);
-        let _ = writeln!(clocked, "    {name} <= {};", low.name);
+        let _ = writeln!(clocked, "    if (stage[{level}]) {name} <= {};", low.name);
         return Addend { name, position: low.position, width: low.width };
     };
     let offset = high.position - low.position;
@@ -128,6 +146,7 @@ fn add_pair(text: &mut String, clocked: &mut String, level: usize, index: usize,
     let right = extend(&high.name, "", high.width - 1, high.width);
     let width = offset + sum;
     let _ = writeln!(text, "  reg [{}:0] {name};", width - 1);
-    let _ = writeln!(clocked, "    {name} <= {{{left} + {right}, {}[{}:0]}};", low.name, offset - 1);
+    let _ =
+        writeln!(clocked, "    if (stage[{level}]) {name} <= {{{left} + {right}, {}[{}:0]}};", low.name, offset - 1);
     Addend { name, position: low.position, width }
 }
