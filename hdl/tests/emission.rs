@@ -315,3 +315,16 @@ fn a_negative_factor_is_a_wire_of_its_own_width() {
     assert!(!text.contains("(-2'sd1) *") && !text.contains("-2'sd1 *"), "{text}");
     assert!(text.contains("= -2'sd1;"), "{text}");
 }
+
+#[test]
+fn a_computed_shift_count_is_a_wire_of_its_own_width() {
+    let mut m = ModuleBuilder::new("shifted");
+    m.describe("A shift by a sum that wraps at two bits.");
+    let value = m.input("value", Type::bits(8));
+    let count = m.input("count", Type::bits(2));
+    let shifted = m.output("result", Type::bits(8));
+    m.drive(&shifted, value.shift_right_by(count.add(&count)));
+    let text = Design::new(m.finish().unwrap()).unwrap().single_text();
+    assert!(!text.contains(">> (count + count)"), "{text}");
+    assert!(text.contains("= count + count;"), "{text}");
+}

@@ -436,7 +436,7 @@ fn random_expressions_mean_the_same_in_verilog() {
     let batch = setting("LPU_EXPRESSION_BATCH", 60) as usize;
     let config = Config {
         cases: setting("LPU_EXPRESSION_CASES", 2),
-        max_shrink_iters: 60,
+        max_shrink_iters: 10,
         failure_persistence: None,
         ..Config::default()
     };

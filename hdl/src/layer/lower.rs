@@ -342,8 +342,10 @@ impl Lowering {
             B::Equal | B::NotEqual => (self.bits_of(a, hint), self.bits_of(b, hint)),
             B::ShiftRight if a.ty.is_signed() => {
                 let a = VerilogExpression::Signed(Box::new(self.atom(a, hint)));
-                (Value::Ast(a), self.operand(b, hint))
+                (Value::Ast(a), Value::Ast(self.factor(b, hint)))
             }
+            // A count must wrap at its own width, which a simulator may forget when the sum stands inside the shift.
+            B::ShiftLeft | B::ShiftRight => (self.operand(a, hint), Value::Ast(self.factor(b, hint))),
             _ => (self.operand(a, hint), self.operand(b, hint)),
         };
         let operator = match operator {
