@@ -5,7 +5,6 @@
 //! `run_levels` loops form a *run*: the steps of one product of a tile, the words of one drain, one vector. Behind every run
 //! but the last the unit idles for `gap` cycles.
 
-use crate::configuration::Configuration;
 use serde::{Deserialize, Serialize};
 
 /// Depth of the nesting.
@@ -74,11 +73,6 @@ impl Sequence {
     /// The counts of the levels inside a run and of those outside.
     fn split(&self) -> (&[u32], &[u32]) {
         self.count.split_at((self.run_levels as usize).min(LEVELS))
-    }
-
-    /// Steps of all runs, without prefixes; [`u64::MAX`] where there are more.
-    pub fn total_steps(&self) -> u64 {
-        product(&self.count)
     }
 
     /// Cycles from the first to the last step, both included, with `prefix` steps in front of each run; [`u64::MAX`] where
@@ -270,11 +264,6 @@ impl Iterator for Steps {
     }
 }
 
-/// Is `address` inside a memory of `size` words?
-pub fn in_range(address: i64, size: u32) -> bool {
-    (0..i64::from(size)).contains(&address)
-}
-
 /// Widths of the fields of a sequence in a unit whose addresses have `address_bits` bits.
 pub fn field_bits(address_bits: u32) -> Vec<(String, u32)> {
     let mut fields = Vec::new();
@@ -290,11 +279,6 @@ pub fn field_bits(address_bits: u32) -> Vec<(String, u32)> {
     fields.push(("run_levels".to_string(), 2));
     fields.push(("gap".to_string(), GAP_BITS));
     fields
-}
-
-/// Steps in front of each run of a tile that starts its accumulators from a bias.
-pub fn bias_prefix(configuration: &Configuration, bias: bool) -> u32 {
-    if bias { configuration.bias_words() } else { 0 }
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use super::{Primitive, address_width, constant_pins, memory_ports, pins, range};
 use crate::layer::Module;
+use lpu_isa::resources;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Width of a PDPW16KD word.
-const BLOCK_WIDTH: usize = 36;
+const BLOCK_WIDTH: usize = resources::BLOCK_WIDTH as usize;
 /// Words of a PDPW16KD.
-const BLOCK_DEPTH: usize = 512;
+const BLOCK_DEPTH: usize = resources::BLOCK_DEPTH as usize;
 
 /// How many 18-Kbit blocks `block_ram(width, depth)` takes on an ECP5: 36 × 512 each.
 #[must_use]

@@ -3,8 +3,8 @@
 use crate::cycle::WriteEvent;
 use crate::verilated::{Model, ModelError, PortIndex};
 use lpu_firmware::{Machine, MachineStatus};
-use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
-use lpu_isa::host::{ADDRESS_BITS, Command, Memory};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
+use lpu_isa::host::{Command, Memory};
 use lpu_isa::latency::Latency;
 use std::path::Path;
 
@@ -148,7 +148,6 @@ impl HostPort {
                 continue;
             }
             let beats = if partial { signals[2 + word] + 1 } else { 1 };
-            debug_assert!(bits_for(configuration.beats_per_word()) <= 32);
             let elements = (0..beats * configuration.dot)
                 .map(|element| (signals[2 + element as usize / 2] >> (16 * (element % 2))) as u16 as i16)
                 .collect();
@@ -224,6 +223,5 @@ impl Machine for HostPort {
         for (word, value) in words.iter_mut().zip(arrived.into_iter().skip(skipped)) {
             *word = value;
         }
-        debug_assert!(first < 1 << ADDRESS_BITS);
     }
 }
