@@ -8,7 +8,7 @@ use lpu_isa::program::Program;
 use lpu_sim::cycle::WriteEvent;
 use lpu_sim::divergence::{Divergence, Kind, against_golden, explain};
 use lpu_tests::machines::{self, Depths};
-use lpu_tests::networks::{random_graph, random_input};
+use lpu_tests::networks::{narrowed, random_graph, random_input};
 use lpu_tests::random::Random;
 use lpu_tests::tflite_writer::Limits;
 use lpu_tests::witnesses::model_run;
@@ -18,7 +18,7 @@ use proptest::prelude::*;
 fn run(seed: u64) -> Option<(Graph, Program, Vec<i8>, Vec<WriteEvent>)> {
     let mut random = Random::new(seed);
     let machine = machines::random(&mut random, Depths::Generous);
-    let graph = random_graph(seed, Limits { layers: 3, width: 40 }).unwrap();
+    let graph = narrowed(random_graph(seed, Limits { layers: 3, width: 40 }).unwrap(), machine.weight_bits);
     let program = compile(&graph, &machine, "random").unwrap();
     let input = random_input(&mut random, &graph);
     let writes = model_run(&program, &input).unwrap().writes;

@@ -11,7 +11,7 @@ use lpu_compiler::graph::Graph;
 use lpu_compiler::import::import;
 use lpu_isa::configuration::{Configuration, Pipeline};
 use lpu_tests::machines::{self, Depths};
-use lpu_tests::networks::{extreme_graph, random_graph, random_input};
+use lpu_tests::networks::{extreme_graph, narrowed, random_graph, random_input};
 use lpu_tests::random::Random;
 use lpu_tests::tflite_writer::{Dense, Fused, Limits, Network, code};
 use lpu_tests::witnesses::{accept, library, model_agrees, rtl_agrees};
@@ -88,7 +88,7 @@ proptest! {
         machine: u64, network: u64, limits in limits()
     ) {
         let machine = machines::random(&mut Random::new(machine), Depths::Generous);
-        let graph = random_graph(network, limits).unwrap();
+        let graph = narrowed(random_graph(network, limits).unwrap(), machine.weight_bits);
         let fits = holds(&graph, &machine, network)?;
         prop_assert!(fits, "no memory of this machine is small: {machine:?}\n{graph:?}");
     }
@@ -96,7 +96,8 @@ proptest! {
     #[test]
     fn a_network_is_refused_only_where_a_memory_is_too_small(machine: u64, network: u64, limits in limits()) {
         let machine = machines::random(&mut Random::new(machine), Depths::Any);
-        holds(&random_graph(network, limits).unwrap(), &machine, network)?;
+        let graph = narrowed(random_graph(network, limits).unwrap(), machine.weight_bits);
+        holds(&graph, &machine, network)?;
     }
 }
 
@@ -105,7 +106,7 @@ fn both_answers_occur_on_small_machines() {
     let (fitting, refused) = (Cell::new(0), Cell::new(0));
     for seed in 0..60 {
         let machine = machines::random(&mut Random::new(seed), Depths::Any);
-        let graph = random_graph(seed, Limits { layers: 3, width: 40 }).unwrap();
+        let graph = narrowed(random_graph(seed, Limits { layers: 3, width: 40 }).unwrap(), machine.weight_bits);
         let count = if holds(&graph, &machine, seed).unwrap() { &fitting } else { &refused };
         count.set(count.get() + 1);
     }
@@ -158,7 +159,7 @@ fn rtl_agrees_on(name: &str) {
     let mut run = 0;
     for seed in 0..60 {
         let limits = Limits { layers: 4, width: [48, 9, 33][seed as usize / 3 % 3] };
-        let graph = random_graph(seed, limits).unwrap();
+        let graph = narrowed(random_graph(seed, limits).unwrap(), machine.weight_bits);
         let Ok(program) = compile(&graph, &machine, name) else { continue };
         let mut random = Random::new(seed);
         let inputs: Vec<_> = (0..3).map(|_| random_input(&mut random, &graph)).collect();
@@ -199,6 +200,21 @@ fn the_rtl_agrees_with_wide_dots_in_one_bank_and_the_longest_pipelines() {
 #[test]
 fn the_rtl_agrees_with_wide_dots_in_eight_banks_and_a_crossbar_slower_than_the_weights() {
     rtl_agrees_on("wide dots in eight banks, crossbar slower than the weights");
+}
+
+#[test]
+fn the_rtl_agrees_with_pairs_of_int4_weights_in_one_bank() {
+    rtl_agrees_on("pairs of int4 weights, one bank");
+}
+
+#[test]
+fn the_rtl_agrees_with_int4_weights_and_an_incomplete_row() {
+    rtl_agrees_on("int4 weights, an incomplete row");
+}
+
+#[test]
+fn the_rtl_agrees_with_int4_weights_and_wide_dots() {
+    rtl_agrees_on("int4 weights, wide dots");
 }
 
 #[test]

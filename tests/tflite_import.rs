@@ -96,6 +96,37 @@ fn the_scale_of_a_layer_is_computed_in_double_precision() {
 }
 
 #[test]
+fn int4_weights_are_those_of_the_same_network_in_int8() {
+    // Six weights and three: an even and an odd number.
+    let whole = model();
+    let mut packed = whole.clone();
+    for name in ["dense_0/w", "dense_1/w"] {
+        let index = position(&packed, name);
+        packed.tensors[index] = packed.tensors[index].clone().in_int4();
+    }
+    let bytes = |name: &str| packed.tensors[position(&packed, name)].data.clone().unwrap();
+    assert_eq!((bytes("dense_0/w"), bytes("dense_1/w")), (vec![0xed, 0x0f, 0x21], vec![0xed, 0x0f]));
+    assert_eq!(import(&packed.bytes(), "net").unwrap(), import(&whole.bytes(), "net").unwrap());
+}
+
+#[test]
+fn int4_weights_of_another_number_than_the_shape_says_are_damage() {
+    let with_bytes = |count: usize| {
+        with_tensor("dense_1/w", move |tensor| {
+            *tensor = tensor.clone().in_int4();
+            tensor.data.as_mut().unwrap().resize(count, 0);
+        })
+    };
+    check([("a byte for each", with_bytes(3)), ("half a byte short", with_bytes(1))], expect![[r#"
+        a byte for each:
+          net, operator 1 (FULLY_CONNECTED), layer `dense_1`, tensor `dense_1/w`: the file is damaged: shape [1, 3] needs 2 bytes of content, but there are 3
+          help: fetch or convert the file again, and compare its length and checksum with the original's
+        half a byte short:
+          net, operator 1 (FULLY_CONNECTED), layer `dense_1`, tensor `dense_1/w`: the file is damaged: shape [1, 3] needs 2 bytes of content, but there are 1
+    "#]]);
+}
+
+#[test]
 fn operators_that_cannot_be_lowered_are_named_with_their_layer_and_a_way_round() {
     let with_code = |code| changed(move |model| model.operators[1].code = code);
     check(
@@ -128,12 +159,13 @@ fn types_that_cannot_be_lowered_are_named() {
             ("float activations", with_element("input", code::FLOAT32)),
             ("16-bit activations", with_element("dense_0", code::INT16)),
             ("a float bias", with_element("dense_0/b", code::FLOAT32)),
-            ("4-bit weights", with_element("dense_0/w", 17)),
+            ("2-bit weights", with_element("dense_0/w", 19)),
+            ("4-bit activations", with_element("dense_0", code::INT4)),
             ("a type newer than the schema", with_element("dense_0/w", 99)),
         ],
         expect![[r#"
             float weights:
-              net, operator 1 (FULLY_CONNECTED), layer `dense_1`, tensor `dense_1/w`: weights of type FLOAT32, but only INT8 is supported
+              net, operator 1 (FULLY_CONNECTED), layer `dense_1`, tensor `dense_1/w`: weights of type FLOAT32, but only INT8 or INT4 is supported
               help: quantise to int8 when converting: tf.lite.TFLiteConverter with optimizations = [tf.lite.Optimize.DEFAULT], a representative_dataset, target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8] and inference_input_type = inference_output_type = tf.int8 leaves no FLOAT32
             float activations:
               net, tensor `input`: input of type FLOAT32, but only INT8 is supported
@@ -143,11 +175,15 @@ fn types_that_cannot_be_lowered_are_named() {
             a float bias:
               net, operator 0 (FULLY_CONNECTED), layer `dense_0`, tensor `dense_0/b`: bias of type FLOAT32, but only INT32 is supported
               help: quantise to int8 when converting: tf.lite.TFLiteConverter with optimizations = [tf.lite.Optimize.DEFAULT], a representative_dataset, target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8] and inference_input_type = inference_output_type = tf.int8 leaves no FLOAT32
-            4-bit weights:
-              net, operator 0 (FULLY_CONNECTED), layer `dense_0`, tensor `dense_0/w`: weights of type INT4, but only INT8 is supported
+            2-bit weights:
+              net, operator 0 (FULLY_CONNECTED), layer `dense_0`, tensor `dense_0/w`: weights of type INT2, but only INT8 or INT4 is supported
+              help: convert the network with full int8 quantisation, so that this tensor becomes INT8 or INT4
+            4-bit activations:
+              net, operator 0 (FULLY_CONNECTED), layer `dense_0`, tensor `dense_0`: output of type INT4, but only INT8 is supported
               help: convert the network with full int8 quantisation, so that this tensor becomes INT8
             a type newer than the schema:
-              net, operator 0 (FULLY_CONNECTED), layer `dense_0`, tensor `dense_0/w`: weights of type number 99, but only INT8 is supported
+              net, operator 0 (FULLY_CONNECTED), layer `dense_0`, tensor `dense_0/w`: weights of type number 99, but only INT8 or INT4 is supported
+              help: convert the network with full int8 quantisation, so that this tensor becomes INT8 or INT4
         "#]],
     );
 }
@@ -385,7 +421,7 @@ fn quantisation_that_means_nothing_is_named() {
             a zero point outside int8:
               net, tensor `input`: a zero point of 128, outside int8
             weights with a zero point:
-              net, operator 0 (FULLY_CONNECTED), layer `dense_0`, tensor `dense_0/w`: a zero point of 5, but int8 weights are symmetric (0)
+              net, operator 0 (FULLY_CONNECTED), layer `dense_0`, tensor `dense_0/w`: a zero point of 5, but weights are symmetric (0)
             more scales than channels:
               net, operator 1 (FULLY_CONNECTED), layer `dense_1`, tensor `dense_1/w`: 2 scales along axis 0 instead of one, or 1 along axis 0
             scales along the inputs:

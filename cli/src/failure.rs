@@ -83,7 +83,7 @@ impl Failure {
     }
 
     /// The report as plain lines.
-    fn plain(&self) -> String {
+    pub fn plain(&self) -> String {
         let indent = |text: &str| text.replace('\n', "\n         ");
         format!(
             "error: {}\n  where: {}\n  why:   {}\n  help:  {}\n",

@@ -90,7 +90,11 @@ impl Machine {
     }
 }
 
-fn resolve(board: Option<&str>, config: Option<&Path>) -> Result<Machine, Failure> {
+/// The machine of a board's name or of a file; the file where both are given, the default board where none is.
+///
+/// # Errors
+/// An unknown board, or a file that cannot be read or is no configuration.
+pub fn resolve(board: Option<&str>, config: Option<&Path>) -> Result<Machine, Failure> {
     match config {
         Some(path) => read(path),
         None => {

@@ -11,9 +11,11 @@
 //! | module | does |
 //! | --- | --- |
 //! | [`commands`] | one file for each command: its arguments, what it does, what it prints |
+//! | [`build`] | from a machine to a bitstream |
 //! | [`machine`] | `--board` and `--config` |
 //! | [`network`] | reads a network and compiles it; says which boards it would fit |
 //! | [`witnesses`] | runs inputs on the golden model, the cycle model, the RTL |
+//! | [`link`] | the port of a board, what goes over it, what its failures mean |
 //! | [`npy`] | reads inputs and writes outputs |
 //! | [`destination`] | output files that appear complete or not at all |
 //! | [`digits`] | the network inside the program |
@@ -22,11 +24,13 @@
 //! | [`output`] | standard output, tables, numbers |
 //! | [`progress`] | bars and spinners for what takes more than a second |
 
+mod build;
 mod cache;
 mod commands;
 mod destination;
 mod digits;
 mod failure;
+mod link;
 mod machine;
 mod network;
 mod npy;

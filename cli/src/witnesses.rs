@@ -2,6 +2,7 @@
 
 use crate::cache;
 use crate::failure::Failure;
+use crate::link::LinkReport;
 use crate::progress::Progress;
 use clap::ValueEnum;
 use lpu_compiler::graph::Graph;
@@ -26,6 +27,8 @@ pub enum Backend {
     Model,
     /// The emitted Verilog under Verilator
     Rtl,
+    /// A board at a serial port, or a simulated one
+    Board,
 }
 
 /// What running all inputs has shown.
@@ -35,7 +38,7 @@ pub struct Run {
     pub outputs: Vec<Vec<i8>>,
     /// The cycles of each input, as the machine counted them.
     pub cycles: Vec<u64>,
-    /// All clock cycles simulated while the inputs ran, transfers included.
+    /// All clock cycles simulated while the inputs ran, transfers included; none on a board.
     pub simulated_cycles: u64,
     /// Wall-clock time in which they were simulated.
     pub seconds: f64,
@@ -43,6 +46,8 @@ pub struct Run {
     pub loading_cycles: u64,
     /// Cycles spent on bringing inputs and fetching outputs.
     pub transfer_cycles: u64,
+    /// What went over the link to a board.
+    pub link: Option<LinkReport>,
 }
 
 /// The golden model's outputs.
@@ -143,7 +148,8 @@ fn failed(place: &str, error: &dyn std::fmt::Display, help: &str) -> Failure {
     Failure::new("the run failed", place, error, help)
 }
 
-fn rtl_failed(error: &RtlError) -> Failure {
+/// Why the RTL could not be run, and what to do.
+pub fn rtl_failed(error: &RtlError) -> Failure {
     match error {
         RtlError::Tool(_) => {
             let help = "run `lpu doctor`: it names what is missing and the command that installs it";
@@ -157,7 +163,7 @@ fn rtl_failed(error: &RtlError) -> Failure {
             failed("RTL", error, "compare with `--on model`; `--trace FILE.vcd` shows every signal").disagreement()
         }
         RtlError::Design(_) => failed("RTL", error, "report this as a bug, with the configuration"),
-        RtlError::Model(_) | RtlError::Loader(_) | RtlError::InputLength { .. } => {
+        RtlError::Model(_) | RtlError::Host(_) | RtlError::InputLength { .. } => {
             failed("RTL", error, "check the wave file's disk, if there is a trace; else report this as a bug")
         }
     }

@@ -143,7 +143,7 @@ fn passes_over(graph: &Graph, index: usize, tensor: TensorId, configuration: &Co
         if operator.inputs.iter().any(|id| names.contains(id)) {
             match &operator.kind {
                 OperatorKind::FullyConnected(layer) => {
-                    passes += (layer.output_length as u64).div_ceil(u64::from(configuration.tiles));
+                    passes += (layer.output_length as u64).div_ceil(u64::from(configuration.channels()));
                 }
                 OperatorKind::Reshape | OperatorKind::Elementwise(_) => names.extend(&operator.outputs),
             }

@@ -8,6 +8,7 @@
 //! after that; the scales of the tensors are kept for reports.
 
 use lpu_isa::arithmetic::{Requantise, Rounding};
+use lpu_isa::program::Scale;
 use thiserror::Error;
 
 /// Position of a tensor in [`Graph::tensors`].
@@ -308,8 +309,10 @@ impl Graph {
     }
 }
 
-/// Zero points and clamps are those of int8, so that an input minus its zero point has 9 bits and an output 8.
+/// Zero points and clamps are those of int8, so that an input minus its zero point has 9 bits and an output 8. Multipliers are
+/// normalised, as the importer makes them and scale tables hold them.
 fn check_ranges(operator: &Operator, by: &str) -> Result<(), GraphError> {
+    let wrong = |why: String| Err(GraphError::Inconsistent { by: by.to_owned(), why });
     let (input_zero_point, output_zero_point, minimum, maximum) = match &operator.kind {
         OperatorKind::Reshape => return Ok(()),
         OperatorKind::FullyConnected(layer) => {
@@ -320,13 +323,29 @@ fn check_ranges(operator: &Operator, by: &str) -> Result<(), GraphError> {
         }
     };
     let int8 = |value: i32| i8::try_from(value).is_ok();
-    if [input_zero_point, output_zero_point, minimum, maximum].into_iter().all(int8) && minimum <= maximum {
-        return Ok(());
+    if ![input_zero_point, output_zero_point, minimum, maximum].into_iter().all(int8) || minimum > maximum {
+        return wrong(format!(
+            "zero points {input_zero_point} and {output_zero_point} and the clamp {minimum}..={maximum} are not of int8"
+        ));
     }
-    let why = format!(
-        "zero points {input_zero_point} and {output_zero_point} and the clamp {minimum}..={maximum} are not of int8"
-    );
-    Err(GraphError::Inconsistent { by: by.to_owned(), why })
+    let scales: Vec<Scale> = match &operator.kind {
+        OperatorKind::Reshape => vec![],
+        OperatorKind::FullyConnected(layer) => {
+            layer.scales.iter().map(|&ChannelScale { multiplier, shift }| Scale { multiplier, shift }).collect()
+        }
+        OperatorKind::Elementwise(Elementwise { requantise, .. }) => {
+            vec![Scale { multiplier: requantise.multiplier, shift: requantise.shift }]
+        }
+    };
+    match scales.iter().enumerate().find(|(_, scale)| !scale.is_encodable()) {
+        None => Ok(()),
+        Some((channel, Scale { multiplier, shift })) => wrong(format!(
+            "scale {channel} is {multiplier} shifted by {shift}, but its multiplier must be 0 or {} to {}, \
+             and its shift -31 to 30",
+            Scale::LEAST_MULTIPLIER,
+            i32::MAX
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -418,5 +437,32 @@ mod tests {
         assert!(with(|layer| layer.input_zero_point = 128).is_err());
         assert!(with(|layer| layer.maximum = 128).is_err());
         assert!(with(|layer| layer.minimum = 127 + layer.maximum).is_err());
+        // What the importer makes is normalised; the scale table has no room for anything else.
+        assert_eq!(with(|layer| layer.scales[1].multiplier = 0), Ok(()));
+        assert_eq!(with(|layer| layer.scales[1] = ChannelScale { multiplier: i32::MAX, shift: -31 }), Ok(()));
+        let error = with(|layer| layer.scales[1].multiplier = (1 << 30) - 1).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "operator `second`: scale 1 is 1073741823 shifted by 0, but its multiplier must be 0 or 1073741824 to \
+             2147483647, and its shift -31 to 30"
+        );
+        assert!(with(|layer| layer.scales[0].multiplier = -1).is_err());
+        assert!(with(|layer| layer.scales[0].shift = 31).is_err());
+    }
+
+    #[test]
+    fn an_elementwise_operator_has_a_normalised_scale() {
+        let with = |multiplier, shift| {
+            let (zero_point, minimum, maximum, rounding) = (0, -128, 127, Rounding::Double);
+            let requantise = Requantise { multiplier, shift, zero_point, minimum, maximum, rounding };
+            let function = ElementwiseFunction::Quantize;
+            let mut graph = graph();
+            graph.operators[0].kind =
+                OperatorKind::Elementwise(Elementwise { function, input_zero_point: 0, requantise });
+            graph.check()
+        };
+        assert_eq!(with(Requantise::IDENTITY.0, Requantise::IDENTITY.1), Ok(()));
+        assert_eq!(with(1 << 30, 30), Ok(()));
+        assert!(matches!(with(1 << 29, 0), Err(GraphError::Inconsistent { .. })));
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::{CompileError, Resource};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{INTERVAL_BITS, Instruction, Operation, Unit};
-use lpu_isa::latency::{ISSUE_TO_STEP, Latency, MINIMUM_INTERVAL};
+use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
 use lpu_isa::program::{Placed, Queue, Region};
 use std::collections::BTreeMap;
 
@@ -70,9 +70,18 @@ impl Schedule {
     /// The first cycle in which the next instruction of `unit` may issue.
     fn free_from(&self, unit: Unit) -> u64 {
         self.queues.get(&unit).and_then(|queue| queue.last()).map_or(0, |last| {
-            let busy = last.operation.duration(&self.configuration).max(u64::from(MINIMUM_INTERVAL));
-            last.issue + busy
+            // The requantiser is at work on a word for longer than its step.
+            let more = match last.operation {
+                Operation::Requantise { .. } => self.configuration.requantise_interval - 1,
+                _ => 0,
+            };
+            let busy = last.operation.duration(&self.configuration) + u64::from(more);
+            last.issue + busy.max(self.minimum_interval())
         })
+    }
+
+    fn minimum_interval(&self) -> u64 {
+        u64::from(self.configuration.minimum_interval())
     }
 
     /// The smallest origin, at least `origin`, at which every draft finds its unit free.
@@ -85,7 +94,7 @@ impl Schedule {
                 let mut lowest = self.free_from(draft.unit) as i64;
                 // The wait in front of a queue's first instruction is an instruction itself, with the least interval.
                 if lowest == 0 && issue > 0 {
-                    lowest = i64::from(MINIMUM_INTERVAL);
+                    lowest = self.minimum_interval() as i64;
                 }
                 next = next.max(origin + (lowest - issue).max(0));
             }
@@ -106,7 +115,7 @@ impl Schedule {
 
     /// The first cycle for the last step of a product such that its drain follows the drain before it.
     pub fn drain_free_from(&self) -> u64 {
-        self.last_drain.map_or(0, |last| last + u64::from(self.configuration.rows()))
+        self.last_drain.map_or(0, |last| last + u64::from(self.configuration.drain_cycles()))
     }
 
     /// Notes the last step of the last product placed.
@@ -188,22 +197,24 @@ impl Schedule {
         if latest < wanted {
             let last = (0..units.len()).max_by_key(|&index| halts[index]).unwrap_or(0);
             halts[last] = wanted;
-            if wanted == 1 {
-                halts[last] = u64::from(MINIMUM_INTERVAL);
+            // Something must stand in front of a later `halt`, and takes the least interval.
+            if halts[last] < self.minimum_interval() && self.queues.get(&units[last]).is_none_or(Vec::is_empty) {
+                halts[last] = self.minimum_interval();
             }
         }
         let cycles = halts.iter().copied().max().unwrap_or(0) + 1;
+        let shortest = self.minimum_interval();
         let mut queues = Vec::new();
         for (unit, halt) in units.into_iter().zip(halts) {
             let mut timed = self.queues.get(&unit).cloned().unwrap_or_default();
             timed.push(Timed { issue: halt, operation: Operation::Halt, layer: None });
             let mut instructions = Vec::new();
             if timed[0].issue > 0 {
-                push(&mut instructions, Operation::Nop, None, timed[0].issue);
+                push(&mut instructions, Operation::Nop, None, timed[0].issue, shortest);
             }
             for (index, entry) in timed.iter().enumerate() {
-                let next = timed.get(index + 1).map_or(entry.issue + u64::from(MINIMUM_INTERVAL), |next| next.issue);
-                push(&mut instructions, entry.operation, entry.layer, next - entry.issue);
+                let next = timed.get(index + 1).map_or(entry.issue + shortest, |next| next.issue);
+                push(&mut instructions, entry.operation, entry.layer, next - entry.issue, shortest);
             }
             if instructions.len() > configuration.queue_depth as usize {
                 let overflow = &instructions[configuration.queue_depth as usize];
@@ -226,13 +237,13 @@ impl Schedule {
 }
 
 /// Appends an instruction; intervals that do not fit the field continue in instructions that do nothing.
-fn push(instructions: &mut Vec<Placed>, operation: Operation, layer: Option<u32>, interval: u64) {
+fn push(instructions: &mut Vec<Placed>, operation: Operation, layer: Option<u32>, interval: u64, shortest: u64) {
     let longest = (1u64 << INTERVAL_BITS) - 1;
     let mut operation = operation;
     let mut left = interval;
     loop {
         // What remains for the following instruction must not be shorter than the least interval.
-        let part = if left > longest { longest - u64::from(MINIMUM_INTERVAL) } else { left };
+        let part = if left > longest { longest - shortest } else { left };
         let instruction = Instruction { interval: part as u32, operation };
         instructions.push(Placed { instruction, layer });
         left -= part;

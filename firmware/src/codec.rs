@@ -8,9 +8,10 @@ use crate::frame::{Frame, MAX_PAYLOAD};
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
-const HEADER: usize = 7;
+const HEADER: usize = 6;
 const CHECK: usize = 4;
 const MAX_BODY: usize = HEADER + MAX_PAYLOAD + CHECK;
+const _: () = assert!(MAX_BODY <= u8::MAX as usize, "a position in a frame fits a byte");
 
 /// A stuffed block carries at most this many bytes.
 const MAX_BLOCK: usize = 254;
@@ -67,8 +68,8 @@ pub fn encode(frame: &Frame, buffer: &mut [u8]) -> Result<usize, BufferTooSmall>
     let end = HEADER + payload.len();
     body[..4].copy_from_slice(&frame.sequence.to_le_bytes());
     body[4] = frame.command;
-    // MAX_PAYLOAD fits 16 bits.
-    body[5..HEADER].copy_from_slice(&(payload.len() as u16).to_le_bytes());
+    // MAX_BODY fits a byte.
+    body[5] = end as u8;
     body[HEADER..end].copy_from_slice(payload);
     let check = CRC.checksum(&body[..end]);
     body[end..end + CHECK].copy_from_slice(&check.to_le_bytes());
@@ -176,8 +177,8 @@ fn parse(bytes: &mut [u8]) -> Result<Frame, FrameError> {
     let body = &bytes[..length];
     let (content, check) = body.split_last_chunk::<CHECK>().ok_or(FrameError::Length)?;
     let (header, payload) = content.split_first_chunk::<HEADER>().ok_or(FrameError::Length)?;
-    let [s0, s1, s2, s3, command, l0, l1] = *header;
-    if usize::from(u16::from_le_bytes([l0, l1])) != payload.len() {
+    let [s0, s1, s2, s3, command, length] = *header;
+    if usize::from(length) != content.len() {
         return Err(FrameError::Length);
     }
     if CRC.checksum(content) != u32::from_le_bytes(*check) {

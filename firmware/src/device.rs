@@ -5,13 +5,15 @@ use crate::frame::{ErrorCode, Frame, MachineStatus, Reply, Request, Words};
 
 /// What the link does to the LPU. Units and addresses are those of its host bus; what a unit ignores is its own affair.
 pub trait Machine {
-    /// Stores `words` at `address` and the addresses after it.
-    fn write(&mut self, unit: u8, address: u32, words: &[u32]);
+    /// Stores `words` at `address` and the addresses after it, `chunks` of them in each word of the unit's memory; they are
+    /// whole memory words.
+    fn write(&mut self, unit: u8, address: u32, chunks: u8, words: &[u32]);
     /// Starts the program at an entry point and returns while it runs.
-    fn start(&mut self, entry: u8);
+    fn start(&mut self, entry: u32);
     /// How it stands.
     fn status(&mut self) -> MachineStatus;
-    /// Reads from `address` and the addresses after it into `words`.
+    /// Reads from `address` and the addresses after it into `words`, which are zero before. The last memory word may be read
+    /// in part.
     fn read(&mut self, unit: u8, address: u32, words: &mut [u32]);
 }
 
@@ -20,15 +22,15 @@ pub struct Device<M> {
     machine: M,
     decoder: Decoder,
     last_sequence: u32,
-    /// The reply to the request `last_sequence`, if there was one.
-    kept: Option<Reply>,
+    /// Whether `last_sequence` is that of a request.
+    begun: bool,
     answer: [u8; MAX_ENCODED],
 }
 
 impl<M: Machine> Device<M> {
-    /// A device whose last sequence number is 0, with no reply to repeat.
+    /// A device whose last sequence number is 0, which no request has had yet.
     pub const fn new(machine: M) -> Self {
-        Self { machine, decoder: Decoder::new(), last_sequence: 0, kept: None, answer: [0; MAX_ENCODED] }
+        Self { machine, decoder: Decoder::new(), last_sequence: 0, begun: false, answer: [0; MAX_ENCODED] }
     }
 
     /// Takes one byte from the host. When it completes a request, gives the bytes to send back. Damaged frames get no answer:
@@ -53,36 +55,36 @@ impl<M: Machine> Device<M> {
     fn handle(&mut self, frame: &Frame) -> Reply {
         let ahead = frame.sequence.wrapping_sub(self.last_sequence);
         let request = Request::from_frame(frame);
-        let accepted = match (ahead, &request) {
-            (1, _) => true,
-            // Ahead of everything accepted so far: what was sent before it is stale from now on.
-            (2..=0x7fff_ffff, Ok(Request::Status)) => true,
-            (0, Ok(Request::Status)) if self.kept.is_none() => false,
-            (0, _) => return self.kept.clone().unwrap_or(Reply::Error { code: ErrorCode::OutOfSequence }),
-            (_, Ok(Request::Status)) => false,
-            _ => return Reply::Error { code: ErrorCode::OutOfSequence },
-        };
-        if accepted {
+        let next = ahead == 1;
+        let repeated = ahead == 0 && self.begun;
+        let status = matches!(request, Ok(Request::Status));
+        // A status request ahead of everything accepted so far makes what was sent before it stale.
+        if next || status && ahead < 1 << 31 {
             self.last_sequence = frame.sequence;
+            self.begun = true;
         }
-        let reply = match request {
-            Ok(request) => self.execute(&request),
+        if !(next || repeated || status) {
+            return Reply::Error { code: ErrorCode::OutOfSequence };
+        }
+        match request {
+            Ok(request) => self.answer(&request, next),
             Err(code) => Reply::Error { code },
-        };
-        if accepted {
-            self.kept = Some(reply.clone());
         }
-        reply
     }
 
-    fn execute(&mut self, request: &Request) -> Reply {
+    /// The reply to a request, which changes the machine only if `execute` is set.
+    fn answer(&mut self, request: &Request, execute: bool) -> Reply {
         match request {
-            Request::Write { unit, address, words } => {
-                self.machine.write(*unit, *address, words);
+            Request::Write { unit, address, chunks, words } => {
+                if execute {
+                    self.machine.write(*unit, *address, *chunks, words);
+                }
                 Reply::Ack
             }
             Request::Run { entry } => {
-                self.machine.start(*entry);
+                if execute {
+                    self.machine.start(*entry);
+                }
                 Reply::Ack
             }
             Request::ReadVector { unit, address, count } => match Words::zeros(usize::from(*count)) {

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::codec::{Decoder, MAX_ENCODED, encode};
-use crate::frame::{ErrorCode, MAX_WORDS, MachineStatus, Reply, Request, Words};
+use crate::frame::{ADDRESS_BITS, ErrorCode, MAX_WORDS, MachineStatus, Reply, Request, Words};
 
 /// A stream of bytes to a device and back. It may lose, damage, repeat and delay what it carries.
 pub trait Link {
@@ -57,9 +57,16 @@ pub enum DriverError<E> {
     Unexpected,
     /// The words would reach beyond the last address.
     AddressOverflow {
-        /// Of the first word.
+        /// Of the first memory word.
         address: u32,
-        /// How many.
+        /// How many memory words.
+        count: usize,
+    },
+    /// The words are not whole memory words, or no request holds one.
+    BrokenWord {
+        /// Words of the bus in a memory word.
+        chunks: u8,
+        /// Words of the bus given.
         count: usize,
     },
 }
@@ -73,6 +80,9 @@ impl<E: fmt::Display> fmt::Display for DriverError<E> {
             Self::Unexpected => f.write_str("the device sent an answer of the wrong kind"),
             Self::AddressOverflow { address, count } => {
                 write!(f, "{count} words from address {address} reach beyond the last address")
+            }
+            Self::BrokenWord { chunks, count } => {
+                write!(f, "{count} words of the bus are not whole memory words of 1 to {MAX_WORDS} each, here {chunks}")
             }
         }
     }
@@ -106,17 +116,17 @@ impl<L: Link> Driver<L> {
         Self { link, patience, decoder: Decoder::new(), sequence: 0, synchronised: false }
     }
 
-    /// Stores `words` at `address` and the addresses after it, [`MAX_WORDS`] a request.
+    /// Stores `words` at `address` and the addresses after it, `chunks` of them in each word of the unit's memory, the lowest
+    /// bits first; as many whole memory words a request as fit.
     ///
     /// # Errors
     /// [`DriverError`]; the words of earlier requests are then stored already.
-    pub fn load(&mut self, unit: u8, address: u32, words: &[u32]) -> Result<(), DriverError<L::Error>> {
-        check_range(address, words.len())?;
-        for (index, chunk) in words.chunks(MAX_WORDS).enumerate() {
-            let address = chunk_address(address, index);
-            // A chunk is never too long.
-            let Some(words) = Words::new(chunk) else { return Err(DriverError::Unexpected) };
-            self.expect_ack(&Request::Write { unit, address, words })?;
+    pub fn load(&mut self, unit: u8, address: u32, chunks: u8, words: &[u32]) -> Result<(), DriverError<L::Error>> {
+        let step = memory_words_a_request(address, chunks, words.len())?;
+        for (part, address) in words.chunks(step * usize::from(chunks)).zip((address..).step_by(step)) {
+            // A part is never too long.
+            let Some(words) = Words::new(part) else { return Err(DriverError::Unexpected) };
+            self.expect_ack(&Request::Write { unit, address, chunks, words })?;
         }
         Ok(())
     }
@@ -125,7 +135,7 @@ impl<L: Link> Driver<L> {
     ///
     /// # Errors
     /// [`DriverError`].
-    pub fn run(&mut self, entry: u8) -> Result<(), DriverError<L::Error>> {
+    pub fn run(&mut self, entry: u32) -> Result<(), DriverError<L::Error>> {
         self.expect_ack(&Request::Run { entry })
     }
 
@@ -140,18 +150,24 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// Reads from `address` and the addresses after it until `words` is full, [`MAX_WORDS`] a request.
+    /// Reads from `address` and the addresses after it until `words` is full, `chunks` of them from each word of the unit's
+    /// memory; as many whole memory words a request as fit.
     ///
     /// # Errors
     /// [`DriverError`].
-    pub fn read_vector(&mut self, unit: u8, address: u32, words: &mut [u32]) -> Result<(), DriverError<L::Error>> {
-        check_range(address, words.len())?;
-        for (index, chunk) in words.chunks_mut(MAX_WORDS).enumerate() {
-            let address = chunk_address(address, index);
+    pub fn read_vector(
+        &mut self,
+        unit: u8,
+        address: u32,
+        chunks: u8,
+        words: &mut [u32],
+    ) -> Result<(), DriverError<L::Error>> {
+        let step = memory_words_a_request(address, chunks, words.len())?;
+        for (part, address) in words.chunks_mut(step * usize::from(chunks)).zip((address..).step_by(step)) {
             // MAX_WORDS fits the field.
-            let request = Request::ReadVector { unit, address, count: chunk.len() as u8 };
+            let request = Request::ReadVector { unit, address, count: part.len() as u8 };
             match self.request(&request)? {
-                Reply::Data { words } if words.len() == chunk.len() => chunk.copy_from_slice(&words),
+                Reply::Data { words } if words.len() == part.len() => part.copy_from_slice(&words),
                 _ => return Err(DriverError::Unexpected),
             }
         }
@@ -252,16 +268,18 @@ impl<L: Link> Driver<L> {
     }
 }
 
-/// The address of the chunk's first word, in a range that [`check_range`] has accepted.
-fn chunk_address(address: u32, index: usize) -> u32 {
-    address.wrapping_add((index * MAX_WORDS) as u32)
-}
-
-/// The last word's address must exist.
-fn check_range<E>(address: u32, count: usize) -> Result<(), DriverError<E>> {
-    let last = u32::try_from(count.saturating_sub(1)).ok().and_then(|span| address.checked_add(span));
-    match last {
-        Some(_) => Ok(()),
-        None => Err(DriverError::AddressOverflow { address, count }),
+/// How many memory words of `chunks` bus words a request carries, at least one, if `count` bus words are whole memory words and
+/// the last one's address exists.
+fn memory_words_a_request<E>(address: u32, chunks: u8, count: usize) -> Result<usize, DriverError<E>> {
+    let chunk_count = usize::from(chunks);
+    let step = MAX_WORDS.checked_div(chunk_count).unwrap_or(0);
+    if step == 0 || !count.is_multiple_of(chunk_count) {
+        return Err(DriverError::BrokenWord { chunks, count });
+    }
+    let memory_words = count / chunk_count;
+    let end = u32::try_from(memory_words).ok().and_then(|span| address.checked_add(span));
+    match end {
+        Some(end) if end <= 1 << ADDRESS_BITS => Ok(step),
+        _ => Err(DriverError::AddressOverflow { address, count: memory_words }),
     }
 }

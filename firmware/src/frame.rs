@@ -3,11 +3,18 @@
 use core::fmt;
 use core::ops::Deref;
 
-/// Most words that one write request or data reply carries.
-pub const MAX_WORDS: usize = 64;
+/// Most words that one write request or data reply carries: divisible by 1 to 6, so that whole memory words fill a request, and
+/// few enough that a frame's position fits a byte.
+pub const MAX_WORDS: usize = 60;
 
-/// Most bytes of payload: a write request's unit, address and words.
-pub const MAX_PAYLOAD: usize = 1 + 4 + 4 * MAX_WORDS;
+/// Most bytes of payload: a write request's address, chunks and words.
+pub const MAX_PAYLOAD: usize = 4 + 1 + 4 * MAX_WORDS;
+
+/// Bits of the address inside a unit.
+pub const ADDRESS_BITS: u32 = 24;
+
+/// Bits of a run's cycles in a status reply: what the machine counts, 22 days at 150 MHz.
+pub const CYCLE_BITS: u32 = 48;
 
 const WRITE: u8 = 0x01;
 const RUN: u8 = 0x02;
@@ -17,6 +24,8 @@ const ACK: u8 = 0x81;
 const DATA: u8 = 0x82;
 const STATUS_REPLY: u8 = 0x83;
 const ERROR: u8 = 0x84;
+
+const CYCLE_BYTES: usize = CYCLE_BITS as usize / 8;
 
 const FLAG_RUNNING: u8 = 1;
 const FLAG_DONE: u8 = 2;
@@ -150,23 +159,25 @@ pub enum Request {
     Write {
         /// Destination unit on the host bus.
         unit: u8,
-        /// Of the first word, in bus words.
+        /// Of the first memory word, counted in words of the unit's memory; [`ADDRESS_BITS`] of it travel.
         address: u32,
-        /// What to store.
+        /// Words of the bus that make one word of the unit's memory, at least 1.
+        chunks: u8,
+        /// What to store: whole memory words, of each the lowest bits first.
         words: Words,
     },
     /// Start the program at an entry point.
     Run {
         /// Index of the entry point.
-        entry: u8,
+        entry: u32,
     },
     /// Read words from consecutive addresses.
     ReadVector {
         /// Source unit on the host bus.
         unit: u8,
-        /// Of the first word, in bus words.
+        /// Of the first memory word, counted in words of the unit's memory; [`ADDRESS_BITS`] of it travel.
         address: u32,
-        /// Words to read, at most [`MAX_WORDS`].
+        /// Words of the bus to read, at most [`MAX_WORDS`].
         count: u8,
     },
     /// How the machine and the link stand.
@@ -205,8 +216,10 @@ pub struct MachineStatus {
     pub running: bool,
     /// The last started program has come to its end.
     pub done: bool,
-    /// Clock cycles of the run: so far while it is running, in all when it is done.
+    /// Clock cycles of the run: so far while it is running, in all when it is done. [`CYCLE_BITS`] of it travel.
     pub cycles: u64,
+    /// A number that tells machines for different programs apart; 0 is unknown.
+    pub identity: u32,
 }
 
 /// Why a request was refused.
@@ -255,26 +268,35 @@ impl fmt::Display for ErrorCode {
     }
 }
 
+/// Unit and address as the machine's host bus takes them: the unit above the address.
+fn bus_address(unit: u8, address: u32) -> [u8; 4] {
+    let [a0, a1, a2, _] = address.to_le_bytes();
+    [a0, a1, a2, unit]
+}
+
+fn address(a0: u8, a1: u8, a2: u8) -> u32 {
+    u32::from_le_bytes([a0, a1, a2, 0])
+}
+
 impl Request {
     /// The request as a frame. A read of more than [`MAX_WORDS`] words makes a frame that the device refuses.
     pub fn to_frame(&self, sequence: u32) -> Frame {
         match self {
-            Self::Write { unit, address, words } => {
+            Self::Write { unit, address, chunks, words } => {
                 let mut frame = Frame::empty(sequence, WRITE);
-                frame.put(&[*unit]);
-                frame.put(&address.to_le_bytes());
+                frame.put(&bus_address(*unit, *address));
+                frame.put(&[*chunks]);
                 frame.put_words(words);
                 frame
             }
             Self::Run { entry } => {
                 let mut frame = Frame::empty(sequence, RUN);
-                frame.put(&[*entry]);
+                frame.put(&entry.to_le_bytes());
                 frame
             }
             Self::ReadVector { unit, address, count } => {
                 let mut frame = Frame::empty(sequence, READ_VECTOR);
-                frame.put(&[*unit]);
-                frame.put(&address.to_le_bytes());
+                frame.put(&bus_address(*unit, *address));
                 frame.put(&[*count]);
                 frame
             }
@@ -288,14 +310,17 @@ impl Request {
     /// [`ErrorCode::UnknownCommand`] or [`ErrorCode::BadPayload`].
     pub fn from_frame(frame: &Frame) -> Result<Self, ErrorCode> {
         match (frame.command, frame.payload()) {
-            (WRITE, [unit, a0, a1, a2, a3, words @ ..]) => Ok(Self::Write {
-                unit: *unit,
-                address: u32::from_le_bytes([*a0, *a1, *a2, *a3]),
-                words: Words::from_bytes(words).ok_or(ErrorCode::BadPayload)?,
-            }),
-            (RUN, [entry]) => Ok(Self::Run { entry: *entry }),
-            (READ_VECTOR, [unit, a0, a1, a2, a3, count]) if usize::from(*count) <= MAX_WORDS => {
-                Ok(Self::ReadVector { unit: *unit, address: u32::from_le_bytes([*a0, *a1, *a2, *a3]), count: *count })
+            (WRITE, [a0, a1, a2, unit, chunks, words @ ..]) => {
+                let words = Words::from_bytes(words).ok_or(ErrorCode::BadPayload)?;
+                // Zero chunks divide nothing.
+                if words.len().checked_rem(usize::from(*chunks)) != Some(0) {
+                    return Err(ErrorCode::BadPayload);
+                }
+                Ok(Self::Write { unit: *unit, address: address(*a0, *a1, *a2), chunks: *chunks, words })
+            }
+            (RUN, [e0, e1, e2, e3]) => Ok(Self::Run { entry: u32::from_le_bytes([*e0, *e1, *e2, *e3]) }),
+            (READ_VECTOR, [a0, a1, a2, unit, count]) if usize::from(*count) <= MAX_WORDS => {
+                Ok(Self::ReadVector { unit: *unit, address: address(*a0, *a1, *a2), count: *count })
             }
             (STATUS, []) => Ok(Self::Status),
             (WRITE | RUN | READ_VECTOR | STATUS, _) => Err(ErrorCode::BadPayload),
@@ -319,8 +344,9 @@ impl Reply {
                 let running = if machine.running { FLAG_RUNNING } else { 0 };
                 let done = if machine.done { FLAG_DONE } else { 0 };
                 frame.put(&[running | done]);
-                frame.put(&machine.cycles.to_le_bytes());
+                frame.put(&machine.cycles.to_le_bytes()[..CYCLE_BYTES]);
                 frame.put(&last_sequence.to_le_bytes());
+                frame.put(&machine.identity.to_le_bytes());
                 frame
             }
             Self::Error { code } => {
@@ -340,12 +366,16 @@ impl Reply {
             (ACK, []) => Ok(Self::Ack),
             (DATA, words) => Ok(Self::Data { words: Words::from_bytes(words).ok_or(ErrorCode::BadPayload)? }),
             (STATUS_REPLY, [flags, rest @ ..]) if *flags & !(FLAG_RUNNING | FLAG_DONE) == 0 => {
-                let (cycles, last) = rest.split_first_chunk::<8>().ok_or(ErrorCode::BadPayload)?;
-                let last: &[u8; 4] = last.try_into().map_err(|_| ErrorCode::BadPayload)?;
+                let (cycles, rest) = rest.split_first_chunk::<CYCLE_BYTES>().ok_or(ErrorCode::BadPayload)?;
+                let (last, rest) = rest.split_first_chunk::<4>().ok_or(ErrorCode::BadPayload)?;
+                let identity: &[u8; 4] = rest.try_into().map_err(|_| ErrorCode::BadPayload)?;
+                let mut all = [0; 8];
+                all[..CYCLE_BYTES].copy_from_slice(cycles);
                 let machine = MachineStatus {
                     running: flags & FLAG_RUNNING != 0,
                     done: flags & FLAG_DONE != 0,
-                    cycles: u64::from_le_bytes(*cycles),
+                    cycles: u64::from_le_bytes(all),
+                    identity: u32::from_le_bytes(*identity),
                 };
                 Ok(Self::Status { machine, last_sequence: u32::from_le_bytes(*last) })
             }

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use lpu_firmware::{
-    Decoder, ErrorCode, Frame, FrameError, MAX_ENCODED, MAX_PAYLOAD, MAX_WORDS, MachineStatus, Reply, Request, Words,
-    encode,
+    ADDRESS_BITS, CYCLE_BITS, Decoder, ErrorCode, Frame, FrameError, MAX_ENCODED, MAX_PAYLOAD, MAX_WORDS,
+    MachineStatus, Reply, Request, Words, encode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -34,26 +34,35 @@ fn words() -> impl Strategy<Value = Words> {
     vec(any::<u32>(), 0..=MAX_WORDS).prop_map(|words| Words::new(&words).unwrap())
 }
 
+/// Whole memory words of any width.
+fn write() -> impl Strategy<Value = Request> {
+    let memory_words = (1..=MAX_WORDS).prop_flat_map(|chunks| {
+        let words = (0..=MAX_WORDS / chunks).prop_flat_map(move |count| vec(any::<u32>(), count * chunks));
+        (Just(chunks as u8), words)
+    });
+    (any::<u8>(), 0..1u32 << ADDRESS_BITS, memory_words).prop_map(|(unit, address, (chunks, words))| {
+        let words = Words::new(&words).unwrap();
+        Request::Write { unit, address, chunks, words }
+    })
+}
+
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
-        (any::<u8>(), any::<u32>(), words()).prop_map(|(unit, address, words)| Request::Write { unit, address, words }),
-        any::<u8>().prop_map(|entry| Request::Run { entry }),
-        (any::<u8>(), any::<u32>(), 0..=MAX_WORDS as u8).prop_map(|(unit, address, count)| Request::ReadVector {
-            unit,
-            address,
-            count
-        }),
+        write(),
+        any::<u32>().prop_map(|entry| Request::Run { entry }),
+        (any::<u8>(), 0..1u32 << ADDRESS_BITS, 0..=MAX_WORDS as u8)
+            .prop_map(|(unit, address, count)| { Request::ReadVector { unit, address, count } }),
         Just(Request::Status),
     ]
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
-    let machine = (any::<bool>(), any::<bool>(), any::<u64>());
+    let machine = (any::<bool>(), any::<bool>(), 0..1u64 << CYCLE_BITS, any::<u32>());
     prop_oneof![
         Just(Reply::Ack),
         words().prop_map(|words| Reply::Data { words }),
-        (machine, any::<u32>()).prop_map(|((running, done, cycles), last_sequence)| Reply::Status {
-            machine: MachineStatus { running, done, cycles },
+        (machine, any::<u32>()).prop_map(|((running, done, cycles, identity), last_sequence)| Reply::Status {
+            machine: MachineStatus { running, done, cycles, identity },
             last_sequence
         }),
         any::<u8>().prop_map(|code| Reply::Error { code: ErrorCode::from_byte(code) }),

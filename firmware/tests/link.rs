@@ -5,18 +5,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 
 use lpu_firmware::{
-    Decoder, Device, Driver, DriverError, ErrorCode, Frame, Link, MAX_ENCODED, MAX_WORDS, Machine, MachineStatus,
-    Patience, Reply, Request, encode,
+    ADDRESS_BITS, Decoder, Device, Driver, DriverError, ErrorCode, Frame, Link, MAX_ENCODED, MAX_WORDS, Machine,
+    MachineStatus, Patience, Reply, Request, Words, encode,
 };
 use proptest::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Executed {
-    Write { unit: u8, address: u32, words: Vec<u32> },
-    Start { entry: u8 },
+    Write { unit: u8, address: u32, chunks: u8, words: Vec<u32> },
+    Start { entry: u32 },
 }
 
-/// Memory, and a journal of everything that changed it.
+/// The width of a unit's memory, in words of the bus.
+fn chunks_of(unit: u8) -> u8 {
+    [1, 2, 6, 60][usize::from(unit % 4)]
+}
+
+/// Memory by unit and bus word, and a journal of everything that changed it.
 #[derive(Default)]
 struct TestMachine {
     memory: BTreeMap<(u8, u32), u32>,
@@ -25,28 +30,30 @@ struct TestMachine {
 }
 
 impl Machine for TestMachine {
-    fn write(&mut self, unit: u8, address: u32, words: &[u32]) {
-        self.journal.push(Executed::Write { unit, address, words: words.to_vec() });
-        for (address, &word) in (u64::from(address)..).zip(words) {
-            self.memory.insert((unit, address as u32), word);
+    fn write(&mut self, unit: u8, address: u32, chunks: u8, words: &[u32]) {
+        self.journal.push(Executed::Write { unit, address, chunks, words: words.to_vec() });
+        for (place, &word) in (address * u32::from(chunks)..).zip(words) {
+            self.memory.insert((unit, place), word);
         }
     }
 
-    fn start(&mut self, entry: u8) {
+    fn start(&mut self, entry: u32) {
         self.journal.push(Executed::Start { entry });
         self.starts += 1;
     }
 
     fn status(&mut self) -> MachineStatus {
-        MachineStatus { running: false, done: self.starts > 0, cycles: self.starts * 1000 }
+        MachineStatus { running: false, done: self.starts > 0, cycles: self.starts * 1000, identity: IDENTITY }
     }
 
     fn read(&mut self, unit: u8, address: u32, words: &mut [u32]) {
-        for (address, word) in (u64::from(address)..).zip(words) {
-            *word = self.memory.get(&(unit, address as u32)).copied().unwrap_or(0);
+        for (place, word) in (address * u32::from(chunks_of(unit))..).zip(words) {
+            *word = self.memory.get(&(unit, place)).copied().unwrap_or(0);
         }
     }
 }
+
+const IDENTITY: u32 = 0x1d3a_0042;
 
 /// xorshift64*: the link's mischief is the same in every run of a seed.
 struct Random(u64);
@@ -179,35 +186,40 @@ fn work(driver: &mut Driver<TestLink>, operations: usize, random: &mut Random) {
     let mut journal = Vec::new();
     let mut starts = 0;
     for _ in 0..operations {
-        let unit = (random.next() % 3) as u8;
+        let unit = (random.next() % 4) as u8;
+        let chunks = chunks_of(unit);
         let address = (random.next() % 500) as u32;
+        // Bus words of up to three requests, whole memory words.
+        let mut count = random.next() as usize % (3 * MAX_WORDS);
+        count -= count % usize::from(chunks);
+        let places = (unit, address * u32::from(chunks)..);
+        let places = places.1.map(|place| (places.0, place)).take(count);
         match random.next() % 8 {
             0..=3 => {
-                let count = random.next() as usize % (3 * MAX_WORDS);
                 let words: Vec<u32> = (0..count).map(|_| random.next() as u32).collect();
-                driver.load(unit, address, &words).unwrap();
-                memory.extend((address..).zip(&words).map(|(address, &word)| ((unit, address), word)));
-                for (index, chunk) in words.chunks(MAX_WORDS).enumerate() {
-                    let address = address + (index * MAX_WORDS) as u32;
-                    journal.push(Executed::Write { unit, address, words: chunk.to_vec() });
+                driver.load(unit, address, chunks, &words).unwrap();
+                memory.extend(places.zip(words.iter().copied()));
+                let whole = MAX_WORDS - MAX_WORDS % usize::from(chunks);
+                for (index, part) in words.chunks(whole).enumerate() {
+                    let address = address + (index * whole) as u32 / u32::from(chunks);
+                    journal.push(Executed::Write { unit, address, chunks, words: part.to_vec() });
                 }
             }
             4 => {
-                driver.run(unit).unwrap();
-                journal.push(Executed::Start { entry: unit });
+                driver.run(address).unwrap();
+                journal.push(Executed::Start { entry: address });
                 starts += 1;
             }
             5 => {
                 let status = driver.status().unwrap();
-                assert_eq!(status, MachineStatus { running: false, done: starts > 0, cycles: starts * 1000 });
+                let expected =
+                    MachineStatus { running: false, done: starts > 0, cycles: starts * 1000, identity: IDENTITY };
+                assert_eq!(status, expected);
             }
             _ => {
-                let mut words = vec![0xdead_beef; random.next() as usize % (2 * MAX_WORDS)];
-                driver.read_vector(unit, address, &mut words).unwrap();
-                let expected: Vec<u32> = (address..)
-                    .take(words.len())
-                    .map(|address| memory.get(&(unit, address)).copied().unwrap_or(0))
-                    .collect();
+                let mut words = vec![0xdead_beef; count];
+                driver.read_vector(unit, address, chunks, &mut words).unwrap();
+                let expected: Vec<u32> = places.map(|place| memory.get(&place).copied().unwrap_or(0)).collect();
                 assert_eq!(words, expected);
             }
         }
@@ -239,7 +251,7 @@ proptest! {
 #[test]
 fn an_honest_link_carries_each_request_once() {
     let mut driver = Driver::new(TestLink::new(1, HONEST), Patience::default());
-    driver.load(1, 0, &[5; 10 * MAX_WORDS]).unwrap();
+    driver.load(1, 0, 2, &[5; 10 * MAX_WORDS]).unwrap();
     driver.run(0).unwrap();
     assert_eq!(driver.into_link().sent, 1 + 10 + 1, "one to synchronise, ten writes, one run");
 }
@@ -275,9 +287,9 @@ fn endless_noise_ends_in_no_answer() {
 fn a_request_given_up_never_takes_the_place_of_the_next_one() {
     for late in 0..4 {
         let mut driver = Driver::new(TestLink::new(1, HONEST), Patience { retries: 0, ..Patience::default() });
-        driver.load(0, 0, &[1]).unwrap();
+        driver.load(0, 0, 1, &[1]).unwrap();
         driver.link_mut().intercepted = Some(Vec::new());
-        assert_eq!(driver.load(0, 0, &[2]), Err(DriverError::NoAnswer { sent: 1 }));
+        assert_eq!(driver.load(0, 0, 1, &[2]), Err(DriverError::NoAnswer { sent: 1 }));
         let given_up = driver.link_mut().intercepted.take().unwrap().remove(0);
         let before = driver.link_mut().device.machine().journal.len();
         if late == 0 {
@@ -287,12 +299,12 @@ fn a_request_given_up_never_takes_the_place_of_the_next_one() {
             driver.status().unwrap();
             driver.link_mut().deliver_to_device(&given_up);
         }
-        driver.load(0, 0, &[3]).unwrap();
+        driver.load(0, 0, 1, &[3]).unwrap();
         if late == 2 {
             driver.link_mut().deliver_to_device(&given_up);
         }
         let mut read = [0];
-        driver.read_vector(0, 0, &mut read).unwrap();
+        driver.read_vector(0, 0, 1, &mut read).unwrap();
         assert_eq!(read, [3], "late by {late}");
         let journal = &driver.link_mut().device.machine().journal[before..];
         assert_eq!(journal.len(), if late == 0 { 2 } else { 1 }, "{journal:?}");
@@ -302,27 +314,41 @@ fn a_request_given_up_never_takes_the_place_of_the_next_one() {
 #[test]
 fn a_second_driver_takes_over_where_a_first_one_left() {
     let mut first = Driver::new(TestLink::new(1, HONEST), Patience::default());
-    first.load(0, 10, &[1, 2, 3]).unwrap();
+    first.load(0, 10, 1, &[1, 2, 3]).unwrap();
     let mut second = Driver::new(first.into_link(), Patience::default());
     let mut words = [0; 3];
-    second.read_vector(0, 10, &mut words).unwrap();
+    second.read_vector(0, 10, 1, &mut words).unwrap();
     assert_eq!(words, [1, 2, 3]);
-    second.load(0, 10, &[4]).unwrap();
+    second.load(0, 10, 1, &[4]).unwrap();
     assert_eq!(second.into_link().device.machine().journal.len(), 2);
 }
 
 #[test]
 fn the_last_address_can_be_used_and_no_other_behind_it() {
     let mut driver = Driver::new(TestLink::new(1, HONEST), Patience::default());
-    let words = [9; MAX_WORDS + 1];
-    let address = u32::MAX - MAX_WORDS as u32;
-    driver.load(3, address, &words).unwrap();
-    let mut read = [0; MAX_WORDS + 1];
-    driver.read_vector(3, address, &mut read).unwrap();
+    let words = [9; 2 * (MAX_WORDS + 1)];
+    let address = (1 << ADDRESS_BITS) - MAX_WORDS as u32 - 1;
+    driver.load(1, address, 2, &words).unwrap();
+    let mut read = [0; 2 * (MAX_WORDS + 1)];
+    driver.read_vector(1, address, 2, &mut read).unwrap();
     assert_eq!(read, words);
     let overflow = DriverError::AddressOverflow { address: address + 1, count: MAX_WORDS + 1 };
-    assert_eq!(driver.load(3, address + 1, &words), Err(overflow));
-    assert_eq!(driver.read_vector(3, address + 1, &mut read), Err(overflow));
+    assert_eq!(driver.load(1, address + 1, 2, &words), Err(overflow));
+    assert_eq!(driver.read_vector(1, address + 1, 2, &mut read), Err(overflow));
+    let beyond = DriverError::AddressOverflow { address: u32::MAX, count: 1 };
+    assert_eq!(driver.load(0, u32::MAX, 1, &[0]), Err(beyond));
+}
+
+#[test]
+fn only_whole_memory_words_are_sent() {
+    let mut driver = Driver::new(TestLink::new(1, HONEST), Patience::default());
+    for (chunks, count) in [(0, 0), (0, 4), (2, 3), (6, 5), (MAX_WORDS as u8 + 1, MAX_WORDS + 1)] {
+        let words = vec![1; count];
+        assert_eq!(driver.load(0, 0, chunks, &words), Err(DriverError::BrokenWord { chunks, count }));
+        let mut words = words;
+        assert_eq!(driver.read_vector(0, 0, chunks, &mut words), Err(DriverError::BrokenWord { chunks, count }));
+    }
+    assert_eq!(driver.into_link().sent, 0);
 }
 
 fn send(device: &mut Device<TestMachine>, frame: &Frame) -> Reply {
@@ -341,18 +367,49 @@ fn send(device: &mut Device<TestMachine>, frame: &Frame) -> Reply {
 }
 
 #[test]
-fn a_device_answers_a_repeated_request_with_the_same_reply_and_executes_nothing() {
+fn a_device_does_not_execute_a_repeated_request_again_but_reads_anew() {
     let mut device = Device::new(TestMachine::default());
     let read = Request::ReadVector { unit: 0, address: 0, count: 2 }.to_frame(1);
-    let first = send(&mut device, &read);
+    let data = |words: &[u32]| Reply::Data { words: Words::new(words).unwrap() };
+    assert_eq!(send(&mut device, &read), data(&[0, 0]));
     device.machine_mut().memory.insert((0, 0), 77);
-    assert_eq!(send(&mut device, &read), first, "the kept reply, not a new read");
-    assert_eq!(send(&mut device, &Request::Run { entry: 4 }.to_frame(2)), Reply::Ack);
-    assert_eq!(send(&mut device, &Request::Run { entry: 4 }.to_frame(2)), Reply::Ack);
+    assert_eq!(send(&mut device, &read), data(&[77, 0]));
+    let write = Request::Write { unit: 0, address: 5, chunks: 1, words: Words::new(&[6]).unwrap() };
+    for request in [&write, &write, &Request::Run { entry: 4 }] {
+        assert_eq!(send(&mut device, &request.to_frame(2)), Reply::Ack);
+    }
+    let run = Request::Run { entry: 4 };
+    for _ in 0..3 {
+        assert_eq!(send(&mut device, &run.to_frame(3)), Reply::Ack);
+    }
     let refused = Reply::Error { code: ErrorCode::OutOfSequence };
     assert_eq!(send(&mut device, &read), refused);
-    assert_eq!(send(&mut device, &Request::Run { entry: 4 }.to_frame(4)), refused);
+    assert_eq!(send(&mut device, &run.to_frame(5)), refused);
+    let written = Executed::Write { unit: 0, address: 5, chunks: 1, words: vec![6] };
+    assert_eq!(device.machine().journal, [written, Executed::Start { entry: 4 }]);
+}
+
+#[test]
+fn a_device_that_has_accepted_nothing_takes_nothing_for_a_repetition() {
+    let mut device = Device::new(TestMachine::default());
+    let run = Request::Run { entry: 4 };
+    assert_eq!(send(&mut device, &run.to_frame(0)), Reply::Error { code: ErrorCode::OutOfSequence });
+    assert!(matches!(send(&mut device, &Request::Status.to_frame(0)), Reply::Status { last_sequence: 0, .. }));
+    assert_eq!(send(&mut device, &run.to_frame(1)), Reply::Ack);
     assert_eq!(device.machine().journal, [Executed::Start { entry: 4 }]);
+}
+
+#[test]
+fn a_status_request_is_answered_under_any_number_and_jumps_only_ahead() {
+    let mut device = Device::new(TestMachine::default());
+    for (sequence, last) in
+        [(70_000, 70_000), (3, 70_000), (70_000, 70_000), (0x8001_1170, 70_000), (0x8001_116f, 0x8001_116f)]
+    {
+        let Reply::Status { last_sequence, .. } = send(&mut device, &Request::Status.to_frame(sequence)) else {
+            panic!("no status")
+        };
+        assert_eq!(last_sequence, last, "after {sequence:#x}");
+    }
 }
 
 #[test]
@@ -360,11 +417,21 @@ fn a_device_refuses_what_it_does_not_understand_and_goes_on() {
     let mut device = Device::new(TestMachine::default());
     let refused = |code| Reply::Error { code };
     assert_eq!(send(&mut device, &Frame::new(1, 0x77, &[]).unwrap()), refused(ErrorCode::UnknownCommand));
-    assert_eq!(send(&mut device, &Frame::new(2, 0x02, &[]).unwrap()), refused(ErrorCode::BadPayload));
-    let too_many = Frame::new(3, 0x03, &[0, 0, 0, 0, 0, MAX_WORDS as u8 + 1]).unwrap();
-    assert_eq!(send(&mut device, &too_many), refused(ErrorCode::BadPayload));
-    let torn = Frame::new(4, 0x01, &[0, 0, 0, 0, 0, 1, 2, 3]).unwrap();
-    assert_eq!(send(&mut device, &torn), refused(ErrorCode::BadPayload));
-    assert_eq!(send(&mut device, &Request::Run { entry: 1 }.to_frame(5)), Reply::Ack);
+    assert_eq!(send(&mut device, &Frame::new(1, 0x77, &[]).unwrap()), refused(ErrorCode::UnknownCommand));
+    let bad: [(u8, &[u8]); 8] = [
+        (0x02, &[]),
+        (0x02, &[1, 0, 0]),
+        (0x03, &[0, 0, 0, 0, MAX_WORDS as u8 + 1]),
+        (0x04, &[0]),
+        (0x01, &[0, 0, 0, 0]),
+        (0x01, &[0, 0, 0, 0, 1, 1, 2, 3]),
+        (0x01, &[0, 0, 0, 0, 0]),
+        (0x01, &[0, 0, 0, 0, 2, 1, 2, 3, 4]),
+    ];
+    for (sequence, (command, payload)) in (2..).zip(bad) {
+        let frame = Frame::new(sequence, command, payload).unwrap();
+        assert_eq!(send(&mut device, &frame), refused(ErrorCode::BadPayload), "{frame:?}");
+    }
+    assert_eq!(send(&mut device, &Request::Run { entry: 1 }.to_frame(10)), Reply::Ack);
     assert_eq!(device.machine().journal, [Executed::Start { entry: 1 }]);
 }

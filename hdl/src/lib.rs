@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+pub mod board;
 pub mod layer;
 pub mod lpu;
 pub mod picture;

@@ -123,7 +123,7 @@ fn slices(p: &mut Picture, configuration: &Configuration) {
 /// Draws the array and returns its lower edge.
 fn tiles(p: &mut Picture, configuration: &Configuration) -> u32 {
     let columns = configuration.columns();
-    let rows = configuration.rows().min(8);
+    let rows = configuration.tile_rows().min(8);
     let width = ARRAY_WIDTH / columns;
     let height = (210 / rows).min(64);
     let edge = CROSSBAR_X + CROSSBAR_WIDTH;

@@ -12,7 +12,7 @@
 //!     read 0
 //!     ;  cycle  interval  operation
 //!            0  +120      read  base=12 count=32x4 delta=1,-31 run_levels=1 gap=1
-//!          120  +2        halt
+//!          120  +6        halt
 //! ";
 //! let queues = assemble(text, &Configuration::default())?;
 //! let read = queues.iter().find(|queue| queue.unit == Unit::Read(0)).map(|queue| queue.instructions.len());
@@ -25,7 +25,7 @@
 
 use crate::configuration::Configuration;
 use crate::instruction::{Function, Instruction, InstructionError, Operation, RequantiseFrom, Source, Unit};
-use crate::latency::{ISSUE_TO_STEP, MINIMUM_INTERVAL};
+use crate::latency::ISSUE_TO_STEP;
 use crate::program::{Placed, Program, Queue};
 use crate::sequence::{LEVELS, Sequence};
 use std::fmt::{Display, Write as _};
@@ -227,7 +227,7 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
             field("maximum", maximum),
         ],
     };
-    if let Some(Sequence { base, count, delta, run_levels, gap }) = operation.sequence() {
+    if let Some(Sequence { base, count, delta, run_levels, gap, pause }) = operation.sequence() {
         if addresses {
             fields.push(field("base", base));
         }
@@ -236,6 +236,9 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
             fields.push(field("delta", delta.map(|delta| delta.to_string()).join(",")));
         }
         fields.extend([field("run_levels", run_levels), field("gap", gap)]);
+        if *pause > 0 {
+            fields.push(field("pause", pause));
+        }
     }
     fields
 }
@@ -277,7 +280,7 @@ pub fn assemble(text: &str, configuration: &Configuration) -> Result<Vec<Queue>,
         cycle = cycle.saturating_add(u64::from(placed.instruction.interval));
         queue.push(placed);
     }
-    let halt = Instruction { interval: MINIMUM_INTERVAL, operation: Operation::Halt };
+    let halt = Instruction { interval: configuration.minimum_interval(), operation: Operation::Halt };
     let lone_halt = || vec![Placed { instruction: halt, layer: None }];
     let filled = units.into_iter().zip(queues);
     Ok(filled.map(|(unit, queue)| Queue { unit, instructions: queue.unwrap_or_else(lone_halt) }).collect())
@@ -377,7 +380,9 @@ impl Fields<'_> {
         let missing = |field| Problem::MissingField { field, operation: self.operation };
         let base = base.or(optional.then_some(0)).ok_or_else(|| missing("base"))?;
         let delta = delta.or(optional.then_some([0; LEVELS])).ok_or_else(|| missing("delta"))?;
-        Ok(Sequence { base, count, delta, run_levels: self.number("run_levels")?, gap: self.number("gap")? })
+        let (run_levels, gap) = (self.number("run_levels")?, self.number("gap")?);
+        let pause = self.optional("pause", "a number", |value| value.parse().ok())?.unwrap_or(0);
+        Ok(Sequence { base, count, delta, run_levels, gap, pause })
     }
 
     fn operation(&mut self) -> Result<Operation, Problem> {

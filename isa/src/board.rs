@@ -1,6 +1,7 @@
 //! The boards that the project knows: an FPGA, its clock, and a machine that fits it.
 //!
-//! A board is a TOML file, `constraints/NAME/board.toml`; the files are part of the program, so a binary alone knows them all.
+//! A board is a folder, `constraints/NAME/`, with `board.toml` and a [pin file](Family::pin_file); the files are part of the
+//! program, so a binary alone knows them all. `docs/boards.md` tells how to add one.
 //!
 //! ```
 //! use lpu_isa::board::Board;
@@ -13,17 +14,38 @@
 //! ```
 
 use crate::configuration::{Configuration, ConfigurationError, ELEMENT_BITS};
+use crate::host::SCALE_BITS;
+use crate::resources;
+use crate::unit::Unit;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
 
-/// Name and text of every board's file, smallest board first.
-const FILES: [(&str, &str); 5] = [
-    ("icebreaker", include_str!("../../constraints/icebreaker/board.toml")),
-    ("tangnano20k", include_str!("../../constraints/tangnano20k/board.toml")),
-    ("ulx3s-12f", include_str!("../../constraints/ulx3s-12f/board.toml")),
-    ("colorlight-i9", include_str!("../../constraints/colorlight-i9/board.toml")),
-    ("ulx3s-85f", include_str!("../../constraints/ulx3s-85f/board.toml")),
+/// The files of a board.
+struct Files {
+    name: &'static str,
+    board: &'static str,
+    pins: &'static str,
+}
+
+/// The files in the folder of a board.
+macro_rules! files {
+    ($name:literal, $pins:literal) => {
+        Files {
+            name: $name,
+            board: include_str!(concat!("../../constraints/", $name, "/board.toml")),
+            pins: include_str!(concat!("../../constraints/", $name, "/", $pins)),
+        }
+    };
+}
+
+/// Every board, smallest first.
+const BOARDS: [Files; 5] = [
+    files!("icebreaker", "pins.pcf"),
+    files!("tangnano20k", "pins.cst"),
+    files!("ulx3s-12f", "pins.lpf"),
+    files!("colorlight-i9", "pins.lpf"),
+    files!("ulx3s-85f", "pins.lpf"),
 ];
 
 /// Name of the board that is used where none is asked for.
@@ -39,6 +61,17 @@ pub enum Family {
     Ice40,
     /// Gowin.
     Gowin,
+}
+
+impl Family {
+    /// Name of the pin file in a board's folder: the place-and-route tool reads another format for each family.
+    pub fn pin_file(self) -> &'static str {
+        match self {
+            Family::Ecp5 => "pins.lpf",
+            Family::Ice40 => "pins.pcf",
+            Family::Gowin => "pins.cst",
+        }
+    }
 }
 
 impl fmt::Display for Family {
@@ -70,17 +103,45 @@ pub struct Board {
     pub speed_grade: String,
     /// Frequency of the board's oscillator.
     pub oscillator_mhz: f64,
-    /// Frequency that the LPU is meant to run at.
+    /// Frequency that the LPU is meant to run at: what the PLL is set to and what place and route aims at.
     pub clock_mhz: f64,
+    /// Look-up tables with four inputs of the FPGA.
+    pub luts: u32,
     /// Block RAMs of the FPGA.
     pub block_rams: u32,
     /// Kilobits of one block RAM: 18 or 4.
     pub block_ram_kbit: u32,
     /// Hardware multipliers of the FPGA, 16×16 or larger.
     pub multipliers: u32,
+    /// Name of the board in openFPGALoader (`openFPGALoader --list-boards`).
+    pub loader: String,
+    /// What nextpnr must be told about the FPGA: device, package, speed grade, in the words of its command line.
+    pub nextpnr: Vec<String>,
+    /// What the packer (ecppack, icepack, gowin_pack) must be told.
+    pub pack: Vec<String>,
+    /// The serial line to the host.
+    pub link: Link,
     /// The machine.
     pub configuration: Configuration,
 }
+
+/// The serial line between a board and the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Pin at which the FPGA receives.
+    pub rx: String,
+    /// Pin at which the FPGA transmits.
+    pub tx: String,
+    /// Bits a second, at most [`MOST_BAUD`].
+    pub baud: u32,
+}
+
+/// Memories of the host link's frame buffer.
+const FRAME_BUFFER_PARTS: u32 = 4;
+
+/// The fastest serial line, in bits a second: what the boards' USB bridges reach.
+pub const MOST_BAUD: u32 = 3_000_000;
 
 /// Why there is no board.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -128,7 +189,7 @@ pub enum BoardError {
 impl Board {
     /// The names of all boards, smallest board first.
     pub fn names() -> Vec<&'static str> {
-        FILES.iter().map(|(name, _)| *name).collect()
+        BOARDS.iter().map(|files| files.name).collect()
     }
 
     /// All boards, smallest first.
@@ -136,7 +197,7 @@ impl Board {
     /// # Errors
     /// None: the files are part of the program, and a test reads them all.
     pub fn all() -> Result<Vec<Board>, BoardError> {
-        FILES.iter().map(|(name, text)| Board::from_toml(name, text)).collect()
+        BOARDS.iter().map(|files| Board::from_toml(files.name, files.board)).collect()
     }
 
     /// The board called `name`.
@@ -144,14 +205,19 @@ impl Board {
     /// # Errors
     /// [`BoardError::Unknown`] lists the known names and the closest of them.
     pub fn find(name: &str) -> Result<Board, BoardError> {
-        match FILES.iter().find(|(known, _)| *known == name) {
-            Some((name, text)) => Board::from_toml(name, text),
+        match BOARDS.iter().find(|files| files.name == name) {
+            Some(files) => Board::from_toml(files.name, files.board),
             None => Err(BoardError::Unknown {
                 name: name.into(),
                 known: Board::names().into_iter().map(String::from).collect(),
                 closest: closest(name, &Board::names()).map(String::from),
             }),
         }
+    }
+
+    /// The text of the pin file of the known board called `name`.
+    pub fn known_pins(name: &str) -> Option<&'static str> {
+        BOARDS.iter().find(|files| files.name == name).map(|files| files.pins)
     }
 
     /// Reads a board from the text of its file.
@@ -172,6 +238,10 @@ impl Board {
             let (name, value) = (name.into(), board.block_ram_kbit.to_string());
             return Err(BoardError::Range { name, field: "block_ram_kbit", value, allowed: "4 or 18" });
         }
+        if !(1..=MOST_BAUD).contains(&board.link.baud) {
+            let (name, value) = (name.into(), board.link.baud.to_string());
+            return Err(BoardError::Range { name, field: "link.baud", value, allowed: "1 to 3000000" });
+        }
         Ok(board)
     }
 
@@ -180,16 +250,46 @@ impl Board {
         toml::from_str::<toml::Table>(text).is_ok_and(|table| table.contains_key("configuration"))
     }
 
-    /// This board's block RAMs that the configuration's weight RAMs and vector memories take.
+    /// This board's hardware multipliers that the configuration takes.
     ///
-    /// For blocks of 18 Kbit this is the sum of [`crate::resources`]; blocks of 4 Kbit have 256 words of 16 bits.
+    /// On an ECP5 they are the tiles', and the requantiser multiplies in logic; on the smaller families each of its lanes takes
+    /// four.
+    pub fn multipliers_used(&self) -> u32 {
+        let lanes = match self.family {
+            Family::Ecp5 => 0,
+            Family::Ice40 | Family::Gowin => 4 * self.configuration.requantiser_lanes(),
+        };
+        self.configuration.multipliers() + lanes
+    }
+
+    /// This board's block RAMs that the configuration's memories take: weights, vectors, queues and scale tables.
+    ///
+    /// An ECP5's blocks are placed by the generator, so this is the sum of [`crate::resources`]. The other families' blocks
+    /// come in several shapes of the same size, and synthesis takes the one that needs fewest.
     pub fn block_rams_used(&self) -> u32 {
-        let Configuration { tiles, weight_depth, vector_slices, vector_depth, dot, .. } = self.configuration;
+        let configuration = &self.configuration;
+        if self.family == Family::Ecp5 {
+            return resources::total_block_rams(configuration);
+        }
+        // Widest form first: 16 bits of 256 words for 4 Kbit, 32 bits of 512 words for 18 Kbit (16 without parity).
         let (width, depth) = if self.block_ram_kbit == 4 { (16, 256) } else { (36, 512) };
-        let blocks = |bits: u32, words: u32| bits.div_ceil(width) * words.div_ceil(depth);
-        let weights = tiles * blocks(self.configuration.weight_word_bits(), weight_depth);
-        let banks = vector_slices * self.configuration.beats_per_word();
-        weights + banks * blocks(dot * ELEMENT_BITS, vector_depth)
+        let blocks = |bits: u32, words: u32| {
+            let shapes = (0..4).map(|halvings| (width >> halvings, depth << halvings));
+            shapes.map(|(width, depth)| bits.div_ceil(width) * words.div_ceil(depth)).min().unwrap_or(0)
+        };
+        let memories = [
+            (configuration.tiles, configuration.weight_word_bits(), configuration.weight_depth),
+            (
+                configuration.vector_slices * configuration.beats_per_word(),
+                configuration.dot * ELEMENT_BITS,
+                configuration.vector_depth,
+            ),
+            (Unit::all(configuration).len() as u32, configuration.queue_word_bits, configuration.queue_words()),
+            (configuration.requantiser_lanes(), SCALE_BITS, configuration.scale_words()),
+        ];
+        // An iCE40 has no RAM in its look-up tables; the host link's frame buffer stands there on the other families.
+        let frame_buffer = if self.family == Family::Ice40 { FRAME_BUFFER_PARTS } else { 0 };
+        memories.into_iter().map(|(count, bits, words)| count * blocks(bits, words)).sum::<u32>() + frame_buffer
     }
 }
 
@@ -225,28 +325,36 @@ fn edits(a: &str, b: &str) -> usize {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::resources::{vector_block_rams, weight_block_rams};
 
     #[test]
     fn every_board_has_the_multipliers_and_block_rams_of_its_machine() {
         for board in Board::all().unwrap() {
-            let multipliers = board.configuration.multipliers();
+            let multipliers = board.multipliers_used();
             assert!(multipliers <= board.multipliers, "{}: {multipliers} multipliers", board.name);
             assert!(board.block_rams_used() <= board.block_rams, "{}: {}", board.name, board.block_rams_used());
         }
     }
 
     #[test]
-    fn blocks_of_18_kbit_are_counted_as_the_resources_module_counts_them() {
-        for board in Board::all().unwrap().into_iter().filter(|board| board.block_ram_kbit == 18) {
-            let counted = weight_block_rams(&board.configuration) + vector_block_rams(&board.configuration);
-            assert_eq!(board.block_rams_used(), counted, "{}", board.name);
-        }
+    fn the_default_board_has_the_default_configuration() {
+        assert_eq!(Board::find(DEFAULT_BOARD).unwrap().configuration, Configuration::default());
     }
 
     #[test]
-    fn the_default_board_has_the_default_configuration() {
-        assert_eq!(Board::find(DEFAULT_BOARD).unwrap().configuration, Configuration::default());
+    fn every_board_has_the_pin_file_of_its_family_with_the_pins_of_its_link() {
+        for board in Board::all().unwrap() {
+            let pins = Board::known_pins(&board.name).unwrap();
+            let word = match board.family {
+                Family::Ecp5 => "LOCATE COMP",
+                Family::Ice40 => "set_io",
+                Family::Gowin => "IO_LOC",
+            };
+            assert!(pins.contains(word), "{}", board.name);
+            for pin in [&board.link.rx, &board.link.tx] {
+                assert!(pins.split(|c: char| !c.is_alphanumeric()).any(|part| part == pin), "{}: {pin}", board.name);
+            }
+        }
+        assert_eq!(Board::known_pins("toaster"), None);
     }
 
     #[test]
@@ -260,10 +368,12 @@ mod tests {
 
     #[test]
     fn a_board_file_with_a_mistake_is_refused_with_its_field() {
-        let text = FILES[4].1;
+        let text = BOARDS[4].board;
         let message = |text: &str| Board::from_toml("mine", text).unwrap_err().to_string();
-        assert!(message(&text.replace("tiles = 36", "tiles = 0")).contains("`tiles` is 0, but must be 1 to 64"));
+        assert!(message(&text.replace("tiles = 39", "tiles = 0")).contains("`tiles` is 0, but must be 1 to 64"));
         assert!(message(&text.replace("ecp5", "virtex")).contains("virtex"));
+        let baud = message(&text.replace("baud = 3000000", "baud = 3000001"));
+        assert_eq!(baud, "board `mine`: `link.baud` is 3000001, but must be 1 to 3000000");
         let message = message(&text.replace("clock_mhz = 150.0", "clock_mhz = 0.0"));
         assert_eq!(message, "board `mine`: `clock_mhz` is 0, but must be a positive number");
     }

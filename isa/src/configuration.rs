@@ -1,10 +1,17 @@
 //! The configuration of one LPU: every count, width and depth from which the rest of the project derives.
 
+use crate::encoding::word_bits;
+use crate::latency::SHORTEST_INTERVAL;
+use crate::unit::Unit;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Bits of one weight.
+/// Bits of a byte of weights: one int8 weight, or two int4 weights.
 pub const WEIGHT_BITS: u32 = 8;
+/// Bits of the weight RAM for a byte of weights that the tile multiplies as two int4 weights; see [`crate::image::packed`].
+pub const PACKED_BITS: u32 = 9;
+/// Bits of an element that a machine with int4 weights multiplies; the higher ones are ignored.
+pub const PACKED_ELEMENT_BITS: u32 = 9;
 /// Bits of one element on a stream and in the vector memory.
 pub const ELEMENT_BITS: u32 = 16;
 /// Bits of an accumulator. Sums wrap, as they do in the 32-bit reference kernels.
@@ -25,8 +32,12 @@ pub struct Configuration {
     pub dot: u32,
     /// Elements of a stream word: `dot` times a power of two.
     pub stream_elements: u32,
-    /// Words of weight RAM in each tile; a word is `dot` weights.
+    /// Words of weight RAM in each tile; a word is `dot` bytes.
     pub weight_depth: u32,
+    /// Bits of a weight: 8, or 4. With 4, each multiplier takes two weights at once, so a tile computes two channels, and the
+    /// elements that are multiplied are limited to 9 bits.
+    #[serde(default = "default_weight_bits")]
+    pub weight_bits: u32,
     /// Number of vector memory slices, each with one read and one write port.
     pub vector_slices: u32,
     /// Words of one vector memory slice.
@@ -35,6 +46,13 @@ pub struct Configuration {
     pub scale_depth: u32,
     /// Instructions that one queue holds.
     pub queue_depth: u32,
+    /// Bits of one word of a queue's block RAM. An instruction is read in as many words as it needs, one a cycle, so fewer bits
+    /// mean fewer block RAMs and a longer least interval between two instructions.
+    #[serde(default = "default_queue_word_bits")]
+    pub queue_word_bits: u32,
+    /// Cycles that the requantiser takes for a word: 1, 2 or 4. It has `stream_elements` divided by this many lanes.
+    #[serde(default = "default_requantise_interval")]
+    pub requantise_interval: u32,
     /// Registers added between units.
     #[serde(default)]
     pub pipeline: Pipeline,
@@ -56,6 +74,18 @@ pub struct Pipeline {
     pub vector_read: u32,
 }
 
+fn default_weight_bits() -> u32 {
+    WEIGHT_BITS
+}
+
+fn default_queue_word_bits() -> u32 {
+    36
+}
+
+fn default_requantise_interval() -> u32 {
+    1
+}
+
 impl Default for Pipeline {
     fn default() -> Self {
         Pipeline { crossbar: 2, weight_read: 1, multiply: 0, drain: 1, vector_read: 0 }
@@ -63,18 +93,21 @@ impl Default for Pipeline {
 }
 
 impl Default for Configuration {
-    /// A machine for an LFE5U-85F: 36 tiles of four multipliers, 360 KB of weights.
+    /// A machine for an LFE5U-85F: 39 tiles of four multipliers, 312 KB of weights.
     fn default() -> Self {
         Configuration {
-            tiles: 36,
+            tiles: 39,
             dot: 4,
-            stream_elements: 16,
-            weight_depth: 2560,
+            stream_elements: 8,
+            weight_depth: 2048,
+            weight_bits: WEIGHT_BITS,
             vector_slices: 3,
-            vector_depth: 512,
-            scale_depth: 64,
-            queue_depth: 64,
-            pipeline: Pipeline::default(),
+            vector_depth: 1024,
+            scale_depth: 256,
+            queue_depth: 80,
+            queue_word_bits: 36,
+            requantise_interval: 2,
+            pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 1 },
         }
     }
 }
@@ -134,10 +167,23 @@ impl Configuration {
             });
         }
         range("weight_depth", self.weight_depth, 2, 1 << 16)?;
+        if ![4, WEIGHT_BITS].contains(&self.weight_bits) {
+            let (value, allowed) = (self.weight_bits, "4 or 8".into());
+            return Err(ConfigurationError::Range { field: "weight_bits", value, allowed });
+        }
         range("vector_slices", self.vector_slices, 1, 8)?;
         range("vector_depth", self.vector_depth, 2, 1 << 14)?;
         range("scale_depth", self.scale_depth, 2, 1 << 12)?;
         range("queue_depth", self.queue_depth, 4, 1 << 12)?;
+        range("queue_word_bits", self.queue_word_bits, 8, 256)?;
+        let lanes = |interval: &u32| self.stream_elements.is_multiple_of(*interval);
+        if !Some(self.requantise_interval).filter(|interval| [1, 2, 4].contains(interval)).as_ref().is_some_and(lanes) {
+            return Err(ConfigurationError::Range {
+                field: "requantise_interval",
+                value: self.requantise_interval,
+                allowed: format!("1, 2 or 4, and a divisor of `stream_elements` ({})", self.stream_elements),
+            });
+        }
         range("pipeline.crossbar", self.pipeline.crossbar, 1, 4)?;
         range("pipeline.weight_read", self.pipeline.weight_read, 0, 4)?;
         range("pipeline.multiply", self.pipeline.multiply, 0, 4)?;
@@ -150,6 +196,46 @@ impl Configuration {
         self.tiles * self.dot
     }
 
+    /// Output channels that a tile computes at once: two int4 weights share a multiplier.
+    pub fn channels_per_tile(&self) -> u32 {
+        WEIGHT_BITS / self.weight_bits
+    }
+
+    /// Output channels that all tiles compute at once.
+    pub fn channels(&self) -> u32 {
+        self.tiles * self.channels_per_tile()
+    }
+
+    /// Multiplications with a weight that the machine can do in a cycle.
+    pub fn macs_per_cycle(&self) -> u32 {
+        self.multipliers() * self.channels_per_tile()
+    }
+
+    /// Where channel `channel` of one product of all tiles stands in the rows that the drain delivers, in elements. The rows
+    /// of a tile row come one after the other, first those of all lower weights of its tiles.
+    pub fn channel_position(&self, channel: u32) -> u32 {
+        let (tile, part) = self.channel_place(channel);
+        let (row, column) = (tile / self.stream_elements, tile % self.stream_elements);
+        (row * self.channels_per_tile() + part) * self.stream_elements + column
+    }
+
+    /// The tile that computes channel `channel` of a product, and which of the tile's channels it is.
+    pub fn channel_place(&self, channel: u32) -> (u32, u32) {
+        let row_channels = self.stream_elements * self.channels_per_tile();
+        let (row, within) = (channel / row_channels, channel % row_channels);
+        let first = row * self.stream_elements;
+        let width = self.tiles.saturating_sub(first).clamp(1, self.stream_elements);
+        (first + within % width, within / width)
+    }
+
+    /// The channel of a product that `tile` computes as its channel number `part`: the inverse of
+    /// [`channel_place`](Self::channel_place).
+    pub fn channel_of(&self, tile: u32, part: u32) -> u32 {
+        let first = tile / self.stream_elements * self.stream_elements;
+        let width = (self.tiles - first).min(self.stream_elements);
+        first * self.channels_per_tile() + part * width + (tile - first)
+    }
+
     /// Beats of one word: `stream_elements / dot`, a power of two.
     pub fn beats_per_word(&self) -> u32 {
         self.stream_elements / self.dot
@@ -160,9 +246,14 @@ impl Configuration {
         self.vector_depth * self.beats_per_word()
     }
 
-    /// Rows of tiles, the words that one drain delivers. The last row may be incomplete.
-    pub fn rows(&self) -> u32 {
+    /// Rows of tiles. The last one may be incomplete.
+    pub fn tile_rows(&self) -> u32 {
         self.tiles.div_ceil(self.stream_elements)
+    }
+
+    /// Rows of results that one drain delivers: one word for each channel of each row of tiles.
+    pub fn rows(&self) -> u32 {
+        self.tile_rows() * self.channels_per_tile()
     }
 
     /// Columns that hold at least one tile.
@@ -182,12 +273,17 @@ impl Configuration {
 
     /// Bits of a word of weight RAM.
     pub fn weight_word_bits(&self) -> u32 {
-        self.dot * WEIGHT_BITS
+        self.dot * if self.channels_per_tile() > 1 { PACKED_BITS } else { WEIGHT_BITS }
     }
 
-    /// Words of weight RAM that hold the 32-bit start value (bias) of an accumulator.
+    /// Words of weight RAM that hold the 32-bit start value (bias) of one accumulator.
+    pub fn words_per_bias(&self) -> u32 {
+        ACCUMULATOR_BITS.div_ceil(self.dot * WEIGHT_BITS)
+    }
+
+    /// Words of weight RAM that hold the start values of a tile's accumulators.
     pub fn bias_words(&self) -> u32 {
-        ACCUMULATOR_BITS.div_ceil(self.weight_word_bits())
+        self.words_per_bias() * self.channels_per_tile()
     }
 
     /// Bits of an address into the weight RAM of a tile.
@@ -205,9 +301,46 @@ impl Configuration {
         bits_for(self.scale_depth)
     }
 
-    /// Bits of an instruction address.
+    /// Words of one lane's scale table: each lane serves `requantise_interval` elements of a word.
+    pub fn scale_words(&self) -> u32 {
+        self.scale_depth * self.requantise_interval
+    }
+
+    /// Bits of an address into one lane's scale table.
+    pub fn scale_table_address_bits(&self) -> u32 {
+        bits_for(self.scale_depth) + self.requantise_interval.trailing_zeros()
+    }
+
+    /// Words of a queue's RAM that hold one instruction: as many as the longest instruction of any unit needs.
+    pub fn queue_words_per_instruction(&self) -> u32 {
+        let longest = Unit::all(self).into_iter().map(|unit| word_bits(unit, self)).max();
+        longest.unwrap_or(1).div_ceil(self.queue_word_bits)
+    }
+
+    /// Words of a queue's RAM.
+    pub fn queue_words(&self) -> u32 {
+        self.queue_depth * self.queue_words_per_instruction()
+    }
+
+    /// Bits of the address of a word in a queue's RAM.
     pub fn queue_address_bits(&self) -> u32 {
-        bits_for(self.queue_depth)
+        bits_for(self.queue_words())
+    }
+
+    /// Least interval between two instructions of a queue, in cycles: the next one is read from the queue's RAM meanwhile.
+    pub fn minimum_interval(&self) -> u32 {
+        self.queue_words_per_instruction().max(SHORTEST_INTERVAL)
+    }
+
+    /// Lanes of the requantiser.
+    pub fn requantiser_lanes(&self) -> u32 {
+        self.stream_elements / self.requantise_interval
+    }
+
+    /// Cycles between the drains of two products, at least: the requantiser takes a row of tiles each
+    /// `requantise_interval` cycles.
+    pub fn drain_cycles(&self) -> u32 {
+        self.rows() * self.requantise_interval
     }
 
     /// Source ports of the crossbar: the slices' read ports, the requantiser, the vector unit.
@@ -232,7 +365,24 @@ mod tests {
             let configuration = Configuration { tiles, ..Configuration::default() };
             let total: u32 = (0..configuration.stream_elements).map(|c| configuration.rows_of_column(c)).sum();
             assert_eq!(total, tiles);
-            assert_eq!(configuration.rows(), configuration.rows_of_column(0));
+            assert_eq!(configuration.tile_rows(), configuration.rows_of_column(0));
+        }
+    }
+
+    #[test]
+    fn every_channel_of_a_product_has_one_place_and_one_position() {
+        for (tiles, weight_bits) in (1..=39).flat_map(|tiles| [(tiles, 4), (tiles, 8)]) {
+            let configuration = Configuration { tiles, weight_bits, ..Configuration::default() };
+            let mut last = None;
+            for channel in 0..configuration.channels() {
+                let (tile, part) = configuration.channel_place(channel);
+                assert!(tile < tiles && part < configuration.channels_per_tile());
+                assert_eq!(configuration.channel_of(tile, part), channel);
+                let position = configuration.channel_position(channel);
+                assert!(last.is_none_or(|last| last < position), "channel {channel} of {tiles} tiles");
+                last = Some(position);
+            }
+            assert!(last.unwrap() < configuration.rows() * configuration.stream_elements);
         }
     }
 

@@ -95,6 +95,7 @@ impl Instruction {
                 ("base", _) => return i64::from(sequence.base),
                 ("run_levels", _) => return i64::from(sequence.run_levels) - 1,
                 ("gap", _) => return i64::from(sequence.gap),
+                ("pause", _) => return i64::from(sequence.pause),
                 (_, Some(level)) if name.starts_with("count") => return i64::from(sequence.count[level]) - 1,
                 (_, Some(level)) => {
                     // A level that never advances has no change: one encoding for one meaning.
@@ -198,6 +199,7 @@ impl Instruction {
             delta: std::array::from_fn(|level| value(&format!("delta{level}")) as i32),
             run_levels: value("run_levels") as u32 + 1,
             gap: value("gap") as u32,
+            pause: value("pause") as u32,
         };
         let element = |name: &str| value(name) as i32;
         let operation = match (value("opcode") as u64, unit) {

@@ -5,7 +5,7 @@
 //! to the next address. An address is a [`Memory`] number in the upper 8 bits and a word address in the lower 24.
 
 use crate::configuration::{Configuration, ELEMENT_BITS};
-use crate::instruction::{Unit, word_bits};
+use crate::instruction::Unit;
 use crate::program::Scale;
 
 /// Bits of the host bus.
@@ -14,12 +14,15 @@ pub const BUS_BITS: u32 = 32;
 pub const ADDRESS_BITS: u32 = 24;
 /// Bits of the memory number.
 pub const MEMORY_BITS: u32 = BUS_BITS - ADDRESS_BITS;
-/// Bits of a multiplier in the scale table; it is never negative.
+/// Bits of a multiplier; it is never negative.
 pub const SCALE_MULTIPLIER_BITS: u32 = 31;
-/// Bits of each of the two shift amounts in the scale table.
+/// Bits of a multiplier in the scale table: without its highest bit, which is 1 in all multipliers but 0.
+pub const SCALE_FRACTION_BITS: u32 = SCALE_MULTIPLIER_BITS - 1;
+/// Bits of the amount of a shift in the scale table.
 pub const SCALE_SHIFT_BITS: u32 = 5;
-/// Bits of an entry of one lane's scale table: multiplier, left shift, right shift.
-pub const SCALE_BITS: u32 = SCALE_MULTIPLIER_BITS + 2 * SCALE_SHIFT_BITS;
+/// Bits of an entry of one lane's scale table, least significant first: multiplier without its highest bit, amount of the
+/// shift, direction of the shift (1: left). A left shift by 31 marks the multiplier 0.
+pub const SCALE_BITS: u32 = SCALE_FRACTION_BITS + SCALE_SHIFT_BITS + 1;
 
 /// What the host port does in a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +49,11 @@ pub const COMMAND_BITS: u32 = 3;
 pub enum Memory {
     /// Weight RAM of a tile; a word is `dot` weights.
     Weights(u32),
-    /// Instructions of a queue, by its place in [`Unit::all`].
+    /// Instructions of a queue, by its place in [`Unit::all`]: the words of its RAM, each instruction's lowest bits first.
     Queue(u32),
     /// A vector memory slice; a word of the host is one beat.
     Vector(u32),
-    /// One lane's scale table.
+    /// One lane's scale table. Lane `l` of `n` has the entries of elements `l`, `l + n`, … of each word, one after the other.
     Scale(u32),
 }
 
@@ -74,9 +77,7 @@ impl Memory {
     pub fn bits(self, configuration: &Configuration) -> u32 {
         match self {
             Memory::Weights(_) => configuration.weight_word_bits(),
-            Memory::Queue(queue) => {
-                Unit::all(configuration).get(queue as usize).map_or(0, |&unit| word_bits(unit, configuration))
-            }
+            Memory::Queue(_) => configuration.queue_word_bits,
             Memory::Vector(_) => configuration.dot * ELEMENT_BITS,
             Memory::Scale(_) => SCALE_BITS,
         }
@@ -93,7 +94,7 @@ impl Memory {
         let mut memories: Vec<Memory> = (0..configuration.tiles).map(Memory::Weights).collect();
         memories.extend((0..queues).map(Memory::Queue));
         memories.extend((0..configuration.vector_slices).map(Memory::Vector));
-        memories.extend((0..configuration.stream_elements).map(Memory::Scale));
+        memories.extend((0..configuration.requantiser_lanes()).map(Memory::Scale));
         memories
     }
 
@@ -103,7 +104,7 @@ impl Memory {
             .weight_address_bits()
             .max(configuration.queue_address_bits())
             .max(configuration.vector_address_bits())
-            .max(configuration.scale_address_bits())
+            .max(configuration.scale_table_address_bits())
     }
 
     /// Bits of the host port's staging register: the widest word, in whole chunks.
@@ -114,10 +115,25 @@ impl Memory {
 }
 
 impl Scale {
+    /// Least multiplier but 0.
+    pub const LEAST_MULTIPLIER: i32 = 1 << SCALE_FRACTION_BITS;
+    /// Amount of a left shift that marks the multiplier 0.
+    const ZERO: u64 = (1 << SCALE_SHIFT_BITS) - 1;
+
+    /// Has it a form in the scale table: a multiplier of 0 or at least 2³⁰, a shift of -31 to 30?
+    pub fn is_encodable(self) -> bool {
+        (self.multiplier == 0 || self.multiplier >= Self::LEAST_MULTIPLIER) && (-31..=30).contains(&self.shift)
+    }
+
     /// The entry as the scale table stores it.
     pub fn encode(self) -> u64 {
-        let left = self.shift.max(0) as u64;
-        let right = (-self.shift).max(0) as u64;
-        (self.multiplier as u64) | left << SCALE_MULTIPLIER_BITS | right << (SCALE_MULTIPLIER_BITS + SCALE_SHIFT_BITS)
+        let left = 1 << SCALE_SHIFT_BITS;
+        let shift = match self.multiplier {
+            0 => left | Self::ZERO,
+            _ if self.shift > 0 => left | u64::from(self.shift.unsigned_abs()),
+            _ => u64::from(self.shift.unsigned_abs()),
+        };
+        let fraction = u64::from(self.multiplier.unsigned_abs()) & ((1 << SCALE_FRACTION_BITS) - 1);
+        fraction | shift << SCALE_FRACTION_BITS
     }
 }

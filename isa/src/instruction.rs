@@ -7,8 +7,7 @@ pub use crate::encoding::{Field, Word, fields, word_bits};
 pub use crate::unit::{Source, Unit};
 
 use crate::configuration::{Configuration, bits_for};
-use crate::latency::MINIMUM_INTERVAL;
-use crate::sequence::{COUNT_BITS, GAP_BITS, LEVELS, Sequence};
+use crate::sequence::{COUNT_BITS, GAP_BITS, LEVELS, PAUSE_BITS, Sequence};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -199,7 +198,7 @@ impl Operation {
 /// One instruction of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instruction {
-    /// Cycles from this instruction's issue to the issue of the next, at least [`MINIMUM_INTERVAL`].
+    /// Cycles from this instruction's issue to the issue of the next, at least [`Configuration::minimum_interval`].
     pub interval: u32,
     /// What it does.
     pub operation: Operation,
@@ -268,13 +267,15 @@ impl Instruction {
                 Err(InstructionError::Range { unit, operation, field: field.to_string(), value, allowed })
             }
         };
-        range("interval", i64::from(self.interval), i64::from(MINIMUM_INTERVAL), (1 << INTERVAL_BITS) - 1)?;
+        let shortest = i64::from(configuration.minimum_interval());
+        range("interval", i64::from(self.interval), shortest, (1 << INTERVAL_BITS) - 1)?;
         let Some(sequence) = self.operation.sequence() else { return Ok(()) };
         for level in 0..LEVELS {
             range(&format!("count{level}"), i64::from(sequence.count[level]), 1, 1 << COUNT_BITS)?;
         }
         range("run_levels", i64::from(sequence.run_levels), 1, LEVELS as i64)?;
         range("gap", i64::from(sequence.gap), 0, (1 << GAP_BITS) - 1)?;
+        range("pause", i64::from(sequence.pause), 0, (1 << PAUSE_BITS) - 1)?;
         let sources: Vec<(&str, Source)> = match self.operation {
             Operation::Multiply { source, .. } | Operation::Write { source, .. } => vec![("source", source)],
             Operation::Requantise { from: RequantiseFrom::Stream(source), .. } => vec![("source", source)],

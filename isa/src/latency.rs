@@ -8,15 +8,16 @@
 //! use lpu_isa::{configuration::Configuration, latency::Latency};
 //! let latency = Latency::of(&Configuration::default());
 //! // The last step of a product, to the step at which its result can be read again from the vector memory.
-//! assert_eq!(latency.step_to_drain + latency.requantise + latency.write_to_read, 30);
+//! assert_eq!(latency.step_to_drain + latency.requantise + latency.write_to_read, 40);
 //! ```
 
 use crate::configuration::Configuration;
 
 /// Cycles from the issue of an instruction to its first step.
 pub const ISSUE_TO_STEP: u32 = 1;
-/// Least interval between two instructions of a queue: the next one is read from the queue's RAM meanwhile.
-pub const MINIMUM_INTERVAL: u32 = 2;
+/// Cycles that a queue needs from one issue to the next, even where an instruction is one word of its RAM. Where it is more,
+/// [`Configuration::minimum_interval`] is longer.
+pub const SHORTEST_INTERVAL: u32 = 3;
 /// Cycles of the multiplier primitive: input, pipeline and output register.
 pub const MULTIPLIER: u32 = 3;
 /// Cycles of the block RAM primitive: the RAM itself and its output register.
@@ -41,7 +42,7 @@ pub struct Latency {
     /// of weight and activation, product, sum, accumulator, shadow.
     pub step_to_shadow: u32,
     /// Step of a tile group with the last operands of a product, to the cycle for whose step the requantiser takes row 0 of
-    /// the result. Row `r` follows `r` cycles later.
+    /// the result. Row `r` follows `r` times the configuration's `requantise_interval` later.
     pub step_to_drain: u32,
     /// Step of the requantiser to the word on its source port.
     pub requantise: u32,
@@ -57,11 +58,12 @@ impl Latency {
         let pipeline = &configuration.pipeline;
         let crossbar = pipeline.crossbar;
         let weight_read = BLOCK_RAM + pipeline.weight_read;
-        let multiply = MULTIPLIER + pipeline.multiply;
+        // Two products of one multiplier take a register to be told apart.
+        let multiply = MULTIPLIER + pipeline.multiply + configuration.channels_per_tile() - 1;
         let adder_tree = configuration.dot.trailing_zeros();
         let step_to_shadow = 1 + weight_read.max(crossbar) + multiply + adder_tree + 1 + 1;
         // One chain register in each row, then the way back; the requantiser looks at it `crossbar` cycles after its step.
-        let step_to_drain = step_to_shadow + configuration.rows() + pipeline.drain - crossbar;
+        let step_to_drain = step_to_shadow + configuration.tile_rows() + pipeline.drain - crossbar;
         Latency {
             crossbar,
             vector_read: 1 + BLOCK_RAM + pipeline.vector_read + 1,
@@ -70,15 +72,17 @@ impl Latency {
             adder_tree,
             step_to_shadow,
             step_to_drain,
-            requantise: crossbar + REQUANTISER_STAGES,
+            // The scale table's block RAM is read while the operands cross. The last elements of a word enter the lanes
+            // later than the first.
+            requantise: crossbar.max(BLOCK_RAM) + REQUANTISER_STAGES + configuration.requantise_interval - 1,
             vector_unit: crossbar + VECTOR_UNIT_STAGES,
             write_to_read: crossbar + 1,
         }
     }
 }
 
-/// Registers of a requantiser lane behind the crossbar: operand, left shift, multiplication, doubling high half, rounding
-/// addend, right shift, zero point, clamp.
-pub const REQUANTISER_STAGES: u32 = 7 + SOFT_MULTIPLIER;
+/// Registers of a requantiser lane behind the crossbar: operand, left shift (2), multiplication, doubling high half, rounding
+/// addend, its sum, right shift (2), zero point, cut to 17 bits, clamp.
+pub const REQUANTISER_STAGES: u32 = 11 + SOFT_MULTIPLIER;
 /// Registers of a vector unit lane behind the crossbar: operands, result, clamp.
 pub const VECTOR_UNIT_STAGES: u32 = 3;

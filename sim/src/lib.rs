@@ -32,11 +32,15 @@
 //! | [`golden`] | the network's answer, and every tensor on the way to it |
 //! | [`cycle`] | the machine's answer, its cycles, every write, how busy each unit was |
 //! | [`rtl`] | the same from the emitted Verilog, through driver, frames and host port |
+//! | [`board`] | the same from the whole board top, through its serial line |
+//! | [`link`] | the host's side of all links: loading, running, counting, faults |
 //! | [`verilated`] | building, caching, loading and driving any Verilog design |
 //! | [`divergence`] | where two runs part |
 
+pub mod board;
 pub mod cycle;
 pub mod divergence;
 pub mod golden;
+pub mod link;
 pub mod rtl;
 pub mod verilated;

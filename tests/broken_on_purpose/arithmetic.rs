@@ -132,19 +132,20 @@ fn a_swapped_rounding_mode_is_reported_against_the_rtl() {
     assert_eq!(divergence, by_golden);
 }
 
-/// A scale of one half for each of eight channels, with the multiplier of channel 5 one too small: exact halves now round down.
-fn halving_less_one() -> (Graph, Program, Program, Vec<i8>) {
+/// A scale of one half for each of eight channels, with the multiplier of channel 5 one too large: exact halves below zero now
+/// round down.
+fn halving_plus_one() -> (Graph, Program, Program, Vec<i8>) {
     let graph = halving(8);
     let program = compile_and_check(&graph, &small()).unwrap();
     // Four tiles make two passes: lane 1 scales the channels 1 and 5, and only channel 5 has an odd number to halve.
     let mut broken = program.clone();
-    broken.scales[0][1].multiplier -= 1;
-    (graph, program, broken, vec![0, 2, 4, 6, 8, 7, 10, 12])
+    broken.scales[0][1].multiplier += 1;
+    (graph, program, broken, vec![0, 2, 4, 6, 8, -7, 10, 12])
 }
 
 #[test]
 fn a_scale_off_by_one_is_reported() {
-    let (graph, program, broken, input) = halving_less_one();
+    let (graph, program, broken, input) = halving_plus_one();
     let writes = model_run(&broken, &input).unwrap().writes;
     shows(
         &expect![[r#"
@@ -165,7 +166,7 @@ fn a_scale_off_by_one_is_reported() {
 
 #[test]
 fn a_scale_off_by_one_in_the_rtl_is_reported() {
-    let (graph, program, broken, input) = halving_less_one();
+    let (graph, program, broken, input) = halving_plus_one();
     let Some(outcome) = rtl_run(&broken, &input) else { return };
     let divergence = against_golden(&graph, &program, &input, &outcome.writes).unwrap().unwrap();
     let good = model_run(&program, &input).unwrap();

@@ -61,10 +61,11 @@ fn a_port_that_listens_a_cycle_late_is_a_crossbar_conflict() {
 #[test]
 fn two_instructions_on_one_port_are_a_conflict() {
     let (_, mut program) = compiled();
+    let shortest = program.configuration.minimum_interval();
     // The tiles are told to begin with the second layer while they are busy with the first.
     let instructions = queue(&mut program, Unit::TileGroup(0));
     let first = instructions.iter().position(|placed| placed.instruction.operation.sequence().is_some()).unwrap();
-    instructions[first].instruction.interval = 2;
+    instructions[first].instruction.interval = shortest;
     let violations = checker::check(&program).unwrap_err();
     assert!(violations.iter().any(|violation| matches!(violation, Violation::StillStepping { .. })));
     expect![[r#"

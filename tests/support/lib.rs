@@ -11,16 +11,24 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`c_program`] | a compiled network as C, for a host without an operating system |
 //! | [`conformance`] | third-party networks and other runtimes' answers, where they are installed |
+//! | [`link`] | work for a host link, with known results |
 //! | [`machines`] | configurations to test on, fixed and random |
+//! | [`netlist`] | a module and its netlist side by side in one simulation |
 //! | [`networks`] | random graphs, with arithmetic at its limits |
 //! | [`random`] | reproducible pseudo-random numbers |
+//! | [`synthesis`] | yosys, and what it makes of a design |
 //! | [`tflite_writer`] | TensorFlow Lite models, sound, random or broken on purpose |
 //! | [`witnesses`] | running golden model, cycle model and RTL, and comparing them |
 
+pub mod c_program;
 pub mod conformance;
+pub mod link;
 pub mod machines;
+pub mod netlist;
 pub mod networks;
 pub mod random;
+pub mod synthesis;
 pub mod tflite_writer;
 pub mod witnesses;

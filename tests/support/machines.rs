@@ -5,11 +5,17 @@ use lpu_isa::configuration::{Configuration, Pipeline};
 use crate::random::Random;
 
 /// Machines whose RTL is built and simulated, with names for messages. Together they have every dot width, one to three rows
-/// of tiles, one bank and several, one slice and several, incomplete rows and groups, odd depths, and each pipeline field at
-/// both ends.
+/// of tiles, one bank and several, one slice and several, incomplete rows and groups, odd depths, each pipeline field at both
+/// ends, each pace of the requantiser, instructions in one word of RAM and in many, and both widths of weights.
 #[must_use]
 pub fn simulated() -> Vec<(&'static str, Configuration)> {
-    let base = Configuration { weight_depth: 701, vector_depth: 67, scale_depth: 77, ..Configuration::default() };
+    let base = Configuration {
+        stream_elements: 16,
+        weight_depth: 701,
+        vector_depth: 67,
+        scale_depth: 77,
+        ..Configuration::default()
+    };
     let pipeline = |crossbar, weight_read, multiply, drain, vector_read| Pipeline {
         crossbar,
         weight_read,
@@ -21,7 +27,15 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
         ("two rows, one bank", small()),
         (
             "a single tile",
-            Configuration { tiles: 1, vector_slices: 1, weight_depth: 1801, queue_depth: 37, ..base.clone() },
+            Configuration {
+                tiles: 1,
+                vector_slices: 1,
+                weight_depth: 1801,
+                queue_depth: 37,
+                queue_word_bits: 180,
+                requantise_interval: 4,
+                ..base.clone()
+            },
         ),
         (
             "39 tiles in three rows",
@@ -35,6 +49,8 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
                 stream_elements: 8,
                 weight_depth: 1203,
                 vector_slices: 2,
+                queue_word_bits: 16,
+                requantise_interval: 4,
                 pipeline: pipeline(1, 0, 0, 1, 0),
                 ..base.clone()
             },
@@ -47,6 +63,7 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
                 stream_elements: 8,
                 vector_depth: 83,
                 vector_slices: 2,
+                requantise_interval: 1,
                 pipeline: pipeline(4, 4, 4, 4, 4),
                 ..base.clone()
             },
@@ -60,6 +77,41 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
                 vector_slices: 4,
                 vector_depth: 33,
                 pipeline: pipeline(4, 0, 1, 3, 2),
+                ..base.clone()
+            },
+        ),
+        (
+            "pairs of int4 weights, one bank",
+            Configuration {
+                tiles: 5,
+                dot: 2,
+                stream_elements: 2,
+                weight_depth: 1203,
+                weight_bits: 4,
+                queue_word_bits: 8,
+                pipeline: pipeline(1, 0, 0, 1, 0),
+                ..base.clone()
+            },
+        ),
+        (
+            "int4 weights, an incomplete row",
+            Configuration {
+                tiles: 21,
+                weight_bits: 4,
+                requantise_interval: 1,
+                pipeline: pipeline(2, 1, 3, 3, 0),
+                ..base.clone()
+            },
+        ),
+        (
+            "int4 weights, wide dots",
+            Configuration {
+                tiles: 19,
+                dot: 8,
+                weight_bits: 4,
+                vector_slices: 2,
+                requantise_interval: 4,
+                pipeline: pipeline(3, 4, 1, 1, 2),
                 ..base
             },
         ),
@@ -74,10 +126,13 @@ pub fn small() -> Configuration {
         dot: 4,
         stream_elements: 4,
         weight_depth: 701,
+        weight_bits: 8,
         vector_slices: 3,
         vector_depth: 67,
         scale_depth: 77,
         queue_depth: 33,
+        queue_word_bits: 60,
+        requantise_interval: 1,
         pipeline: Pipeline::default(),
     }
 }
@@ -91,7 +146,8 @@ pub enum Depths {
     Any,
 }
 
-/// A valid machine: 1 to 39 tiles, every dot width and stream width, depths of any parity, every pipeline.
+/// A valid machine: 1 to 39 tiles, every dot width and stream width, depths of any parity, every pipeline, pace and width of
+/// weights.
 #[must_use]
 pub fn random(random: &mut Random, depths: Depths) -> Configuration {
     let dot = 2 << random.below(3);
@@ -111,15 +167,20 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
     let (weight_depth, vector_depth) = (depth(510 * 100_usize.div_ceil(tiles), 2, 1 << 16), depth(900, 2, 1 << 14));
     let (scale_depth, queue_depth) = (depth(600, 2, 1 << 12), depth(40, 4, 1 << 12));
     let mut count = |lowest, highest| random.within(lowest, highest) as u32;
+    let stream_elements = dot << count(0, 3);
+    let intervals: Vec<u32> = [1, 2, 4].into_iter().filter(|interval| stream_elements % interval == 0).collect();
     Configuration {
         tiles: tiles as u32,
         dot,
-        stream_elements: dot << count(0, 3),
+        stream_elements,
         weight_depth,
+        weight_bits: [8, 8, 4][count(0, 2) as usize],
         vector_slices: count(1, 5),
         vector_depth,
         scale_depth,
         queue_depth,
+        queue_word_bits: [16, 36, 72, 100, 200][count(0, 4) as usize],
+        requantise_interval: intervals[count(0, intervals.len() - 1) as usize],
         pipeline: Pipeline {
             crossbar: count(1, 4),
             weight_read: count(0, 4),

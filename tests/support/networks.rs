@@ -24,6 +24,17 @@ pub fn random_graph(seed: u64, limits: Limits) -> Result<Graph, ImportError> {
     import(&random_network(seed, limits).bytes(), "random")
 }
 
+/// `graph` with each weight narrowed to the `bits` bits (4 or 8) that a machine multiplies: its highest ones.
+#[must_use]
+pub fn narrowed(mut graph: Graph, bits: u32) -> Graph {
+    for operator in &mut graph.operators {
+        if let OperatorKind::FullyConnected(layer) = &mut operator.kind {
+            layer.weights.iter_mut().for_each(|weight| *weight >>= 8 - bits);
+        }
+    }
+    graph
+}
+
 /// An input for `graph`: random, or all elements the same.
 #[must_use]
 pub fn random_input(random: &mut Random, graph: &Graph) -> Vec<i8> {
@@ -101,7 +112,7 @@ fn tensor(name: &str, elements: usize) -> Tensor {
 fn scale(random: &mut Random, around: i32) -> ChannelScale {
     let multiplier = match random.below(8) {
         0 => [0, 1 << 30, i32::MAX][random.below(3)],
-        1 => (random.bits() >> 33) as i32,
+        1 => (1 << 30) + (random.bits() as i32 & 1),
         _ => (1 << 30) + (random.bits() >> 34) as i32,
     };
     let shift = match random.below(8) {

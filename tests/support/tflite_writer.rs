@@ -33,6 +33,8 @@ pub mod code {
     pub const INT16: i8 = 7;
     /// Element type.
     pub const INT8: i8 = 9;
+    /// Element type.
+    pub const INT4: i8 = 17;
 }
 
 /// A file. [`Model::bytes`] writes it, whatever it says.
@@ -164,6 +166,14 @@ impl Tensor {
     pub fn constant(name: &str, shape: &[usize], element: i8, scales: Vec<f32>, data: Vec<u8>) -> Self {
         let zero_points = vec![0; scales.len()];
         Self { element, scales, zero_points, data: Some(data), ..Self::activation(name, shape, 1.0, 0) }
+    }
+
+    /// The same constant in elements of four bits, two to a byte, the lower half first: the lower halves of its int8 elements.
+    #[must_use]
+    pub fn in_int4(self) -> Self {
+        let pair = |pair: &[u8]| pair[0] & 0xf | pair.get(1).map_or(0, |second| second << 4);
+        let data = self.data.map(|data| data.chunks(2).map(pair).collect());
+        Self { element: code::INT4, data, ..self }
     }
 
     /// Number of elements, of a sound shape.

@@ -29,15 +29,18 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         vec![
             board.name.clone(),
             board.device.clone(),
+            count(u64::from(board.luts)),
             format!("{}", board.clock_mhz),
             format!("{} × {}", board.configuration.tiles, board.configuration.dot),
-            format!("{} of {}", board.configuration.multipliers(), board.multipliers),
+            format!("{} of {}", board.multipliers_used(), board.multipliers),
             format!("{} of {}", board.block_rams_used(), board.block_rams),
             count(weight_bytes(&board.configuration) / 1024),
             board.description.clone(),
         ]
     });
-    let header = ["board", "FPGA", ">MHz", ">tiles", ">multipliers", ">block RAMs", ">weights, KiB", "what it is"];
-    let note = "Counted on paper, before synthesis: block RAMs are those of weights and vectors; MHz is the target.\n";
+    let header =
+        ["board", "FPGA", ">LUTs", ">MHz", ">tiles", ">multipliers", ">block RAMs", ">weights, KiB", "what it is"];
+    let note =
+        "MHz is the target of the board's own machine; `lpu build --board NAME --estimate` tells what it takes.\n";
     print(&(table(&header, rows) + note)).map(|()| Verdict::Success)
 }

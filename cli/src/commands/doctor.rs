@@ -1,8 +1,10 @@
 //! `lpu doctor`: what the machine brings and what is missing.
 
+use crate::build::tools::{self, Kind};
 use crate::cache;
 use crate::failure::{Failure, Verdict};
 use crate::output::{pairs, print, print_json, table};
+use lpu_isa::board::Family;
 use lpu_sim::verilated::Toolchain;
 use serde::Serialize;
 use std::env;
@@ -94,7 +96,7 @@ fn tools() -> Vec<Tool> {
     let cxx = env::var("CXX").ok().filter(|cxx| !cxx.trim().is_empty()).unwrap_or_else(|| "g++".into());
     let compiler = by_version("g++", "simulate the RTL", &cxx, ["g++", "gcc-c++", "gcc"]);
     let wrapper = "run Verilator by hand";
-    vec![
+    let mut tools = vec![
         rust("cargo", "cargo"),
         rust("rustc", "rustc"),
         by_version("python3", "install Verilator (scripts/setup)", "python3", python),
@@ -102,10 +104,11 @@ fn tools() -> Vec<Tool> {
         by_version("make", wrapper, "make", ["make", "make", "make"]),
         by_version("perl", wrapper, "perl", ["perl", "perl", "perl"]),
         verilator(),
-        yosys(),
         library("zlib headers", "zlib.h", &cxx, ["zlib1g-dev", "zlib-devel", "zlib"]),
         library("lz4 headers", "lz4.h", &cxx, ["liblz4-dev", "lz4-devel", "lz4"]),
-    ]
+    ];
+    tools.extend(synthesis());
+    tools
 }
 
 fn verilator() -> Tool {
@@ -129,30 +132,26 @@ fn verilator() -> Tool {
     }
 }
 
-/// Yosys as the tests find it: `LPU_YOSYS`, `PATH`, or what `scripts/setup --synthesis` has installed.
-fn yosys() -> Tool {
-    let chosen = env::var("LPU_YOSYS").ok().filter(|path| !path.is_empty());
-    let on_path = || version("yosys", &["--version"]);
-    let installed = || {
-        let starts = [env::current_dir().ok(), env::current_exe().ok()];
-        let mut above = starts.iter().flatten().flat_map(|start| start.ancestors());
-        let entries = above.find_map(|directory| directory.join(".tools/installed").read_dir().ok())?;
-        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.into_iter().find(|name| name.starts_with("pyosys")).map(|name| format!("{name} in .tools/"))
+/// What makes bitstreams: each tool as `lpu build` and `lpu flash` find it. Those that are missing it installs itself.
+fn synthesis() -> Vec<Tool> {
+    let families = [Family::Ecp5, Family::Ice40, Family::Gowin];
+    let nextpnr = families.map(|family| (Kind::Nextpnr(family), format!("scripts/setup --build {family}")));
+    let mut wanted = vec![(Kind::Yosys, "scripts/setup --synthesis".to_string())];
+    wanted.extend(nextpnr);
+    wanted.push((Kind::Loader, "scripts/setup --flash".into()));
+    wanted.into_iter().map(|(kind, install)| bitstream_tool(kind, install)).collect()
+}
+
+fn bitstream_tool(kind: Kind, install: String) -> Tool {
+    let place = tools::locate(kind);
+    let found = place.as_ref().is_some_and(|path| path.is_file());
+    let state = match place {
+        Some(path) if found => path.display().to_string(),
+        Some(path) => format!("no file at {}", path.display()),
+        None => "not in .tools/; `lpu build` and `lpu flash` install what they need".into(),
     };
-    let state = match chosen {
-        Some(path) if PathBuf::from(&path).is_file() => Some(format!("LPU_YOSYS: {path}")),
-        Some(_) => None,
-        None => on_path().or_else(installed),
-    };
-    Tool {
-        tool: "Yosys",
-        needed_to: "test synthesis",
-        found: state.is_some(),
-        required: false,
-        state: state.unwrap_or_else(|| "neither at LPU_YOSYS nor on PATH nor in .tools/".into()),
-        install: "scripts/setup --synthesis".into(),
-    }
+    let needed_to = if kind == Kind::Loader { "send a bitstream to a board" } else { "build a bitstream" };
+    Tool { tool: kind.name(), needed_to, found, required: false, state, install }
 }
 
 /// Asks the compiler whether it finds a header.

@@ -6,7 +6,7 @@ use lpu_isa::board::{Board, Family};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, Command, Memory};
 use lpu_isa::instruction::{Unit, fields, word_bits};
-use lpu_isa::latency::{ISSUE_TO_STEP, Latency, MINIMUM_INTERVAL};
+use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
 use lpu_isa::resources::weight_bytes;
 use serde::Serialize;
 
@@ -158,7 +158,7 @@ fn resources(machine: &Machine) -> Resources {
         multipliers: configuration.multipliers(),
         weight_bytes: weight_bytes(configuration),
         block_rams: machine.block_rams(configuration),
-        requantiser_lanes: configuration.stream_elements,
+        requantiser_lanes: configuration.requantiser_lanes(),
     }
 }
 
@@ -166,7 +166,7 @@ fn latencies(configuration: &Configuration) -> Latencies {
     let latency = Latency::of(configuration);
     Latencies {
         issue_to_step: ISSUE_TO_STEP,
-        minimum_interval: MINIMUM_INTERVAL,
+        minimum_interval: configuration.minimum_interval(),
         crossbar: latency.crossbar,
         vector_read: latency.vector_read,
         weight_read: latency.weight_read,

@@ -2,14 +2,18 @@
 
 mod bench;
 mod boards;
+mod build;
 mod check;
 mod compile;
 mod demo;
 mod disasm;
 mod doctor;
+mod flash;
 mod generate;
 mod manifest;
 mod run;
+#[cfg(unix)]
+mod serve_sim;
 
 use crate::cache;
 use crate::failure::{Failure, Verdict};
@@ -32,8 +36,12 @@ enum Command {
     Generate(generate::Arguments),
     Compile(compile::Arguments),
     Run(run::Arguments),
+    #[cfg(unix)]
+    ServeSim(serve_sim::Arguments),
     Check(check::Arguments),
     Disasm(disasm::Arguments),
+    Build(build::Arguments),
+    Flash(flash::Arguments),
     Boards(boards::Arguments),
     Doctor(doctor::Arguments),
     Demo(demo::Arguments),
@@ -49,8 +57,12 @@ pub fn run(arguments: Arguments) -> Result<Verdict, Failure> {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Compile(arguments) => compile::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        #[cfg(unix)]
+        Command::ServeSim(arguments) => serve_sim::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Disasm(arguments) => disasm::run(&arguments),
+        Command::Build(arguments) => build::run(&arguments),
+        Command::Flash(arguments) => flash::run(&arguments),
         Command::Boards(arguments) => boards::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

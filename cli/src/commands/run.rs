@@ -2,6 +2,7 @@
 
 use crate::destination::Destination;
 use crate::failure::{Failure, Verdict};
+use crate::link::{LinkReport, PortArguments, run_board};
 use crate::machine::{Machine, OptionalMachine};
 use crate::output::{count, duration, pairs, percent, print, print_json, printable, rate, remark};
 use crate::witnesses::{Backend, Run, account, build_rtl, rtl_options, run_golden, run_model, run_rtl};
@@ -30,6 +31,8 @@ pub struct Arguments {
     on: Backend,
     #[command(flatten)]
     machine: OptionalMachine,
+    #[command(flatten)]
+    port: PortArguments,
     /// Write every signal of the first inference to a wave file, .fst or .vcd (with `--on rtl`)
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -67,10 +70,14 @@ struct Report {
     outputs_equal_golden: bool,
     /// Wall-clock time of the whole command so far.
     wall_seconds: f64,
-    /// Clock cycles simulated, transfers included, ÷ the time it took. None on golden.
+    /// Clock cycles simulated, transfers included, ÷ the time it took. None on golden and on a real board.
     simulated_cycles_per_second: Option<f64>,
-    /// Cycles on the host port, for program, inputs and outputs of all inferences. None but on the RTL.
+    /// Cycles on the host port or the simulated line, for program, inputs and outputs of all inferences. None but on the RTL
+    /// and on a simulated board.
     host_transfer_cycles: Option<u64>,
+    /// What went over the link; only on a board.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<LinkReport>,
 }
 
 /// Runs the inputs.
@@ -78,6 +85,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let start = Instant::now();
     let machine = arguments.machine.resolve()?;
     check_trace(arguments)?;
+    let port = match arguments.on {
+        Backend::Board => Some(arguments.port.open(&machine)?),
+        _ => check_no_port(&arguments.port).map(|()| None)?,
+    };
     let graph = network::read(&arguments.model)?;
     let program = network::compile_to_run(&graph, &machine, &arguments.model)?;
     let shape_of = |ids: &[lpu_compiler::graph::TensorId]| {
@@ -91,15 +102,19 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 
     let golden = run_golden(&graph, &inputs)?;
     let mut options = None;
-    let (run, golden) = match arguments.on {
-        Backend::Golden => (None, golden),
-        Backend::Model => (Some(run_model(&program, &inputs)?), golden),
-        Backend::Rtl => {
+    let run = match (arguments.on, port) {
+        (_, Some(port)) => {
+            options = if port.is_simulated() { Some(rtl_options(None)?) } else { None };
+            Some(run_board(&program, &machine, port, &inputs)?)
+        }
+        (Backend::Golden | Backend::Board, None) => None,
+        (Backend::Model, None) => Some(run_model(&program, &inputs)?),
+        (Backend::Rtl, None) => {
             let chosen = rtl_options(trace_file.as_ref().map(Destination::working_path))?;
             let library = build_rtl(&program.configuration, &chosen)?;
             let run = run_rtl(&program, &library, &chosen, &inputs)?;
             options = Some(chosen);
-            (Some(run), golden)
+            Some(run)
         }
     };
     if let Some(file) = trace_file {
@@ -124,6 +139,14 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     remark(&format!("\ninput {} once more, alone:", first.input));
     remark(&printable(&account(&graph, &program, &inputs[first.input], options.as_ref())?));
     Ok(Verdict::Disagreement)
+}
+
+fn check_no_port(port: &PortArguments) -> Result<(), Failure> {
+    if port.is_empty() {
+        return Ok(());
+    }
+    let why = "only a board has a port";
+    Err(Failure::new("the options contradict each other", "--port, --baud", why, "add `--on board`, or leave them out"))
 }
 
 fn check_trace(arguments: &Arguments) -> Result<(), Failure> {
@@ -199,6 +222,8 @@ fn report(
     });
     let cycles = cycles_measured.unwrap_or(program.cycles).max(1) as f64;
     let multipliers = machine.configuration.multipliers();
+    let link = run.and_then(|run| run.link.clone());
+    let simulated_line = link.as_ref().is_some_and(|link| link.clocks_per_bit.is_some());
     Report {
         model: program.model.clone(),
         board: machine.name.clone(),
@@ -213,9 +238,12 @@ fn report(
         seconds_per_inference: machine.clock_mhz().map(|clock| cycles / (clock * 1e6)),
         outputs_equal_golden: run.is_none_or(|run| run.outputs == golden),
         wall_seconds: start.elapsed().as_secs_f64(),
-        simulated_cycles_per_second: run.map(|run| run.simulated_cycles as f64 / run.seconds.max(1e-9)),
-        host_transfer_cycles: (backend == Backend::Rtl)
+        simulated_cycles_per_second: run
+            .filter(|run| run.simulated_cycles > 0)
+            .map(|run| run.simulated_cycles as f64 / run.seconds.max(1e-9)),
+        host_transfer_cycles: (backend == Backend::Rtl || simulated_line)
             .then(|| run.map_or(0, |run| run.loading_cycles + run.transfer_cycles)),
+        link,
     }
 }
 
@@ -224,6 +252,7 @@ fn describe(report: &Report, machine: &Machine, run: Option<&Run>) -> String {
         Backend::Golden => "golden model",
         Backend::Model => "cycle model",
         Backend::Rtl => "RTL",
+        Backend::Board => "board",
     };
     let inputs = report.inputs;
     let mut lines = vec![
@@ -248,6 +277,9 @@ fn describe(report: &Report, machine: &Machine, run: Option<&Run>) -> String {
         let each = run.transfer_cycles / inputs.max(1) as u64;
         let text = format!("{} cycles to load, {} an inference", count(run.loading_cycles), count(each));
         lines.push(("host transfer", text));
+    }
+    if let Some(link) = &report.link {
+        lines.push(("link", link.describe()));
     }
     if let Some(run) = run {
         let equal = if report.outputs_equal_golden { "equal to golden" } else { "NOT equal to golden" };

@@ -26,6 +26,8 @@ pub(super) struct Dataflow<'a> {
     chains: Vec<Chain>,
     /// For each tile group, the tile with the fewest weight words, and how many.
     loaded: Vec<(u32, u32)>,
+    /// The requantiser's last step.
+    requantised: Option<u64>,
 }
 
 /// Where a queue stands.
@@ -91,8 +93,9 @@ impl<'a> Dataflow<'a> {
             end: timeline.end,
             ports: (0..configuration.crossbar_sources()).map(|_| Port::default()).collect(),
             slices,
-            chains: groups.clone().map(|group| Chain::new(rows_of_group(configuration, group))).collect(),
+            chains: groups.clone().map(|group| Chain::new(rows_of_group(configuration, group), configuration.requantise_interval)).collect(),
             loaded: groups.map(|group| least_loaded(program, group)).collect(),
+            requantised: None,
             latency,
         }
     }
@@ -144,6 +147,12 @@ impl<'a> Dataflow<'a> {
                 self.multiply(now, group, source, violations);
             }
             (Unit::Requantiser, Operation::Requantise { from, .. }) => {
+                let interval = self.configuration.requantise_interval;
+                if let Some(previous) = self.requantised.replace(now.cycle)
+                    && now.cycle - previous < u64::from(interval)
+                {
+                    violations.add(Violation::RequantiserBusy { at: self.place(now), previous, interval });
+                }
                 let index = now.step.address as u32;
                 let loaded = self.program.scales.len() as u32;
                 if index >= loaded {
@@ -205,11 +214,11 @@ impl<'a> Dataflow<'a> {
         }
         if now.step.last {
             let start = now.cycle + u64::from(self.latency.step_to_drain);
-            let rows = self.configuration.rows();
+            let cycles = self.configuration.drain_cycles();
             if let Some((last, previous)) = self.chains[group as usize].enter(now.cycle, start, now.stepping.index) {
                 let distance = now.cycle - last;
-                if distance < u64::from(rows) {
-                    violations.add(Violation::DrainConflict { at: self.place(now), previous, distance, rows });
+                if distance < u64::from(cycles) {
+                    violations.add(Violation::DrainConflict { at: self.place(now), previous, distance, cycles });
                 }
             }
         }
@@ -217,13 +226,17 @@ impl<'a> Dataflow<'a> {
 
     /// The row of results that the requantiser takes.
     fn drain(&mut self, now: &Now<'_>, violations: &mut Violations) -> Flaws {
-        let delivers: Vec<bool> = self.chains.iter_mut().map(|chain| chain.take(now.cycle)).collect();
-        if !delivers.contains(&true) {
+        let delivered: Vec<Option<u32>> = self.chains.iter_mut().map(|chain| chain.take(now.cycle)).collect();
+        let Some(row) = delivered.iter().flatten().copied().min() else {
             violations.add(Violation::SilentDrain { at: self.place(now) });
             return Flaws::new();
-        }
+        };
+        // Where a row of tiles is incomplete, its columns without a tile deliver zero. That is a hole in the last row of a
+        // result, which a write can leave out, but not in the rows before it, which are written whole.
+        let last = row + 1 == self.configuration.rows();
+        let zero = |group: u32| !last && rows_of_group(self.configuration, group) <= row;
         (0..self.configuration.beats_per_word())
-            .filter(|&group| delivers.get(group as usize) != Some(&true))
+            .filter(|&group| delivered.get(group as usize).copied().flatten().is_none() && !zero(group))
             .map(|group| (group, Cause::NotDelivered { group, cycle: now.cycle }))
             .collect()
     }
@@ -292,9 +305,9 @@ impl<'a> Dataflow<'a> {
     }
 }
 
-/// Rows in which the group has at least one tile.
+/// Rows of results in which the group has at least one tile.
 fn rows_of_group(configuration: &Configuration, group: u32) -> u32 {
-    configuration.rows_of_column(group * configuration.dot)
+    configuration.rows_of_column(group * configuration.dot) * configuration.channels_per_tile()
 }
 
 /// The tile of a group with the fewest words of weights, and how many.

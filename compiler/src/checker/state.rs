@@ -107,6 +107,8 @@ pub(super) struct Chain {
     results: VecDeque<Draining>,
     /// Rows that hold tiles of the group; the chain takes the cycles of all rows.
     rows: u32,
+    /// Cycles from one row to the next.
+    pace: u32,
     /// Last step of the last product, and the number of its instruction.
     last: Option<(u64, usize)>,
     untaken: u64,
@@ -120,8 +122,8 @@ struct Draining {
 }
 
 impl Chain {
-    pub(super) fn new(rows: u32) -> Chain {
-        Chain { rows, ..Chain::default() }
+    pub(super) fn new(rows: u32, pace: u32) -> Chain {
+        Chain { rows, pace, ..Chain::default() }
     }
 
     /// A product of instruction `index` with its last step at `cycle`, whose row 0 comes out at `start`. Returns the last step
@@ -132,21 +134,23 @@ impl Chain {
         self.last.replace((cycle, index))
     }
 
-    /// Does the chain deliver a row at `cycle`, the current one? If so, it is taken.
-    pub(super) fn take(&mut self, cycle: u64) -> bool {
+    /// The row that the chain delivers at `cycle`, the current one, if any. It is taken.
+    pub(super) fn take(&mut self, cycle: u64) -> Option<u32> {
         self.retire(cycle);
-        match self.results.front_mut().filter(|result| result.start <= cycle) {
-            Some(result) => {
-                result.taken += 1;
-                true
-            }
-            None => false,
+        let pace = u64::from(self.pace);
+        let result = self.results.front_mut()?;
+        let since = cycle.checked_sub(result.start)?;
+        let row = (since / pace) as u32;
+        if !since.is_multiple_of(pace) || row >= self.rows {
+            return None;
         }
+        result.taken += 1;
+        Some(row)
     }
 
     fn retire(&mut self, now: u64) {
-        let rows = self.rows;
-        while let Some(result) = self.results.pop_front_if(|result| result.start.saturating_add(u64::from(rows)) <= now)
+        let (rows, cycles) = (self.rows, u64::from(self.rows * self.pace));
+        while let Some(result) = self.results.pop_front_if(|result| result.start.saturating_add(cycles) <= now)
         {
             self.untaken += u64::from(rows - result.taken);
         }

@@ -189,7 +189,7 @@ pub enum Violation {
     },
     /// A result enters a drain chain before the last one has left it.
     #[error(
-        "{at}: two results on one drain chain: {distance} cycles behind the result of instruction {previous}, which takes {rows}"
+        "{at}: two results on one drain chain: {distance} cycles behind the result of instruction {previous}, which takes {cycles}"
     )]
     DrainConflict {
         /// The tile group, at the last step of the later product.
@@ -198,14 +198,24 @@ pub enum Violation {
         previous: usize,
         /// Cycles between the last steps of both.
         distance: u64,
-        /// Cycles that a result takes: the rows of tiles.
-        rows: u32,
+        /// Cycles that a result takes: those of all rows of tiles.
+        cycles: u32,
     },
     /// The requantiser takes a row when no tile group delivers one.
     #[error("{at}: takes a row of results when no tile group delivers one")]
     SilentDrain {
         /// The requantiser, at its step.
         at: Place,
+    },
+    /// The requantiser takes a word while it is at work on another.
+    #[error("{at}: takes a word while it is at work on that of cycle {previous}; a word takes {interval} cycles")]
+    RequantiserBusy {
+        /// The requantiser, at its step.
+        at: Place,
+        /// Cycle of its step before.
+        previous: u64,
+        /// Cycles that it takes for a word.
+        interval: u32,
     },
     /// The requantiser uses a scale that is not loaded.
     #[error("{at}: uses entry {index} of the scale table, which has {loaded} entries loaded")]
@@ -282,6 +292,7 @@ impl Violation {
             | Violation::WeightMissing { at, .. }
             | Violation::DrainConflict { at, .. }
             | Violation::SilentDrain { at }
+            | Violation::RequantiserBusy { at, .. }
             | Violation::ScaleMissing { at, .. }
             | Violation::WriteBeyondSlice { at, .. }
             | Violation::WritePending { at, .. } => Some(at),

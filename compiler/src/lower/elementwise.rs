@@ -5,7 +5,8 @@
 //!
 //! # Cost
 //!
-//! One word a cycle: `ceil(beats / beats_per_word)` cycles and one round trip.
+//! One word a cycle, through the requantiser one each `requantise_interval` cycles: `ceil(beats / beats_per_word)` times that,
+//! and one round trip.
 
 use super::{Lowered, Lowering};
 use crate::error::CompileError;
@@ -49,7 +50,9 @@ pub fn lower(
     let (slice, base, last_read) = lowering.schedule.allocate(lowering.model, name, beats, next_slice)?;
     let source = Source::Slice(input.region.slice);
     let stride = |base: u32| Sequence { delta: [word as i32, 0, 0, 0], ..Sequence::linear(base, words) };
-    let (unit, operation, latency_of_unit, result_port) = if (multiplier, shift) == Requantise::IDENTITY {
+    let identity = (multiplier, shift) == Requantise::IDENTITY;
+    let pace = if identity { 1 } else { configuration.requantise_interval };
+    let (unit, operation, latency_of_unit, result_port) = if identity {
         let operation = Operation::Vector {
             function: Function::Add,
             a: source,
@@ -69,7 +72,7 @@ pub fn lower(
             zero_point,
             minimum,
             maximum,
-            sequence: Sequence { delta: [0; 4], ..Sequence::linear(index, words) },
+            sequence: Sequence { delta: [0; 4], ..Sequence::linear(index, words) }.paced(pace),
         };
         (Unit::Requantiser, operation, latency.requantise, Source::Requantiser)
     };
@@ -80,7 +83,7 @@ pub fn lower(
         Draft {
             unit: Unit::Read(input.region.slice),
             offset: 0,
-            operation: Operation::Read { sequence: stride(input.region.base) },
+            operation: Operation::Read { sequence: stride(input.region.base).paced(pace) },
         },
         Draft { unit, offset: unit_offset, operation },
         Draft {
@@ -89,23 +92,23 @@ pub fn lower(
             operation: Operation::Write {
                 source: result_port,
                 last_beats: beats - (words - 1) * word,
-                sequence: stride(base),
+                sequence: stride(base).paced(pace),
             },
         },
     ];
     let mut origin = 1;
     for (beat, &ready) in input.ready.iter().enumerate() {
-        origin = origin.max(ready.saturating_sub(beat as u64 / u64::from(word)));
+        origin = origin.max(ready.saturating_sub(beat as u64 / u64::from(word) * u64::from(pace)));
     }
     // As in a fully connected layer: what has been read may be overwritten from the next cycle on.
     origin = origin.max((last_read + 1).saturating_sub(write_offset as u64));
     let origin = lowering.schedule.earliest(origin, &drafts);
     lowering.schedule.place(origin, &drafts, Some(number));
     let ready: Vec<u64> = (0..beats)
-        .map(|beat| origin + write_offset as u64 + u64::from(beat / word) + u64::from(latency.write_to_read))
+        .map(|beat| origin + write_offset as u64 + u64::from(beat / word * pace) + u64::from(latency.write_to_read))
         .collect();
     lowering.schedule.note_end(ready.iter().copied().max().unwrap_or(0));
     let positions = input.region.positions.clone();
     let region = Region { tensor: tensor.into(), slice, base, beats, positions };
-    Ok(Lowered { result: Stored { region, ready }, tiles: 0, start: origin, last_read: origin + u64::from(words) - 1 })
+    Ok(Lowered { result: Stored { region, ready }, tiles: 0, start: origin, last_read: origin + u64::from((words - 1) * pace) })
 }

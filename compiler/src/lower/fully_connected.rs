@@ -1,13 +1,13 @@
 //! Fully connected layers.
 //!
-//! `u` tiles work side by side, each on one output channel; a layer of `n` channels takes `ceil(n / u)` passes over its input.
-//! Channel `i` is computed in pass `i / u` by tile `i % u`. A pass reads the bias word(s) and then one weight word for each beat
+//! `u` channels are computed side by side, one by each tile, or two where the weights are of 4 bits; a layer of `n` channels
+//! takes `ceil(n / u)` passes over its input. Channel `i` is computed in pass `i / u` as channel `i % u` of the pass. A pass reads the bias word(s) and then one weight word for each beat
 //! of the input, while the vector memory streams the input past all tiles.
 //!
 //! # Cost
 //!
 //! With `k` beats of input, `b` bias words (0 where no bias is needed) and `r` rows of tiles:
-//! `passes × max(b + k, r)` cycles of the tiles. The round trip behind the last pass (see [`lpu_isa::latency`]) overlaps with
+//! `passes × max(b + k, r i)` cycles of the tiles, where the requantiser takes a row each `i` cycles. The round trip behind the last pass (see [`lpu_isa::latency`]) overlaps with
 //! the next layer as far as that layer's first pass does not need the last results.
 //!
 //! The zero point of the input is folded into the bias: `Σ w (x - z) = Σ w x - z Σ w`, modulo 2³² on both sides.
@@ -19,15 +19,14 @@ use crate::schedule::{Draft, Stored};
 use lpu_isa::arithmetic::Rounding;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
-use lpu_isa::latency::MINIMUM_INTERVAL;
 use lpu_isa::program::{Region, Scale};
 use lpu_isa::sequence::{COUNT_BITS, GAP_BITS, Sequence};
 
 /// How a layer is spread over the tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shape {
-    /// Tiles at work.
-    tiles: u32,
+    /// Channels of a full pass.
+    channels: u32,
     /// Passes over the input.
     passes: u32,
     /// Channels of the last pass.
@@ -39,20 +38,20 @@ struct Shape {
 }
 
 impl Shape {
-    fn new(channels: u32, tiles: u32, configuration: &Configuration) -> Shape {
-        let passes = channels.div_ceil(tiles);
+    fn new(channels: u32, side_by_side: u32, configuration: &Configuration) -> Shape {
+        let passes = channels.div_ceil(side_by_side);
         Shape {
-            tiles,
+            channels: side_by_side,
             passes,
-            last_channels: channels - (passes - 1) * tiles,
-            beats: tiles.div_ceil(configuration.dot),
-            rows: tiles.div_ceil(configuration.stream_elements),
+            last_channels: channels - (passes - 1) * side_by_side,
+            beats: beats(side_by_side, configuration),
+            rows: rows(side_by_side, configuration),
         }
     }
 
     /// Beats of the whole result.
     fn result_beats(&self, configuration: &Configuration) -> u32 {
-        (self.passes - 1) * self.beats + self.last_channels.div_ceil(configuration.dot)
+        (self.passes - 1) * self.beats + beats(self.last_channels, configuration)
     }
 
     /// The shape of least cost: cycles of this layer, and the cycles that the beats of its result cost the next one, which
@@ -61,10 +60,20 @@ impl Shape {
         let cost = |shape: &Shape| {
             u64::from(shape.passes) * period + next_passes * u64::from(shape.result_beats(configuration))
         };
-        let candidates = (1..=configuration.tiles).map(|tiles| Shape::new(channels, tiles, configuration));
+        let candidates = (1..=configuration.channels()).map(|count| Shape::new(channels, count, configuration));
         // Of equal costs, the fewest tiles.
         candidates.min_by_key(cost).unwrap_or_else(|| Shape::new(channels, 1, configuration))
     }
+}
+
+/// Beats that the first `channels` channels of a product take in the rows that drain.
+fn beats(channels: u32, configuration: &Configuration) -> u32 {
+    configuration.channel_position(channels - 1) / configuration.dot + 1
+}
+
+/// Rows that the first `channels` channels of a product take.
+fn rows(channels: u32, configuration: &Configuration) -> u32 {
+    configuration.channel_position(channels - 1) / configuration.stream_elements + 1
 }
 
 /// Lowers `layer`, which reads `input`. `next_passes` estimates how often the next layer will pass over the result.
@@ -85,12 +94,21 @@ pub fn lower(
     if layer.rounding != Rounding::Double {
         return Err(CompileError::Unsupported { layer: name.into(), why: "the requantiser rounds twice".into() });
     }
+    let (least, largest) = (-(1 << (configuration.weight_bits - 1)), (1 << (configuration.weight_bits - 1)) - 1);
+    if let Some(&weight) = layer.weights.iter().find(|&&weight| !(least..=largest).contains(&i32::from(weight))) {
+        let bits = configuration.weight_bits;
+        let why = format!(
+            "it has a weight of {weight}, and the machine multiplies weights of {bits} bits, {least} to {largest}; \
+             use a machine with `weight_bits = 8` or a network quantised to int{bits}"
+        );
+        return Err(CompileError::Unsupported { layer: name.into(), why });
+    }
     let biases = folded_biases(layer);
     let with_bias = biases.iter().any(|&bias| bias != 0);
     let prefix = if with_bias { configuration.bias_words() } else { 0 };
     let input_beats = input.region.beats;
-    let all_rows = configuration.rows();
-    let period = (prefix + input_beats).max(all_rows).max(MINIMUM_INTERVAL);
+    let pace = configuration.requantise_interval;
+    let period = (prefix + input_beats).max(configuration.drain_cycles()).max(configuration.minimum_interval());
     let limit = |what, value: u32, limit: u32| {
         if value > limit {
             let (value, limit) = (u64::from(value), u64::from(limit));
@@ -136,16 +154,17 @@ pub fn lower(
     let requantise_offset = i64::from(words_per_pass) - 1 + i64::from(latency.step_to_drain);
     let write_offset = requantise_offset + i64::from(latency.requantise);
     for (first_pass, passes, channels) in parts(&shape, &configuration) {
-        let rows = channels.div_ceil(configuration.stream_elements);
-        let beats = channels.div_ceil(configuration.dot);
+        let rows = rows(channels, &configuration);
+        let beats = beats(channels, &configuration);
         let later = i64::from(first_pass) * i64::from(period);
-        let gap = period - rows;
+        let gap = period - ((rows - 1) * pace + 1);
         let scales = if per_channel {
             let stride = shape.rows as i32;
             Sequence::repeated(scale_base + first_pass * shape.rows, rows, passes, stride, gap)
         } else {
             Sequence { delta: [0; 4], ..Sequence::repeated(scale_base, rows, passes, 0, gap) }
         };
+        let scales = scales.paced(pace);
         drafts.push(Draft {
             unit: Unit::Requantiser,
             offset: requantise_offset + later,
@@ -172,6 +191,7 @@ pub fn lower(
                     delta: [word as i32, back, 0, 0],
                     run_levels: 1,
                     gap,
+                    pause: pace - 1,
                 },
             },
         });
@@ -194,32 +214,40 @@ pub fn lower(
     let mut ready = vec![0; result_beats as usize];
     for (beat, cycle) in ready.iter_mut().enumerate() {
         let (pass, row) = (beat as u32 / shape.beats, beat as u32 % shape.beats / configuration.beats_per_word());
-        let step = origin as i64 + write_offset + i64::from(pass) * i64::from(period) + i64::from(row);
+        let step = origin as i64 + write_offset + i64::from(pass) * i64::from(period) + i64::from(row * pace);
         *cycle = step as u64 + u64::from(latency.write_to_read);
     }
     let end = ready.iter().copied().max().unwrap_or(0);
     lowering.schedule.note_end(end);
     let positions = (0..channels)
-        .map(|channel| channel / shape.tiles * shape.beats * configuration.dot + channel % shape.tiles)
+        .map(|channel| {
+            let (pass, channel) = (channel / shape.channels, channel % shape.channels);
+            pass * shape.beats * configuration.dot + configuration.channel_position(channel)
+        })
         .collect();
     let region = Region { tensor: tensor.into(), slice, base: result_base, beats: result_beats, positions };
     Ok(Lowered {
         result: Stored { region, ready },
-        tiles: shape.tiles.min(channels),
+        tiles: tiles_at_work(shape.channels.min(channels), &configuration),
         start: (origin as i64 + read_offset.min(0)) as u64,
         last_read: (origin as i64 + read_offset) as u64 + last_pass + u64::from(input_beats) - 1,
     })
 }
 
+/// Tiles that compute the first `channels` channels of a product.
+fn tiles_at_work(channels: u32, configuration: &Configuration) -> u32 {
+    (0..channels).map(|channel| configuration.channel_place(channel).0 + 1).max().unwrap_or(0)
+}
+
 /// First pass, number of passes and channels of each: the full passes, and the last one where it is not full.
 fn parts(shape: &Shape, configuration: &Configuration) -> Vec<(u32, u32, u32)> {
-    let same = shape.last_channels.div_ceil(configuration.dot) == shape.beats;
+    let same = beats(shape.last_channels, configuration) == shape.beats;
     if same {
-        return vec![(0, shape.passes, shape.tiles)];
+        return vec![(0, shape.passes, shape.channels)];
     }
     let mut parts = vec![(shape.passes - 1, 1, shape.last_channels)];
     if shape.passes > 1 {
-        parts.insert(0, (0, shape.passes - 1, shape.tiles));
+        parts.insert(0, (0, shape.passes - 1, shape.channels));
     }
     parts
 }
@@ -274,20 +302,31 @@ fn add_weights(
     for (element, &position) in input.region.positions.iter().enumerate() {
         element_at[position as usize] = Some(element);
     }
+    let (parts, words_per_bias) = (configuration.channels_per_tile(), configuration.words_per_bias() as usize);
     for (tile, ram) in lowering.weights.iter_mut().enumerate() {
         for pass in 0..shape.passes as usize {
-            let channel = pass * shape.tiles as usize + tile;
-            if tile >= shape.tiles as usize || channel >= layer.output_length {
-                ram.extend(std::iter::repeat_n(0, (prefix + input.region.beats) as usize * dot));
-                continue;
-            }
-            let mut bytes: Vec<i8> = biases[channel].to_le_bytes().iter().map(|&byte| byte as i8).collect();
-            bytes.resize(configuration.bias_words() as usize * dot, 0);
+            // What the tile computes in this pass: nothing, or a channel of the layer for each of its own.
+            let channels: Vec<Option<usize>> = (0..parts)
+                .map(|part| configuration.channel_of(tile as u32, part))
+                .map(|channel| (channel < shape.channels).then_some(pass * shape.channels as usize + channel as usize))
+                .map(|channel| channel.filter(|&channel| channel < layer.output_length))
+                .collect();
             if prefix > 0 {
-                ram.extend(bytes);
+                for channel in &channels {
+                    let bias = channel.map_or(0, |channel| biases[channel]);
+                    let mut bytes: Vec<i8> = bias.to_le_bytes().iter().map(|&byte| byte as i8).collect();
+                    bytes.resize(words_per_bias * dot, 0);
+                    ram.extend(bytes);
+                }
             }
-            let row = &layer.weights[channel * layer.input_length..(channel + 1) * layer.input_length];
-            ram.extend(element_at.iter().map(|element| element.map_or(0, |element| row[element])));
+            let weight = |channel: Option<usize>, element: Option<usize>| match (channel, element) {
+                (Some(channel), Some(element)) => layer.weights[channel * layer.input_length + element],
+                _ => 0,
+            };
+            ram.extend(element_at.iter().map(|&element| match channels[..] {
+                [low, high] => weight(low, element) & 0xf | weight(high, element) << 4,
+                _ => weight(channels[0], element),
+            }));
         }
     }
     Ok(base as u32)
@@ -303,13 +342,15 @@ fn scale_entries(layer: &FullyConnected, shape: &Shape, configuration: &Configur
     (0..shape.passes as usize)
         .flat_map(|pass| (0..shape.rows as usize).map(move |row| (pass, row)))
         .map(|(pass, row)| {
-            (0..lanes)
-                .map(|lane| {
-                    let tile = row * lanes + lane;
-                    let channel = pass * shape.tiles as usize + tile;
-                    if tile < shape.tiles as usize { scale(channel).unwrap_or_default() } else { Scale::default() }
-                })
-                .collect()
+            let mut entry = vec![Scale::default(); lanes];
+            for channel in 0..shape.channels {
+                let position = configuration.channel_position(channel) as usize;
+                if position / lanes == row {
+                    let channel = pass * shape.channels as usize + channel as usize;
+                    entry[position % lanes] = scale(channel).unwrap_or_default();
+                }
+            }
+            entry
         })
         .collect()
 }

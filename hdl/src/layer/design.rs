@@ -1,7 +1,9 @@
 //! A whole design: one top module and everything below it, as files.
 
 use super::error::DesignError;
+use super::family::FamilyTexts;
 use super::module::Module;
+use lpu_isa::board::Family;
 use rust_hdl::core::ast::Verilog;
 use rust_hdl::core::atom::is_atom_signed;
 use rust_hdl::prelude::{Atom, Block, Probe};
@@ -14,12 +16,12 @@ use std::sync::Arc;
 pub enum ModuleText {
     /// One text for simulation and every FPGA family.
     Common(String),
-    /// A primitive: the same ports, a behavioural text for simulation and one that instantiates the ECP5's own cells.
+    /// A primitive: the same ports, a behavioural text for simulation and texts that instantiate a family's own cells.
     Primitive {
         /// For simulation, and for families without a text of their own.
         behavioural: String,
-        /// For Lattice ECP5.
-        ecp5: String,
+        /// For single families.
+        families: FamilyTexts,
     },
 }
 
@@ -33,12 +35,12 @@ impl ModuleText {
         }
     }
 
-    /// The text that is synthesised for ECP5.
+    /// The text that is synthesised for `family`.
     #[must_use]
-    pub fn ecp5(&self) -> &str {
+    pub fn synthesised(&self, family: Family) -> &str {
         match self {
             ModuleText::Common(text) => text,
-            ModuleText::Primitive { ecp5, .. } => ecp5,
+            ModuleText::Primitive { behavioural, families } => families.get(family).unwrap_or(behavioural),
         }
     }
 }
@@ -115,20 +117,39 @@ impl Design {
         &self.hierarchy
     }
 
-    /// Relative file names with `/` and their texts: `rtl/NAME.v`; primitives under `behavioural/` and `ecp5/`.
+    /// Relative file names with `/` and their texts: `rtl/NAME.v`; primitives under `behavioural/` and, for each family that
+    /// has a text of its own, `ecp5/`, `ice40/` or `gowin/`.
     #[must_use]
     pub fn files(&self) -> Vec<(String, String)> {
         let mut files = Vec::new();
         for EmittedModule { name, text, .. } in &self.modules {
             match text {
                 ModuleText::Common(text) => files.push((format!("rtl/{name}.v"), text.clone())),
-                ModuleText::Primitive { behavioural, ecp5 } => {
+                ModuleText::Primitive { behavioural, families } => {
                     files.push((format!("behavioural/{name}.v"), behavioural.clone()));
-                    files.push((format!("ecp5/{name}.v"), ecp5.clone()));
+                    files
+                        .extend(families.iter().map(|(family, text)| (format!("{family}/{name}.v"), text.to_string())));
                 }
             }
         }
         files
+    }
+
+    /// Those of [`files`](Self::files) that are synthesised for `family`: each module once, primitives in the family's own text
+    /// or, where it has none, in the behavioural one.
+    #[must_use]
+    pub fn files_for(&self, family: Family) -> Vec<(String, String)> {
+        let folder = |text: &ModuleText| match text {
+            ModuleText::Common(_) => "rtl".to_string(),
+            ModuleText::Primitive { families, .. } if families.get(family).is_some() => family.to_string(),
+            ModuleText::Primitive { .. } => "behavioural".to_string(),
+        };
+        self.modules
+            .iter()
+            .map(|EmittedModule { name, text, .. }| {
+                (format!("{}/{name}.v", folder(text)), text.synthesised(family).to_string())
+            })
+            .collect()
     }
 
     /// All modules in one text, primitives as their behavioural twins: what a simulator reads.
@@ -140,10 +161,16 @@ impl Design {
     /// All modules in one text, primitives as ECP5 cells: what synthesis reads.
     #[must_use]
     pub fn single_ecp5_text(&self) -> String {
-        self.joined(ModuleText::ecp5)
+        self.single_text_for(Family::Ecp5)
     }
 
-    fn joined(&self, pick: fn(&ModuleText) -> &str) -> String {
+    /// All modules in one text, primitives as the cells of `family` where they have a text for it: what synthesis reads.
+    #[must_use]
+    pub fn single_text_for(&self, family: Family) -> String {
+        self.joined(|text| text.synthesised(family))
+    }
+
+    fn joined(&self, pick: impl Fn(&ModuleText) -> &str) -> String {
         let texts: Vec<&str> = self.modules.iter().map(|m| pick(&m.text)).collect();
         texts.join("\n")
     }
@@ -218,7 +245,9 @@ impl Probe for Printer {
         };
         let template = match node.hdl() {
             Verilog::Custom(text) => ModuleText::Common(text),
-            Verilog::Wrapper(wrapper) => ModuleText::Primitive { behavioural: wrapper.code, ecp5: wrapper.cores },
+            Verilog::Wrapper(wrapper) => {
+                ModuleText::Primitive { behavioural: wrapper.code, families: FamilyTexts::from_joined(&wrapper.cores) }
+            }
             _ => return self.refuse(&scope.instance, "it has no text"),
         };
         let Some(base) = placeholder(template.simulated(), "${module:") else {
@@ -279,8 +308,8 @@ impl Printer {
         let own = |text: &str| text.replace(&format!("${{module:{base}}}"), &name);
         let text = match text {
             ModuleText::Common(text) => ModuleText::Common(own(text)),
-            ModuleText::Primitive { behavioural, ecp5 } => {
-                ModuleText::Primitive { behavioural: own(behavioural), ecp5: own(ecp5) }
+            ModuleText::Primitive { behavioural, families } => {
+                ModuleText::Primitive { behavioural: own(behavioural), families: families.map(|_, text| own(text)) }
             }
         };
         let index = self.modules.len();

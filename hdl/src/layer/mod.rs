@@ -33,6 +33,7 @@
 //! | `lower` | typed expressions to rust-hdl's AST, immune to Verilog's context rules |
 //! | `form`, `print` | that AST with the few forms it lacks, and its text |
 //! | `module` | [`Module`], rust-hdl's `Block` and `Logic` |
+//! | `family` | [`FamilyTexts`]: a primitive's texts for single FPGA families |
 //! | `design` | [`Design`]: names, files, hierarchy |
 //! | `error` | [`DesignError`], [`ExpressionError`] |
 
@@ -41,6 +42,7 @@ mod check;
 mod design;
 mod error;
 mod expression;
+mod family;
 mod finish;
 mod form;
 mod instance;
@@ -56,6 +58,7 @@ pub use builder::ModuleBuilder;
 pub use design::{Design, EmittedModule, EmittedPort, ModuleText};
 pub use error::{DesignError, ExpressionError};
 pub use expression::{Expr, concat, literal, select};
+pub use family::FamilyTexts;
 pub use instance::Instance;
 pub use module::Module;
 pub use signal::{Net, NetKind, Signal};

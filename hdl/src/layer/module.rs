@@ -1,5 +1,6 @@
 //! A finished module: its ports, its children and its text, behind rust-hdl's `Block` and `Logic`.
 
+use super::family::FamilyTexts;
 use super::signal::{Net, NetKind};
 use rust_hdl::core::ast::{Verilog, Wrapper};
 use rust_hdl::prelude::{Block, Logic, Probe};
@@ -10,8 +11,8 @@ use std::sync::Arc;
 pub(crate) enum Body {
     /// One text for simulation and every FPGA family.
     Common(String),
-    /// A primitive: a behavioural text and one for the ECP5, with the same ports.
-    Primitive { behavioural: String, ecp5: String },
+    /// A primitive: a behavioural text and those of single families, with the same ports.
+    Primitive { behavioural: String, families: FamilyTexts },
 }
 
 /// A checked module. Made by `ModuleBuilder::finish` or by [`crate::primitives`]; instantiated by other modules and by
@@ -86,12 +87,12 @@ impl Logic for Module {
     fn update(&mut self) {}
 
     /// The text as a template, with `${module:BASE}` and `${instance:NAME}` in the place of module names. A primitive
-    /// answers with a wrapper: its behavioural text as the code, the family's as the core.
+    /// answers with a wrapper: its behavioural text as the code, the families' as the core.
     fn hdl(&self) -> Verilog {
         match &self.body {
             Body::Common(text) => Verilog::Custom(text.clone()),
-            Body::Primitive { behavioural, ecp5 } => {
-                Verilog::Wrapper(Wrapper { code: behavioural.clone(), cores: ecp5.clone() })
+            Body::Primitive { behavioural, families } => {
+                Verilog::Wrapper(Wrapper { code: behavioural.clone(), cores: families.to_joined() })
             }
         }
     }

@@ -103,12 +103,12 @@ struct LoadBus {
 
 impl LoadBus {
     /// Declares the ports `NAME_load_enable`, `NAME_load_address` and `NAME_load_word`.
-    fn ports(m: &mut ModuleBuilder, word_bits: u32, address_bits: u32, name: &str) -> LoadBus {
+    fn ports(m: &mut ModuleBuilder, configuration: &Configuration, name: &str) -> LoadBus {
         m.section("Load");
         LoadBus {
             enable: m.input(&format!("{name}_load_enable"), bit()),
-            address: m.input(&format!("{name}_load_address"), Type::bits(address_bits as usize)),
-            word: m.input(&format!("{name}_load_word"), Type::bits(word_bits as usize)),
+            address: m.input(&format!("{name}_load_address"), Type::bits(configuration.queue_address_bits() as usize)),
+            word: m.input(&format!("{name}_load_word"), Type::bits(configuration.queue_word_bits as usize)),
         }
     }
 

@@ -1,34 +1,45 @@
 //! Instruction queue: issues each instruction a fixed number of cycles after the one before it.
 
-use super::{bit, constant, increment};
-use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type};
+use super::{bit, constant, decrement, increment};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat};
 use crate::primitives;
-use lpu_isa::configuration::bits_for;
+use lpu_isa::configuration::{Configuration, bits_for};
 use lpu_isa::instruction::{INTERVAL_BITS, OPCODE_BITS, OPCODE_HALT, OPCODE_RUN};
+use lpu_isa::latency::BLOCK_RAM;
 use std::sync::Arc;
-
-/// Cycles from the start pulse to the issue of the first instruction.
-pub const START_TO_ISSUE: u32 = 2;
 
 /// Bits of opcode and interval, which the queue keeps to itself.
 pub const HEADER_BITS: u32 = OPCODE_BITS + INTERVAL_BITS;
 
-/// An instruction queue of `depth` words of `word_bits`.
+/// Registers in front of a queue: the start pulse crosses the chip.
+const START_REGISTER: usize = 1;
+
+/// Cycles from the start pulse to the issue of the first instruction: a register beside the queue, the program counter, the
+/// words of an instruction through the block RAM, and the register that puts them together.
+pub fn start_to_issue(configuration: &Configuration) -> u32 {
+    START_REGISTER as u32 + 1 + configuration.queue_words_per_instruction() + BLOCK_RAM
+}
+
+/// An instruction queue whose instructions have `word_bits` bits.
 ///
-/// Ports: `start`, `entry`; `load_enable`, `load_address`, `load_word`; `run` (an operation is issued in this cycle),
-/// `fields` (its instruction word without opcode and interval, valid in the cycle of the issue), `halted`.
+/// Ports: `start`, `entry` (address of the first instruction's first word in the RAM); `load_enable`, `load_address`,
+/// `load_word`; `run` (an operation is issued in this cycle), `fields` (its instruction word without opcode and interval, valid
+/// in the cycle of the issue), `halted`.
 ///
 /// # Errors
 /// None for a checked configuration.
-pub fn queue(word_bits: u32, depth: u32) -> Result<Arc<Module>, DesignError> {
-    let mut m = ModuleBuilder::new_variant("instruction_queue", &format!("{word_bits}x{depth}"));
+pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
+    let mut m = ModuleBuilder::new_variant("instruction_queue", &word_bits.to_string());
     m.describe(
         "Holds the program of one unit and issues it. Each instruction says how many cycles lie between its own issue and \
-         the next, so nothing the unit does can change when the next instruction comes.",
+         the next, so nothing the unit does can change when the next instruction comes. An instruction is several words of \
+         the block RAM; the next one is fetched, a word a cycle, from two cycles before the issue of this one's successor.",
     );
-    m.latency("start to the issue of the instruction at the entry point", START_TO_ISSUE as usize);
-    let address_bits = bits_for(depth) as usize;
-    let interval_bits = INTERVAL_BITS as usize;
+    let start_to_issue = start_to_issue(configuration);
+    m.latency("start to the issue of the instruction at the entry point", start_to_issue as usize);
+    let words = configuration.queue_words_per_instruction();
+    let ram_bits = configuration.queue_word_bits as usize;
+    let address_bits = configuration.queue_address_bits() as usize;
     m.section("Control");
     let start = m.input("start", bit());
     let entry = m.input("entry", Type::bits(address_bits));
@@ -39,15 +50,45 @@ pub fn queue(word_bits: u32, depth: u32) -> Result<Arc<Module>, DesignError> {
     m.section("Load");
     let load_enable = m.input("load_enable", bit());
     let load_address = m.input("load_address", Type::bits(address_bits));
-    let load_word = m.input("load_word", Type::bits(word_bits as usize));
+    let load_word = m.input("load_word", Type::bits(ram_bits));
 
+    let start = m.delay("start_q", Expr::from(&start), START_REGISTER);
+    let entry = m.delay("entry_q", Expr::from(&entry), START_REGISTER);
     m.section("State");
-    let program_counter = m.register("program_counter", Type::bits(address_bits));
+    let fetch_address = m.register("fetch_address", Type::bits(address_bits));
     let running = m.register_with_reset("running", bit(), 0);
     let halted = m.register_with_reset("halted_q", bit(), 1);
-    let wait = m.register("wait_cycles", Type::bits(interval_bits));
+    // In the cycle of an issue and before the first, one more than the cycles that are left to the next issue.
+    let wait = m.register("wait_cycles", Type::bits(INTERVAL_BITS as usize));
+    let issue = m.register("issue", bit());
+    let run_q = m.register("run_q", bit());
+    let halt = m.register("halt", bit());
+    let waits =
+        |cycles: u32| Expr::from(&running).and(Expr::from(&wait).equals(constant(cycles.into(), INTERVAL_BITS)));
+    let issue_next = m.wire("issue_next", waits(2));
 
-    let memory = primitives::distributed_ram(word_bits as usize, depth as usize);
+    m.section("Fetch");
+    let started = m.delay("started", Expr::from(&start), 1);
+    let fetch = m.wire("fetch", Expr::from(&started).or(waits(3)));
+    let count_bits = bits_for(words);
+    let words_left = m.register("words_left", Type::bits(count_bits as usize));
+    let advance = m.wire("advance", Expr::from(&fetch).or(Expr::from(&words_left).any()));
+    m.next_cases(
+        &words_left,
+        &[
+            (Expr::from(&start), constant(0, count_bits)),
+            (Expr::from(&fetch), constant(u64::from(words) - 1, count_bits)),
+            (Expr::from(&advance), decrement(&words_left)),
+        ],
+    );
+    m.next_cases(
+        &fetch_address,
+        &[(Expr::from(&start), entry.into()), (Expr::from(&advance), increment(&fetch_address))],
+    );
+    let memory = primitives::block_ram(ram_bits, configuration.queue_words() as usize);
+    let load_enable = m.delay("load_enable_q", Expr::from(&load_enable), 1);
+    let load_address = m.delay("load_address_q", Expr::from(&load_address), 1);
+    let load_word = m.delay("load_word_q", Expr::from(&load_word), 1);
     let memory = m.instance(
         "program_memory",
         &memory,
@@ -55,33 +96,51 @@ pub fn queue(word_bits: u32, depth: u32) -> Result<Arc<Module>, DesignError> {
             ("write_enable", load_enable.into()),
             ("write_address", load_address.into()),
             ("write_data", load_word.into()),
-            ("read_address", program_counter.clone().into()),
+            ("read_address", Expr::from(&fetch_address)),
         ],
     )?;
-    let word = memory.output("read_data");
-    let word_bits_expr = Expr::from(&word);
-    let opcode = m.wire("opcode", word_bits_expr.slice(0, OPCODE_BITS as usize));
-    let interval = word_bits_expr.slice(OPCODE_BITS as usize, interval_bits);
-    let issue = m.wire("issue", Expr::from(&running).and(Expr::from(&wait).any().not()));
-    let halt = m.wire("halt", Expr::from(&issue).and(Expr::from(&opcode).equals(constant(OPCODE_HALT, OPCODE_BITS))));
+    let fetched = memory.output("read_data");
+    let arrived = m.delay("arrived", Expr::from(&advance), BLOCK_RAM as usize);
+    let first_arrived = m.delay("first_arrived", Expr::from(&fetch), BLOCK_RAM as usize);
+    let word = m.register("word", Type::bits(ram_bits * words as usize));
+    let shifted = if words == 1 {
+        Expr::from(&fetched)
+    } else {
+        concat(&[Expr::from(&fetched), Expr::from(&word).slice(ram_bits, ram_bits * (words as usize - 1))])
+    };
+    m.next_when(&word, Expr::from(&arrived), shifted);
+    // The opcode comes with the first word, early enough to prepare the issue.
+    let opcode = Expr::from(&fetched).slice(0, OPCODE_BITS as usize);
+    let opcode_is = |m: &mut ModuleBuilder, name: &str, code: u64| {
+        let register = m.register(name, bit());
+        m.next_when(&register, Expr::from(&first_arrived), opcode.equals(constant(code, OPCODE_BITS)));
+        register
+    };
+    let is_run = opcode_is(&mut m, "next_runs", OPCODE_RUN);
+    let is_halt = opcode_is(&mut m, "next_halts", OPCODE_HALT);
 
-    m.next_cases(
-        &program_counter,
-        &[(Expr::from(&start), entry.into()), (Expr::from(&issue), increment(&program_counter))],
-    );
+    m.section("Issue");
+    m.next(&issue, Expr::from(&issue_next));
+    m.next(&run_q, Expr::from(&issue_next).and(Expr::from(&is_run)));
+    m.next(&halt, Expr::from(&issue_next).and(Expr::from(&is_halt)));
     m.next_cases(&running, &[(Expr::from(&start), constant(1, 1)), (Expr::from(&halt), constant(0, 1))]);
     m.next_cases(&halted, &[(Expr::from(&start), constant(0, 1)), (Expr::from(&halt), constant(1, 1))]);
-    let one = constant(1, INTERVAL_BITS);
+    let word = Expr::from(&word);
     m.next_cases(
         &wait,
         &[
-            (Expr::from(&start), constant(u64::from(START_TO_ISSUE) - 1, INTERVAL_BITS)),
-            (Expr::from(&issue), interval.sub(one.clone())),
-            (Expr::from(&wait).any(), Expr::from(&wait).sub(one)),
+            (Expr::from(&start), constant(u64::from(start_to_issue) - START_REGISTER as u64, INTERVAL_BITS)),
+            (Expr::from(&issue), word.slice(OPCODE_BITS as usize, INTERVAL_BITS as usize)),
+            (constant(1, 1), decrement(&wait)),
         ],
     );
-    m.drive(&run, Expr::from(&issue).and(Expr::from(&opcode).equals(constant(OPCODE_RUN, OPCODE_BITS))));
-    m.drive(&fields_port, word_bits_expr.slice(HEADER_BITS as usize, (word_bits - HEADER_BITS) as usize));
+    m.drive(&run, Expr::from(&run_q));
+    m.drive(&fields_port, word.slice(HEADER_BITS as usize, (word_bits - HEADER_BITS) as usize));
+    m.unused(word.slice(0, OPCODE_BITS as usize));
+    let used = word_bits as usize;
+    if word.width() > used {
+        m.unused(word.slice(used, word.width() - used));
+    }
     m.drive(&halted_port, Expr::from(&halted));
     m.finish()
 }

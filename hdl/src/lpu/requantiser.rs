@@ -1,4 +1,4 @@
-//! Requantiser: accumulators to elements, one word a cycle.
+//! Requantiser: accumulators to elements, one word each `requantise_interval` cycles.
 
 use super::fields::Fields;
 use super::queue::queue;
@@ -8,9 +8,9 @@ use super::{LoadBus, bit, held_while_idle, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
-use lpu_isa::host::{SCALE_BITS, SCALE_MULTIPLIER_BITS, SCALE_SHIFT_BITS};
+use lpu_isa::host::{SCALE_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
 use lpu_isa::instruction::{Unit, word_bits};
-use lpu_isa::latency::{Latency, REQUANTISER_STAGES, SOFT_MULTIPLIER};
+use lpu_isa::latency::{BLOCK_RAM, Latency, REQUANTISER_STAGES, SOFT_MULTIPLIER};
 use std::sync::Arc;
 
 /// The requantiser.
@@ -20,20 +20,22 @@ use std::sync::Arc;
 pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let unit = Unit::Requantiser;
     let latency = Latency::of(configuration);
-    let lanes = configuration.stream_elements as usize;
+    let elements = configuration.stream_elements as usize;
+    let lanes = configuration.requantiser_lanes() as usize;
+    let interval = configuration.requantise_interval as usize;
     let element = ELEMENT_BITS as usize;
-    let word_type = Type::bits(lanes * element);
+    let word_type = Type::bits(elements * element);
     let drain_type = Type::signed(ACCUMULATOR_BITS as usize);
     let source_type = Type::bits(configuration.crossbar_sources() as usize);
-    let table_type = Type::bits(configuration.scale_address_bits() as usize);
+    let table_type = Type::bits(configuration.scale_table_address_bits() as usize);
     let bits = word_bits(unit, configuration);
     let mut m = ModuleBuilder::new("requantiser");
     m.describe(
         "Scales, rounds, shifts and clamps a word of 32-bit accumulators to elements, with a multiplier and a shift for \
          each lane from the scale table. It takes the rows that leave the drain chains, or a stream of elements less a \
-         zero point.",
+         zero point. Where it has fewer lanes than a word has elements, each lane takes its elements one after the other.",
     );
-    m.latency("step to result", latency.requantise as usize);
+    m.latency("step to the whole word of results", latency.requantise as usize);
     m.section("Control");
     let start = m.input("start", bit());
     let entry = m.input("entry", Type::bits(configuration.queue_address_bits() as usize));
@@ -44,13 +46,13 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let source = m.output("source", source_type);
     let stream = m.input("stream", word_type);
     let result = m.output("result", word_type);
-    let load = LoadBus::ports(&mut m, bits, configuration.queue_address_bits(), "queue");
+    let load = LoadBus::ports(&mut m, configuration, "queue");
     let scale_load_enable = m.input("scale_load_enable", Type::bits(lanes));
     let scale_load_address = m.input("scale_load_address", table_type);
     let scale_load_entry = m.input("scale_load_entry", Type::bits(SCALE_BITS as usize));
 
     m.section("Program");
-    let queue = queue(bits, configuration.queue_depth)?;
+    let queue = queue(bits, configuration)?;
     let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
@@ -61,52 +63,107 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let pick = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&pick));
     let crossing = latency.crossbar as usize;
-    let arriving = m.delay("arriving", Expr::from(&sequencer.output("step")), crossing);
-    let valid = m.delay("valid", Expr::from(&arriving), 1);
-    let table_address = m.delay("table_address", Expr::from(&sequencer.output("address")), crossing);
+    let step = sequencer.output("step");
+    let address = sequencer.output("address");
+    // The tables are read while the operands cross, so that their words can be registered once more beside the lanes: where
+    // the crossbar is faster than a block RAM, the operands wait.
+    let reading = BLOCK_RAM as usize;
+    let waiting = reading.saturating_sub(crossing);
+    let table_delay = crossing + waiting - reading;
+    let arriving = m.delay("arriving", Expr::from(&step), crossing);
+    // One bit for each part of a word: that part enters the lanes in this cycle.
+    let parts: Vec<Expr> = std::iter::once(Expr::from(&arriving))
+        .chain((1..interval).map(|part| Expr::from(&m.delay(&format!("arriving_{part}"), Expr::from(&arriving), part))))
+        .collect();
+    let any_part = parts.iter().skip(1).fold(parts[0].clone(), |any, part| any.or(part));
+    let entering = m.wire("entering", any_part);
+    let entered = m.delay("entered", Expr::from(&entering), waiting);
+    let valid = m.delay("valid", Expr::from(&entered), 1);
+    // A lane's table holds the entries of its elements side by side.
+    let row = m.delay("table_row", Expr::from(&address), table_delay);
+    let table_address = if interval == 1 {
+        Expr::from(&row)
+    } else {
+        let part_bits = interval.trailing_zeros() as usize;
+        let first = m.delay("table_first", Expr::from(&step), table_delay);
+        let part = m.register("table_part", Type::bits(part_bits));
+        let zero = literal(0, Type::bits(part_bits));
+        let one = literal(1, Type::bits(part_bits));
+        let now = Expr::from(&m.wire("table_part_now", Expr::from(&first).choose(zero, Expr::from(&part))));
+        m.next(&part, now.add(one));
+        let kept = m.register("table_row_kept", row.ty());
+        m.next_when(&kept, Expr::from(&first), Expr::from(&row));
+        concat(&[Expr::from(&first).choose(Expr::from(&row), Expr::from(&kept)), now])
+    };
+    let table_address = m.wire("table_address", table_address);
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let from_stream = follow("from_stream", 0);
     let input_zero_point = follow("input_zero_point", 0);
     let stages = REQUANTISER_STAGES as usize;
-    let zero_point = follow("zero_point", stages - 2);
-    let minimum = follow("minimum", stages - 1);
-    let maximum = follow("maximum", stages - 1);
+    let zero_point = follow("zero_point", waiting + stages - 3);
+    let minimum = follow("minimum", waiting + stages - 1);
+    let maximum = follow("maximum", waiting + stages - 1);
 
     m.section("Lanes");
-    let table = primitives::distributed_ram(SCALE_BITS as usize, configuration.scale_depth as usize);
+    let table = primitives::block_ram(SCALE_BITS as usize, configuration.scale_words() as usize);
     let lane_module = requantiser_lane()?;
     let mut results: Vec<Expr> = Vec::new();
-    let (multiplier_bits, shift_bits) = (SCALE_MULTIPLIER_BITS as usize, SCALE_SHIFT_BITS as usize);
+    let (fraction_bits, shift_bits) = (SCALE_FRACTION_BITS as usize, SCALE_SHIFT_BITS as usize);
+    let load_enables = m.delay("scale_load_enable_q", Expr::from(&scale_load_enable), 1);
+    let load_address = m.delay("scale_load_address_q", Expr::from(&scale_load_address), 1);
+    let load_entry = m.delay("scale_load_entry_q", Expr::from(&scale_load_entry), 1);
     for lane in 0..lanes {
         let scale = m.instance(
             &format!("scale_table_{lane}"),
             &table,
             vec![
-                ("write_enable", Expr::from(&scale_load_enable).bit(lane)),
-                ("write_address", Expr::from(&scale_load_address)),
-                ("write_data", Expr::from(&scale_load_entry)),
+                ("write_enable", Expr::from(&load_enables).bit(lane)),
+                ("write_address", Expr::from(&load_address)),
+                ("write_data", Expr::from(&load_entry)),
                 ("read_address", Expr::from(&table_address)),
             ],
         )?;
         let scale = scale.output("read_data");
         let scale = Expr::from(&scale);
-        let of_stream = Expr::from(&stream).slice(lane * element, element).as_signed();
-        let of_stream = of_stream.sub_wide(&input_zero_point).extend(ACCUMULATOR_BITS as usize);
-        let operand = match drains.get(lane) {
-            Some(drain) => from_stream.choose(of_stream, Expr::from(drain)),
-            None => from_stream.choose(of_stream, literal(0, drain_type)),
+        let amount = scale.slice(fraction_bits, shift_bits);
+        let left = scale.bit(fraction_bits + shift_bits);
+        let no_shift = literal(0, Type::bits(shift_bits));
+        // The highest bit of a multiplier is 1, except in 0, which a left shift by 31 marks.
+        let highest = m.wire(&format!("highest_{lane}"), left.and(amount.all()).not());
+        let multiplier = concat(&[Expr::from(&highest), scale.slice(0, fraction_bits)]);
+        let mut beside = |name: &str, value: Expr| {
+            Expr::from(&held_while_idle(&mut m, &format!("{name}_{lane}"), &Expr::from(&entered), value))
         };
-        // Operand and scale meet in the lane: the table's own register matches the operand's.
-        let operand = held_while_idle(&mut m, &format!("operand_{lane}"), &Expr::from(&arriving), operand);
+        let multiplier = beside("multiplier", multiplier);
+        let left_shift = beside("left_shift", left.choose(&amount, &no_shift));
+        let right_shift = beside("right_shift", left.choose(&no_shift, &amount));
+        let mut operand_of = |part: usize| {
+            let position = part * lanes + lane;
+            let of_stream = Expr::from(&stream).slice(position * element, element).as_signed();
+            let of_stream = of_stream.sub_wide(&input_zero_point).extend(ACCUMULATOR_BITS as usize);
+            let operand = match drains.get(position) {
+                Some(drain) => from_stream.choose(of_stream, Expr::from(drain)),
+                None => from_stream.choose(of_stream, literal(0, drain_type)),
+            };
+            if part == 0 {
+                return operand;
+            }
+            // Later parts of a word wait until the lane is free; the next word comes after them.
+            Expr::from(&held_while_idle(&mut m, &format!("waiting_{position}"), &parts[0], operand))
+        };
+        let last = operand_of(interval - 1);
+        let operand = (0..interval - 1).rev().fold(last, |later, part| parts[part].choose(operand_of(part), later));
+        let operand = held_while_idle(&mut m, &format!("operand_{lane}"), &Expr::from(&entering), operand);
+        let operand = m.delay(&format!("operand_{lane}_q"), Expr::from(&operand), waiting);
         let instance = m.instance(
             &format!("lane_{lane}"),
             &lane_module,
             vec![
                 ("valid", Expr::from(&valid)),
                 ("operand", operand.into()),
-                ("multiplier", scale.slice(0, multiplier_bits)),
-                ("left_shift", scale.slice(multiplier_bits, shift_bits)),
-                ("right_shift", scale.slice(multiplier_bits + shift_bits, shift_bits)),
+                ("multiplier", multiplier),
+                ("left_shift", left_shift),
+                ("right_shift", right_shift),
                 ("zero_point", zero_point.clone()),
                 ("minimum", minimum.clone()),
                 ("maximum", maximum.clone()),
@@ -114,8 +171,16 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         )?;
         results.push(Expr::from(&instance.output("result")).as_bits());
     }
-    debug_assert_eq!(stages, 7 + SOFT_MULTIPLIER as usize);
     results.reverse();
-    m.drive(&result, concat(&results));
+    let result_part = concat(&results);
+    // The parts of a word wait for its last one.
+    let mut word = vec![result_part.clone()];
+    let mut earlier = result_part;
+    for wait in 1..interval {
+        earlier = Expr::from(&m.delay(&format!("result_{wait}"), earlier, 1));
+        word.push(earlier.clone());
+    }
+    m.drive(&result, concat(&word));
+    debug_assert_eq!(stages, 11 + SOFT_MULTIPLIER as usize);
     m.finish()
 }

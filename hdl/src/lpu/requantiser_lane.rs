@@ -1,12 +1,21 @@
 //! Requantiser lane: gemmlowp's doubling high multiplication and rounding shift, bit for bit.
 
 use super::{bit, follow_valid, held_while_idle};
-use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, literal};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, ELEMENT_BITS};
 use lpu_isa::host::{SCALE_MULTIPLIER_BITS, SCALE_SHIFT_BITS};
 use lpu_isa::latency::{REQUANTISER_STAGES, SOFT_MULTIPLIER};
 use std::sync::Arc;
+
+/// Bits of a shift's amount that its second cycle takes care of.
+const FINE_SHIFT_BITS: usize = 3;
+
+/// The part of a shift's amount that its first cycle takes care of.
+fn by_eights(amount: &Expr) -> Expr {
+    let upper = amount.slice(FINE_SHIFT_BITS, amount.width() - FINE_SHIFT_BITS);
+    concat(&[upper, literal(0, Type::bits(FINE_SHIFT_BITS))])
+}
 
 /// One lane of the requantiser.
 ///
@@ -25,7 +34,7 @@ pub fn requantiser_lane() -> Result<Arc<Module>, DesignError> {
          rounding.",
     );
     m.latency("valid, operand, multiplier and shifts to result", REQUANTISER_STAGES as usize - 1);
-    m.latency("zero_point to result", 2);
+    m.latency("zero_point to result", 3);
     m.latency("minimum and maximum to result", 1);
     m.section("Operands");
     let operand = m.input("operand", accumulator);
@@ -44,40 +53,67 @@ pub fn requantiser_lane() -> Result<Arc<Module>, DesignError> {
     let follow = follow_valid(&mut m, &valid, stages - 1);
     // Set while the operand of this lane has come as far as register `stage`, so that the next one must take it over.
     let at = |stage: usize| if stage == 0 { Expr::from(&valid) } else { follow.bit(stage - 1) };
-    let shifted = held_while_idle(&mut m, "shifted", &at(0), Expr::from(&operand).shift_left_by(&left_shift));
-    let multiplier = held_while_idle(&mut m, "multiplier_q", &at(0), Expr::from(&multiplier));
+    let held = |m: &mut ModuleBuilder, name: &str, stage: usize, value: Expr| {
+        Expr::from(&held_while_idle(m, name, &at(stage), value))
+    };
+    m.section("Left shift");
+    // By multiples of eight, then by the rest: a barrel shifter in one cycle would set the pace of the machine.
+    let eights = by_eights(&Expr::from(&left_shift));
+    let coarse = held(&mut m, "shifted_by_eights", 0, Expr::from(&operand).shift_left_by(eights));
+    let fine = held(&mut m, "left_shift_rest", 0, Expr::from(&left_shift).slice(0, FINE_SHIFT_BITS));
+    let shifted = held(&mut m, "shifted", 1, coarse.shift_left_by(fine));
+    let multiplier_waits = held(&mut m, "multiplier_q", 0, Expr::from(&multiplier));
+    let multiplier = held(&mut m, "multiplier_qq", 1, multiplier_waits);
+    m.section("Scale");
     let product = primitives::soft_multiplier(bits, SCALE_MULTIPLIER_BITS as usize);
-    let product = m.instance(
-        "scale",
-        &product,
-        vec![("enable", at(1)), ("a", Expr::from(&shifted)), ("b", Expr::from(&multiplier))],
-    )?;
-    let product = product.output("p");
-    // The multiplier is below 2^31, so the doubled high half always fits: no saturation is needed.
-    let half = literal(1 << (SCALE_MULTIPLIER_BITS - 1), product.ty());
-    let rounded = m.wire("rounded", Expr::from(&product).add(half));
-    m.unused(Expr::from(&rounded).slice(0, SCALE_MULTIPLIER_BITS as usize));
-    let high = Expr::from(&rounded).slice(SCALE_MULTIPLIER_BITS as usize, bits).as_signed();
-    let arrived = 1 + SOFT_MULTIPLIER as usize;
-    let high = held_while_idle(&mut m, "high", &at(arrived), high);
+    let connections = vec![("enable", at(2)), ("a", shifted), ("b", multiplier)];
+    let product = m.instance("scale", &product, connections)?.output("p");
+    // Doubled high half, rounded: bits 30 and up, plus 1, halved. The multiplier is below 2^31, so it always fits: no
+    // saturation is needed.
+    let lowest = SCALE_MULTIPLIER_BITS as usize - 1;
+    m.unused(Expr::from(&product).slice(0, lowest));
+    let upper = Expr::from(&product).slice(lowest, bits + 1);
+    let one = literal(1, Type::bits(bits + 1));
+    let rounded = m.wire("rounded", upper.add(one));
+    m.unused(Expr::from(&rounded).bit(0));
+    let arrived = 2 + SOFT_MULTIPLIER as usize;
+    let high = held(&mut m, "high", arrived, Expr::from(&rounded).slice(1, bits).as_signed());
 
-    // Right shift, rounding to nearest, ties away from zero: add half less one for negative numbers, then floor.
-    let right = m.delay("right_shift_at_high", Expr::from(&right_shift), arrived + 1);
-    let one = literal(1, Type::bits(bits));
-    let power = m.wire("power", one.shift_left_by(&right));
-    m.unused(Expr::from(&power).bit(0));
-    let half = Expr::from(&power).slice(1, bits - 1).extend(bits + 1).as_signed();
-    let negative = Expr::from(&high).bit(bits - 1);
-    let correction = negative.and(Expr::from(&right).any()).extend(bits + 1).as_signed();
-    let with_half = Expr::from(&high).extend(bits + 1).add(half.sub(correction));
-    let with_half = held_while_idle(&mut m, "with_half", &at(arrived + 1), with_half);
-    let right = m.delay("right_shift_at_half", Expr::from(&right), 1);
-    let scaled = Expr::from(&with_half).shift_right_by(&right).truncate(bits);
-    let scaled = held_while_idle(&mut m, "scaled", &at(arrived + 2), scaled);
-    let offset = Expr::from(&scaled).add(Expr::from(&zero_point).extend(bits));
-    let offset = held_while_idle(&mut m, "offset", &at(arrived + 3), offset);
-    let clamped = super::clamp(&Expr::from(&offset), &Expr::from(&minimum), &Expr::from(&maximum));
-    let clamped = held_while_idle(&mut m, "clamped", &at(arrived + 4), clamped);
+    // Right shift, rounding to nearest, ties away from zero: add half, less one for negative numbers, then floor.
+    m.section("Right shift");
+    let right = Expr::from(&m.delay("right_shift_at_high", Expr::from(&right_shift), arrived + 1));
+    let negative = high.bit(bits - 1);
+    // For a shift by n, bit n - 1 alone, or all bits below it.
+    let half: Vec<Expr> = (0..bits as u64 - 1)
+        .rev()
+        .map(|position| {
+            let n = literal(i128::from(position) + 1, shift);
+            negative.choose(right.greater_than(&n), right.equals(&n))
+        })
+        .collect();
+    let half = held(&mut m, "half", arrived + 1, concat(&half));
+    let high = held(&mut m, "high_q", arrived + 1, high);
+    let with_half = high.extend(bits + 1).add(half.extend(bits + 1).as_signed());
+    let with_half = held(&mut m, "with_half", arrived + 2, with_half);
+    let right = Expr::from(&m.delay("right_shift_at_half", right, 2));
+    let eights = by_eights(&right);
+    let coarse = held(&mut m, "scaled_by_eights", arrived + 3, with_half.shift_right_by(eights));
+    let fine = Expr::from(&m.delay("right_shift_rest", right.slice(0, FINE_SHIFT_BITS), 1));
+    let scaled = held(&mut m, "scaled", arrived + 4, coarse.shift_right_by(fine));
+    m.section("Output");
+    m.unused(scaled.bit(bits));
+    // The sum wraps at 32 bits, as the reference's does.
+    let offset = scaled.truncate(bits).add(Expr::from(&zero_point).extend(bits));
+    let offset = held(&mut m, "offset", arrived + 5, offset);
+    // A value beyond these bits is clamped anyway, so it may be cut to them first: shorter comparisons.
+    let kept = ELEMENT_BITS as usize + 1;
+    let sign = offset.bit(bits - 1);
+    let beyond = offset.slice(kept - 1, bits - kept);
+    let fits = sign.choose(beyond.all(), beyond.any().not());
+    let extreme = concat(&[sign.clone(), sign.not().as_signed().extend(kept - 1).as_bits()]);
+    let cut = held(&mut m, "cut", arrived + 6, fits.choose(offset.slice(0, kept), extreme).as_signed());
+    let clamped = super::clamp(&cut, &Expr::from(&minimum), &Expr::from(&maximum));
+    let clamped = held_while_idle(&mut m, "clamped", &at(arrived + 7), clamped);
     m.drive(&result, Expr::from(&clamped));
     m.finish()
 }

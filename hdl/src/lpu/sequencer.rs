@@ -3,7 +3,7 @@
 use super::{bit, constant, decrement, increment};
 use crate::layer::{DesignError, Expr, Instance, Module, ModuleBuilder, Signal, Type, select};
 use lpu_isa::configuration::bits_for;
-use lpu_isa::sequence::{COUNT_BITS, GAP_BITS, LEVELS};
+use lpu_isa::sequence::{COUNT_BITS, GAP_BITS, LEVELS, PAUSE_BITS};
 use std::sync::Arc;
 
 use super::fields::Fields;
@@ -38,7 +38,9 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
     );
     m.describe(
         "Walks four nested loops, one step a cycle, level 0 innermost. When a level advances, its delta is added to the \
-         address. The innermost run_levels + 1 loops form a run; between two runs the sequencer idles for gap cycles.",
+         address. The innermost run_levels + 1 loops form a run; between two runs the sequencer idles for gap cycles, \
+         between two steps of a run for pause cycles. What a counter compares with is compared when the counter changes, so \
+         that a step decides with single bits.",
     );
     if shape.prefix > 0 {
         m.note("Where prefix_enable is set, extra steps at consecutive addresses stand in front of each run.");
@@ -55,6 +57,7 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         if has_address { (0..LEVELS).map(|k| m.input(&format!("delta{k}"), address)).collect() } else { vec![] };
     let run_levels_in = m.input("run_levels", Type::bits(2));
     let gap_in = m.input("gap", Type::bits(GAP_BITS as usize));
+    let pause_in = m.input("pause", Type::bits(PAUSE_BITS as usize));
     let prefix_enable_in = (shape.prefix > 0).then(|| m.input("prefix_enable", bit()));
     m.section("Step");
     let step_port = m.output("step", bit());
@@ -71,11 +74,13 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         delta_in.iter().enumerate().map(|(k, delta)| load(&mut m, &format!("delta{k}_q"), delta)).collect();
     let run_levels = load(&mut m, "run_levels_q", &run_levels_in);
     let gap = load(&mut m, "gap_q", &gap_in);
+    let pause = load(&mut m, "pause_q", &pause_in);
     let active = m.register_with_reset("active", bit(), 0);
-    let gap_left = m.register("gap_left", Type::bits(GAP_BITS as usize));
+    let idle = m.register("idle", bit());
+    let idle_left = m.register("idle_left", Type::bits(GAP_BITS as usize));
     let left: Vec<Signal> = (0..LEVELS).map(|k| m.register(&format!("left{k}"), count)).collect();
 
-    let step = m.wire("step_now", Expr::from(&active).and(Expr::from(&gap_left).any().not()));
+    let step = m.wire("step_now", Expr::from(&active).and(Expr::from(&idle).not()));
     let issue_expr = Expr::from(&issue);
 
     // The prefix counter; without a prefix every step is an ordinary one.
@@ -91,7 +96,15 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         None => step.clone(),
     };
 
-    let end: Vec<Signal> = (0..LEVELS).map(|k| m.wire(&format!("end{k}"), Expr::from(&left[k]).any().not())).collect();
+    // end[k]: level k is in its last iteration; single[k]: that is its only one.
+    let single: Vec<Signal> = (0..LEVELS)
+        .map(|k| {
+            let register = m.register(&format!("single{k}"), bit());
+            m.next_when(&register, issue_expr.clone(), Expr::from(&count_in[k]).any().not());
+            register
+        })
+        .collect();
+    let end: Vec<Signal> = (0..LEVELS).map(|k| m.register(&format!("end{k}"), bit())).collect();
     // end_of[k]: levels 0..=k have all reached their last iteration.
     let mut end_of = vec![Expr::from(&end[0])];
     for signal in &end[1..] {
@@ -110,21 +123,37 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         &active,
         &[(issue_expr.clone(), constant(1, 1)), (Expr::from(&ordinary).and(Expr::from(&finished)), constant(0, 1))],
     );
+    let gap_idles = m.register("gap_idles", bit());
+    m.next_when(&gap_idles, issue_expr.clone(), Expr::from(&gap_in).any());
+    let pause_idles = Expr::from(&pause).any();
+    let one = constant(1, GAP_BITS);
     m.next_cases(
-        &gap_left,
+        &idle,
         &[
-            (issue_expr.clone(), constant(0, GAP_BITS)),
+            (issue_expr.clone(), constant(0, 1)),
+            (Expr::from(&run_break), Expr::from(&gap_idles)),
+            (Expr::from(&step), pause_idles),
+            (Expr::from(&idle_left).equals(one), constant(0, 1)),
+        ],
+    );
+    m.next_cases(
+        &idle_left,
+        &[
             (Expr::from(&run_break), Expr::from(&gap)),
-            (Expr::from(&gap_left).any(), decrement(&gap_left)),
+            (Expr::from(&step), Expr::from(&pause).extend(GAP_BITS as usize)),
+            (Expr::from(&idle), decrement(&idle_left)),
         ],
     );
     for k in 0..LEVELS {
-        let mut cases = vec![(issue_expr.clone(), Expr::from(&count_in[k]))];
         // A level advances when all levels inside it end; when it ends itself it starts again.
         let inner_end = if k == 0 { Expr::from(&advance) } else { Expr::from(&advance).and(end_of[k - 1].clone()) };
+        let inner_end = Expr::from(&m.wire(&format!("advance{k}"), inner_end));
         let counted = Expr::from(&end[k]).choose(Expr::from(&count_q[k]), decrement(&left[k]));
-        cases.push((inner_end, counted));
-        m.next_cases(&left[k], &cases);
+        m.next_cases(&left[k], &[(issue_expr.clone(), Expr::from(&count_in[k])), (inner_end.clone(), counted)]);
+        let last_next = Expr::from(&left[k]).equals(constant(1, COUNT_BITS));
+        let ends_next = Expr::from(&end[k]).choose(Expr::from(&single[k]), last_next);
+        let at_issue = Expr::from(&count_in[k]).any().not();
+        m.next_cases(&end[k], &[(issue_expr.clone(), at_issue), (inner_end, ends_next)]);
     }
     if let Some((enable, enable_q, prefix_left)) = &prefix {
         let full = constant(u64::from(shape.prefix), prefix_bits);
@@ -207,6 +236,7 @@ pub fn place(
     connections.extend(COUNTS.map(|name| (name, fields.bits(name))));
     connections.push(("run_levels", fields.bits("run_levels")));
     connections.push(("gap", fields.bits("gap")));
+    connections.push(("pause", fields.bits("pause")));
     if shape.prefix > 0 {
         connections.push(("prefix_enable", fields.bits("bias")));
     }

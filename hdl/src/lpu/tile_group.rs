@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Tiles of group `group`, row by row, as their numbers in the machine.
 pub fn tiles_of_group(configuration: &Configuration, group: u32) -> Vec<Vec<u32>> {
     let first = group * configuration.dot;
-    (0..configuration.rows())
+    (0..configuration.tile_rows())
         .map(|row| {
             (first..first + configuration.dot)
                 .filter(|&column| row < configuration.rows_of_column(column))
@@ -38,12 +38,12 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     let drain_type = Type::signed(ACCUMULATOR_BITS as usize);
     let mut m = ModuleBuilder::new_variant("tile_group", &format!("{tiles}"));
     m.describe(
-        "Neighbouring columns of tiles that share an instruction queue and a stream of activations. One row of results \
-         leaves the drain chains in each cycle of a drain.",
+        "Neighbouring columns of tiles that share an instruction queue and a stream of activations. In a drain, one row of \
+         results leaves the drain chains each time that the requantiser is free for a word.",
     );
     m.latency(
         "step to the first row of its results on the drain ports",
-        (latency.step_to_shadow + configuration.rows()) as usize,
+        (latency.step_to_shadow + configuration.tile_rows()) as usize,
     );
     m.section("Control");
     let start = m.input("start", bit());
@@ -54,13 +54,13 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     let activation = m.input("activation", Type::bits((configuration.dot * ELEMENT_BITS) as usize));
     m.section("Drain");
     let drain_out: Vec<Signal> = (0..columns).map(|c| m.output(&format!("drain_{c}"), drain_type)).collect();
-    let load = LoadBus::ports(&mut m, word_bits(unit, configuration), configuration.queue_address_bits(), "queue");
+    let load = LoadBus::ports(&mut m, configuration, "queue");
     let weight_load_enable = m.input("weight_load_enable", Type::bits(tiles));
     let weight_load_address = m.input("weight_load_address", Type::bits(configuration.weight_address_bits() as usize));
     let weight_load_word = m.input("weight_load_word", Type::bits(configuration.weight_word_bits() as usize));
 
     m.section("Program");
-    let queue = queue(word_bits(unit, configuration), configuration.queue_depth)?;
+    let queue = queue(word_bits(unit, configuration), configuration)?;
     let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
@@ -89,10 +89,22 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     ];
     if configuration.bias_words() > 1 {
         let left = sequencer.output("prefix_left_o");
-        let high = Expr::from(&left).equals(constant(1, left.ty().width() as u32));
-        control.push(("bias_high", high));
+        let bits = left.ty().width() as u32;
+        let each = configuration.words_per_bias();
+        if each > 1 {
+            // Low half first; the count of words that are left is odd with the high half.
+            control.push(("bias_high", Expr::from(&left).bit(0)));
+        }
+        if configuration.channels_per_tile() > 1 {
+            control.push(("bias_part", Expr::from(&left).less_equal(constant(each.into(), bits))));
+        } else {
+            m.unused(Expr::from(&left).slice(1, bits as usize - 1));
+        }
     }
     control.push(("drain_token_in", Expr::from(&token)));
+    let bus = |m: &mut ModuleBuilder, input: &Signal, name: &str| Expr::from(&m.delay(name, Expr::from(input), 1));
+    control.push(("load_address", bus(&mut m, &weight_load_address, "weight_load_address_q")));
+    control.push(("load_word", bus(&mut m, &weight_load_word, "weight_load_word_q")));
 
     m.section("Tiles");
     let mut drains: Vec<Expr> = vec![literal(0, drain_type); columns];
@@ -100,10 +112,11 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     for (row, tiles) in rows.iter().enumerate() {
         let module = tile_row(configuration, tiles.len() as u32)?;
         let mut connections = control.clone();
-        connections.push(("load_enable", Expr::from(&weight_load_enable).slice(enable_position, tiles.len())));
+        // A row's enables wait for the load bus, which takes a cycle to each row.
+        let enables = Expr::from(&weight_load_enable).slice(enable_position, tiles.len());
+        let enables = m.delay(&format!("load_enable_{row}"), enables, 1 + row);
+        connections.push(("load_enable", Expr::from(&enables)));
         enable_position += tiles.len();
-        connections.push(("load_address", Expr::from(&weight_load_address)));
-        connections.push(("load_word", Expr::from(&weight_load_word)));
         let names: Vec<String> = (0..tiles.len()).map(|column| format!("drain_in_{column}")).collect();
         connections.extend(names.iter().map(String::as_str).zip(drains.iter().cloned()));
         let instance = m.instance(&format!("row_{row}"), &module, connections)?;
@@ -126,7 +139,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     for (column, drain) in drains.into_iter().enumerate() {
         // A column with fewer tiles than the machine has rows must not be early.
         let own = rows.iter().filter(|tiles| column < tiles.len()).count();
-        let missing = configuration.rows() as usize - own;
+        let missing = configuration.tile_rows() as usize - own;
         let aligned = m.delay(&format!("drain_{column}_aligned"), drain, missing);
         m.drive(&drain_out[column], Expr::from(&aligned));
     }

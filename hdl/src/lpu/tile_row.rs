@@ -25,7 +25,8 @@ fn follow(m: &mut ModuleBuilder, name: &str, input: &Signal, cycles: usize) -> E
 /// # Errors
 /// None for a checked configuration.
 pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Module>, DesignError> {
-    let two_bias_words = configuration.bias_words() > 1;
+    let parts = configuration.channels_per_tile() as usize;
+    let interval = configuration.requantise_interval as usize;
     let address_type = Type::bits(configuration.weight_address_bits() as usize);
     let operands_type = Type::bits((configuration.dot * ELEMENT_BITS) as usize);
     let drain_type = Type::signed(ACCUMULATOR_BITS as usize);
@@ -36,14 +37,18 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
          next row; results of earlier rows pass through.",
     );
     m.latency("any hop input to its hop output", 1);
-    m.latency("drain_token_in to drain_token_out", 2);
+    let token_pace = 1 + parts * interval;
+    m.latency("drain_token_in to drain_token_out", token_pace);
     m.section("Operands");
     let address_in = m.input("weight_address", address_type);
     let activation_in = m.input("activation", operands_type);
     m.section("Control");
     let mut controls = vec!["accumulate", "clear", "bias", "capture"];
-    if two_bias_words {
+    if configuration.words_per_bias() > 1 {
         controls.push("bias_high");
+    }
+    if parts > 1 {
+        controls.push("bias_part");
     }
     let control_in: Vec<Signal> = controls.iter().map(|name| m.input(name, bit())).collect();
     m.section("Hop");
@@ -59,13 +64,24 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     m.section("Drain");
     let token_in = m.input("drain_token_in", bit());
     let token_out = m.output("drain_token_out", bit());
-    // Half the pace of the drain chain: each row's results enter the chain one place behind those of the row before.
-    let token = m.delay("drain_token", Expr::from(&token_in), 2);
+    // One token for each channel of the tiles.
+    let tokens: Vec<Expr> = (0..parts)
+        .rev()
+        .map(|part| Expr::from(&m.delay(&format!("drain_token_part_{part}"), Expr::from(&token_in), part * interval)))
+        .collect();
+    let tokens = m.wire("drain_tokens", concat(&tokens));
+    // Slower than the drain chain, which moves a row a cycle: each row's results leave the chain one interval of the
+    // requantiser behind those of the row before.
+    let token = m.delay("drain_token", Expr::from(&token_in), token_pace);
     m.drive(&token_out, Expr::from(&token));
     m.section("Load");
     let load_enable = m.input("load_enable", Type::bits(columns as usize));
     let load_address = m.input("load_address", address_type);
     let load_word = m.input("load_word", word_type);
+    // The load bus hops like the operands: no net of it spans the chip.
+    let load_address = hop(&mut m, "load_address", &load_address);
+    let load_word = hop(&mut m, "load_word", &load_word);
+    let load_enable = m.delay("load_enable_q", Expr::from(&load_enable), 1);
 
     // The addend is chosen one cycle before the accumulator adds it, and each tile registers its controls once more.
     let delay = control_delay(configuration) - 1;
@@ -80,7 +96,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
             ("weight_address", Expr::from(&address)),
             ("activation", Expr::from(&activation)),
             ("drain_in", Expr::from(&drain_in)),
-            ("drain_token", Expr::from(&token_in)),
+            ("drain_tokens", Expr::from(&tokens)),
             ("load_enable", Expr::from(&load_enable).bit(column)),
             ("load_address", Expr::from(&load_address)),
             ("load_word", Expr::from(&load_word)),

@@ -2,7 +2,7 @@
 
 use super::crossbar::{crossbar, destinations, sources};
 use super::host_port::{START_COMMAND, enable_name, host_port};
-use super::queue::START_TO_ISSUE;
+use super::queue::start_to_issue;
 use super::requantiser::requantiser;
 use super::tile_group::{tile_group, tiles_of_group};
 use super::vector_slice::vector_slice;
@@ -11,13 +11,11 @@ use super::{address_bits, bit};
 use crate::layer::{Design, DesignError, Expr, Instance, Module, ModuleBuilder, Type, concat, literal};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::{BUS_BITS, COMMAND_BITS, Memory};
-use lpu_isa::instruction::{Unit, word_bits};
+use lpu_isa::instruction::Unit;
 use std::sync::Arc;
 
 /// Name of the top module.
 pub const TOP: &str = "lpu";
-/// Cycles from a start command to the cycle in which the first instructions issue.
-const START_TO_CYCLE_0: usize = START_COMMAND + START_TO_ISSUE as usize;
 /// Bits of the cycle counter.
 pub const CYCLE_BITS: usize = 48;
 
@@ -57,10 +55,9 @@ impl Loader<'_> {
     fn queue(&self, unit: Unit, name: &str) -> Vec<(String, Expr)> {
         let place = Unit::all(self.configuration).iter().position(|&other| other == unit);
         let memory = Memory::Queue(place.unwrap_or(0) as u32);
-        debug_assert_eq!(memory.bits(self.configuration), word_bits(unit, self.configuration));
         vec![
             (format!("{name}_load_enable"), self.enable(memory)),
-            (format!("{name}_load_address"), self.address(self.configuration.queue_depth)),
+            (format!("{name}_load_address"), self.address(self.configuration.queue_words())),
             (format!("{name}_load_word"), self.word(memory)),
         ]
     }
@@ -89,7 +86,8 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
          queues start together and nothing on the compute path waits for anything.",
         configuration.tiles, configuration.dot
     ));
-    m.latency("start command to cycle 0 of the run", START_TO_CYCLE_0);
+    let start_to_issue = start_to_issue(configuration);
+    m.latency("start command to cycle 0 of the run", START_COMMAND + start_to_issue as usize);
     m.section("Host");
     let command = m.input("host_command", Type::bits(COMMAND_BITS as usize));
     let data = m.input("host_data", Type::bits(BUS_BITS as usize));
@@ -206,9 +204,12 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     connections.push(("stream".into(), to("requantiser")));
     connections.extend(loader.queue(Unit::Requantiser, "queue"));
     let lanes: Vec<Expr> =
-        (0..configuration.stream_elements).rev().map(|lane| loader.enable(Memory::Scale(lane))).collect();
+        (0..configuration.requantiser_lanes()).rev().map(|lane| loader.enable(Memory::Scale(lane))).collect();
     connections.push(("scale_load_enable".into(), concat(&lanes)));
-    connections.push(("scale_load_address".into(), loader.address(configuration.scale_depth)));
+    connections.push((
+        "scale_load_address".into(),
+        loader.address.slice(0, configuration.scale_table_address_bits() as usize),
+    ));
     connections.push(("scale_load_entry".into(), loader.word(Memory::Scale(0))));
     let instance = place(&mut m, "requantiser", &requantiser(configuration)?, connections)?;
     if let (Some(wire), Some(pick)) = (from("requantiser"), pick("requantiser")) {
@@ -231,14 +232,16 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     halted.push(Expr::from(&instance.output("halted")));
 
     m.section("Status");
-    let all_halted = m.wire("all_halted", concat(&halted).all());
-    // The first instructions issue two cycles after the start pulse; the count is zero in that cycle.
-    let starting = m.delay("starting", Expr::from(&start), 1);
+    // The flags come from all over the chip. That the count stops a cycle late is made up for where it begins: it is one less
+    // than the cycle of the run while it counts, and the run's length when it stands still.
+    let all_halted = m.delay("all_halted", concat(&halted).all(), 1);
     let count = m.register("cycle_count", Type::bits(CYCLE_BITS));
+    // It stands still until the queues have left their last halt behind, which takes three cycles.
+    let before = (1i128 << CYCLE_BITS) - i128::from(start_to_issue - 2);
     m.next_cases(
         &count,
         &[
-            (Expr::from(&start).or(&starting), literal(0, Type::bits(CYCLE_BITS))),
+            (Expr::from(&start), literal(before, Type::bits(CYCLE_BITS))),
             (Expr::from(&all_halted).not(), super::increment(&count)),
         ],
     );

@@ -81,8 +81,8 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let read_data = m.output("read_data", word_type);
     let source = m.output("write_source", source_type);
     let write_data = m.input("write_data", word_type);
-    let read_load = LoadBus::ports(&mut m, read_bits, configuration.queue_address_bits(), "read_queue");
-    let write_load = LoadBus::ports(&mut m, write_bits, configuration.queue_address_bits(), "write_queue");
+    let read_load = LoadBus::ports(&mut m, configuration, "read_queue");
+    let write_load = LoadBus::ports(&mut m, configuration, "write_queue");
     m.section("Host");
     let host_read = m.input("host_read", bit());
     let host_write = m.input("host_write", bit());
@@ -90,7 +90,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let host_beat = m.input("host_beat", Type::bits(beat_bits));
 
     m.section("Read");
-    let module = queue(read_bits, configuration.queue_depth)?;
+    let module = queue(read_bits, configuration)?;
     let read_queue = m.instance("read_queue", &module, read_load.queue(&start, &entry))?;
     m.drive(&read_halted, Expr::from(&read_queue.output("halted")));
     let fields = Fields::of(Unit::Read(0), configuration, read_queue.output("fields"));
@@ -110,7 +110,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let read_first_bank = placement.first_bank.map(|bank| m.delay("read_first_bank", bank, 1 + BLOCK_RAM as usize));
 
     m.section("Write");
-    let module = queue(write_bits, configuration.queue_depth)?;
+    let module = queue(write_bits, configuration)?;
     let write_queue = m.instance("write_queue", &module, write_load.queue(&start, &entry))?;
     m.drive(&write_halted, Expr::from(&write_queue.output("halted")));
     let run = write_queue.output("run");

@@ -72,10 +72,10 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let a = m.input("a", word_type);
     let b = m.input("b", word_type);
     let result = m.output("result", word_type);
-    let load = LoadBus::ports(&mut m, bits, configuration.queue_address_bits(), "queue");
+    let load = LoadBus::ports(&mut m, configuration, "queue");
 
     m.section("Program");
-    let queue = queue(bits, configuration.queue_depth)?;
+    let queue = queue(bits, configuration)?;
     let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");

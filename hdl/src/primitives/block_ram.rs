@@ -1,7 +1,7 @@
 //! A memory in block RAM, of any width and depth.
 
 use super::{Primitive, address_width, constant_pins, memory_ports, pins, range};
-use crate::layer::Module;
+use crate::layer::{FamilyTexts, Module};
 use lpu_isa::resources;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub fn block_ram(width: usize, depth: usize) -> Arc<Module> {
         latencies: vec![("read_address to read_data".into(), 2)],
         ports: memory_ports(width, depth),
         behavioural: behavioural_body(width, depth),
-        ecp5: ecp5_body(width, depth),
+        families: FamilyTexts::ecp5(ecp5_body(width, depth)),
         combinational: false,
     }
     .module()

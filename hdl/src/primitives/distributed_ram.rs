@@ -1,7 +1,7 @@
 //! A small memory in the look-up tables.
 
 use super::{Primitive, memory_ports, range};
-use crate::layer::Module;
+use crate::layer::{FamilyTexts, Module};
 use std::sync::Arc;
 
 /// A memory of `depth` words of `width` bits, one write and one read port, read latency one cycle.
@@ -35,7 +35,7 @@ pub fn distributed_ram(width: usize, depth: usize) -> Arc<Module> {
         latencies: vec![("read_address to read_data".into(), 1)],
         ports: memory_ports(width, depth),
         behavioural: body.clone(),
-        ecp5: body,
+        families: FamilyTexts::ecp5(body),
         combinational: false,
     }
     .module()

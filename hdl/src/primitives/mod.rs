@@ -8,15 +8,18 @@ mod block_ram;
 mod distributed_ram;
 mod multiplexer;
 mod multiplier;
+mod pll;
 mod soft_multiplier;
 
 pub use block_ram::{block_ram, block_ram_blocks};
 pub use distributed_ram::distributed_ram;
 pub use multiplexer::multiplexer;
 pub use multiplier::multiplier;
+pub use pll::pll;
 pub use soft_multiplier::{SOFT_MULTIPLIER_STAGES, soft_multiplier};
 
-use crate::layer::{Body, Module, Net, NetKind, Type, fresh_id, header};
+use crate::layer::{Body, FamilyTexts, Module, Net, NetKind, Type, fresh_id, header};
+use lpu_isa::board::Family;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -33,8 +36,8 @@ pub struct Primitive {
     pub ports: Vec<(String, Type, bool)>,
     /// The body for simulation.
     pub behavioural: String,
-    /// The body for Lattice ECP5.
-    pub ecp5: String,
+    /// The bodies for the families that have one of their own.
+    pub families: FamilyTexts,
     /// Whether the outputs depend on the inputs within the same cycle.
     pub combinational: bool,
 }
@@ -73,7 +76,9 @@ impl Primitive {
             latencies: self.latencies.clone(),
             body: Body::Primitive {
                 behavioural: self.text(&self.behavioural, "Behavioural text, for simulation."),
-                ecp5: self.text(&self.ecp5, "Text for Lattice ECP5."),
+                families: self
+                    .families
+                    .map(|family, body| self.text(body, &format!("Text for {}.", vendor_name(family)))),
             },
             paths,
         })
@@ -95,6 +100,15 @@ impl Primitive {
         }
         let _ = write!(out, ");\n{body}endmodule\n");
         out
+    }
+}
+
+/// The family as its vendor calls it.
+fn vendor_name(family: Family) -> &'static str {
+    match family {
+        Family::Ecp5 => "Lattice ECP5",
+        Family::Ice40 => "Lattice iCE40",
+        Family::Gowin => "Gowin",
     }
 }
 

@@ -1,7 +1,7 @@
 //! The wide multiplexer of the crossbar.
 
 use super::Primitive;
-use crate::layer::{Module, Type};
+use crate::layer::{FamilyTexts, Module, Type};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub fn multiplexer(width: usize, sources: usize) -> Arc<Module> {
 ",
             width - 1
         ),
-        ecp5: format!("\n  assign chosen = {};\n", terms.join("\n    | ")),
+        families: FamilyTexts::ecp5(format!("\n  assign chosen = {};\n", terms.join("\n    | "))),
         combinational: true,
     }
     .module()

@@ -1,7 +1,7 @@
 //! The multiplier: the FPGA's 18 × 18 cell behind operands of the widths that are needed.
 
 use super::{Primitive, constant_pins, pins};
-use crate::layer::{Module, Type};
+use crate::layer::{FamilyTexts, Module, Type};
 use std::sync::Arc;
 
 /// Operand width of the ECP5 cell.
@@ -49,7 +49,7 @@ pub fn multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
         latencies: vec![("a, b to p".into(), 3)],
         ports: ports.into(),
         behavioural,
-        ecp5: ecp5_body(a_bits, b_bits),
+        families: FamilyTexts::ecp5(ecp5_body(a_bits, b_bits)),
         combinational: false,
     }
     .module()

@@ -1,7 +1,7 @@
 //! The multiplier made of logic, for the few wide products that would otherwise cost tiles their multipliers.
 
 use super::Primitive;
-use crate::layer::{Module, Type};
+use crate::layer::{FamilyTexts, Module, Type};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub fn soft_multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
         latencies: vec![("enable, a, b to p".into(), SOFT_MULTIPLIER_STAGES)],
         ports: ports.into(),
         behavioural: behavioural_body(a_bits, b_bits),
-        ecp5: ecp5_body(a_bits, b_bits),
+        families: FamilyTexts::ecp5(ecp5_body(a_bits, b_bits)),
         combinational: false,
     }
     .module()

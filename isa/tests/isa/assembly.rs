@@ -54,34 +54,34 @@ fn errors_name_the_line_what_is_wrong_and_what_is_allowed() {
             "line 1: `read 1` is not a unit of this configuration, which has tile_group 0, read 0, write 0, requantiser, vector",
         ),
         (
-            "read 0\n+2 halt\nread 0",
+            "read 0\n+9 halt\nread 0",
             "line 3: read 0 already has its instructions further up; allowed is one list for each unit",
         ),
-        ("+2 halt", "line 1: the instruction belongs to no unit; allowed are instructions below a unit's name"),
+        ("+9 halt", "line 1: the instruction belongs to no unit; allowed are instructions below a unit's name"),
         ("read 0\n0", "line 2: found the end of the line, but expected the interval, `+` and a number"),
         ("read 0\n0 12 halt", "line 2: found `12`, but expected the interval, `+` and a number"),
         (
-            "read 0\n0 +12 nop\n11 +2 halt",
+            "read 0\n0 +12 nop\n11 +9 halt",
             "line 3: the issue cycle is 11, but must be 12, the sum of the intervals above (or left out)",
         ),
-        ("read 0\n+2 wait", "line 2: `wait` is not an operation of read 0; allowed are read, nop, halt"),
-        ("read 0\n+2 read base 1", "line 2: found `base`, but expected a field, `name=value`"),
-        ("read 0\n+2 read base=1 base=1", "line 2: the field `base` stands twice; allowed is once"),
-        ("read 0\n+2 read base=1 count=3 delta=1 gap=0", "line 2: `read` needs the field `run_levels`"),
+        ("read 0\n+9 wait", "line 2: `wait` is not an operation of read 0; allowed are read, nop, halt"),
+        ("read 0\n+9 read base 1", "line 2: found `base`, but expected a field, `name=value`"),
+        ("read 0\n+9 read base=1 base=1", "line 2: the field `base` stands twice; allowed is once"),
+        ("read 0\n+9 read base=1 count=3 delta=1 gap=0", "line 2: `read` needs the field `run_levels`"),
         (
-            "read 0\n+2 read base=1 count=3x1x1x1x1",
+            "read 0\n+9 read base=1 count=3x1x1x1x1",
             "line 2: the field `count` is `3x1x1x1x1`, but must be 1 to 4 numbers with `x` between them",
         ),
         (
-            "read 0\n+2 read base=1 count=3 delta=1 gap=0 run_levels=1 speed=3",
-            "line 2: `read` has no field `speed`; allowed are count, base, delta, run_levels, gap, layer",
+            "read 0\n+9 read base=1 count=3 delta=1 gap=0 run_levels=1 speed=3",
+            "line 2: `read` has no field `speed`; allowed are count, base, delta, run_levels, gap, pause, layer",
         ),
         (
-            "read 0\n+2 read base=1 count=3 delta=1 gap=0 run_levels=5",
+            "read 0\n+9 read base=1 count=3 delta=1 gap=0 run_levels=5",
             "line 2: read 0: field `run_levels` of `read` is 5, but must be 1 to 4",
         ),
         (
-            "write 0\n+2 write source=slices",
+            "write 0\n+9 write source=slices",
             "line 2: the field `source` is `slices`, but must be slice0, slice1, ..., requantiser or vector",
         ),
     ];
@@ -103,13 +103,13 @@ fn a_schedule_reads_like_this() {
     let configuration = Configuration { tiles: 4, vector_slices: 1, ..Configuration::default() };
     let text = "
 tile_group 0
-+4 nop
++6 nop
 +150 multiply source=slice0 bias=yes base=0 count=32x4 delta=1,1 run_levels=1 gap=0 layer=0
-+2 halt
++6 halt
 vector
 +90 vector function=add source_a=slice0 source_b=constant constant=-3 minimum=-128 maximum=127 count=8 run_levels=1 gap=0
-+90 vector function=pass source_a=requantiser source_b=slice0 constant=0 minimum=0 maximum=5 count=8x2 run_levels=1 gap=12
-+2 halt
++90 vector function=pass source_a=requantiser source_b=slice0 constant=0 minimum=0 maximum=5 count=8x2 run_levels=1 gap=12 pause=1
++6 halt
 ";
     let queues = assemble(text, &configuration).unwrap();
     let region = lpu_isa::program::Region { tensor: "x".into(), slice: 0, base: 0, beats: 1, positions: vec![] };
@@ -141,27 +141,27 @@ vector
 
 tile_group 0
 ;  cycle  interval  operation
-       0  +4        nop
-       4  +150      multiply  source=slice0  bias=yes  base=0  count=32x4x1x1  delta=1,1,0,0  run_levels=1  gap=0  layer=0  ; steps 5..136, layer dense_1
-     154  +2        halt
+       0  +6        nop
+       6  +150      multiply  source=slice0  bias=yes  base=0  count=32x4x1x1  delta=1,1,0,0  run_levels=1  gap=0  layer=0  ; steps 7..138, layer dense_1
+     156  +6        halt
 
 read 0
 ;  cycle  interval  operation
-       0  +2        halt
+       0  +6        halt
 
 write 0
 ;  cycle  interval  operation
-       0  +2        halt
+       0  +6        halt
 
 requantiser
 ;  cycle  interval  operation
-       0  +2        halt
+       0  +6        halt
 
 vector
 ;  cycle  interval  operation
-       0  +90       vector  function=add   source_a=slice0       source_b=constant  constant=-3  minimum=-128  maximum=127  count=8x1x1x1  run_levels=1  gap=0   ; steps 1..8
-      90  +90       vector  function=pass  source_a=requantiser  source_b=slice0    constant=0   minimum=0     maximum=5    count=8x2x1x1  run_levels=1  gap=12  ; steps 91..118
-     180  +2        halt
+       0  +90       vector  function=add   source_a=slice0       source_b=constant  constant=-3  minimum=-128  maximum=127  count=8x1x1x1  run_levels=1  gap=0             ; steps 1..8
+      90  +90       vector  function=pass  source_a=requantiser  source_b=slice0    constant=0   minimum=0     maximum=5    count=8x2x1x1  run_levels=1  gap=12  pause=1  ; steps 91..132
+     180  +6        halt
 ";
     assert_eq!(text, expected);
 }

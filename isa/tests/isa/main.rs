@@ -3,5 +3,6 @@
 
 mod assembly;
 mod image;
+mod memories;
 mod strategies;
 mod words;

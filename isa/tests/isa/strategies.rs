@@ -2,7 +2,6 @@
 
 use lpu_isa::configuration::{Configuration, Pipeline};
 use lpu_isa::instruction::{Function, Instruction, Operation, RequantiseFrom, Source, Unit};
-use lpu_isa::latency::MINIMUM_INTERVAL;
 use lpu_isa::program::{FORMAT, Layer, Placed, Program, Queue, Region, Scale};
 use lpu_isa::sequence::{LEVELS, Sequence};
 use proptest::collection::vec;
@@ -22,9 +21,13 @@ pub fn pipeline() -> impl Strategy<Value = Pipeline> {
 }
 
 pub fn configuration() -> impl Strategy<Value = Configuration> {
-    let shape = (1..=39u32, select(vec![2u32, 4, 8]), 0..=3u32, 1..=8u32);
+    let shape = (1..=39u32, select(vec![2u32, 4, 8]), 0..=3u32, 1..=8u32, select(vec![4u32, 8]));
     let depths = (2..3000u32, 2..600u32, 2..100u32, 8..64u32);
-    (shape, depths, pipeline()).prop_map(|((tiles, dot, doublings, vector_slices), depths, pipeline)| {
+    let queue_word_bits = select(vec![8u32, 16, 36, 72, 256]);
+    let paces = (queue_word_bits, 0..=2u32);
+    (shape, depths, paces, pipeline()).prop_map(|(shape, depths, paces, pipeline)| {
+        let (tiles, dot, doublings, vector_slices, weight_bits) = shape;
+        let (queue_word_bits, halvings) = paces;
         let (weight_depth, vector_depth, scale_depth, queue_depth) = depths;
         let stream_elements = dot << doublings;
         let configuration = Configuration {
@@ -32,10 +35,13 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             dot,
             stream_elements,
             weight_depth,
+            weight_bits,
             vector_slices,
             vector_depth,
             scale_depth,
             queue_depth,
+            queue_word_bits,
+            requantise_interval: 1 << halvings.min(stream_elements.trailing_zeros()),
             pipeline,
         };
         configuration.check().unwrap();
@@ -46,7 +52,8 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
 /// A sequence whose addresses, prefixes included, lie in `0..limit`. Where `noisy`, levels that never advance have deltas too.
 fn sequence(limit: u32, prefix: u32, noisy: bool) -> impl Strategy<Value = Sequence> {
     let level = (prop_oneof![Just(1u32), 2..=4u32, 2..=40u32], -100..=100i64, any::<i16>());
-    (vec(level, LEVELS), 1..=LEVELS as u32, 0..4096u32, 0..=100i64).prop_map(move |(levels, run_levels, gap, base)| {
+    (vec(level, LEVELS), 1..=LEVELS as u32, 0..4096u32, 0..4u32, 0..=100i64).prop_map(move |fields| {
+        let (levels, run_levels, gap, pause, base) = fields;
         let mut room = i64::from(limit - 1 - prefix);
         let (mut count, mut delta) = ([1; LEVELS], [0; LEVELS]);
         let (mut lowest, mut travel) = (0, 0);
@@ -66,7 +73,7 @@ fn sequence(limit: u32, prefix: u32, noisy: bool) -> impl Strategy<Value = Seque
             lowest += (again * stride).min(0);
             room -= (again * stride).abs();
         }
-        Sequence { base: (room * base / 100 - lowest) as u32, count, delta, run_levels, gap }
+        Sequence { base: (room * base / 100 - lowest) as u32, count, delta, run_levels, gap, pause }
     })
 }
 
@@ -124,7 +131,7 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
             }
         };
     let operation = prop_oneof![1 => Just(Operation::Nop), 6 => operation];
-    (MINIMUM_INTERVAL..1 << 16, operation).prop_map(|(interval, operation)| Instruction { interval, operation }).boxed()
+    (configuration.minimum_interval()..1 << 16, operation).prop_map(|(interval, operation)| Instruction { interval, operation }).boxed()
 }
 
 /// A machine, one of its units, and a valid instruction of that unit.
@@ -137,13 +144,13 @@ pub fn placed_instruction(noisy: bool) -> impl Strategy<Value = (Configuration, 
 
 fn queue(unit: Unit, configuration: &Configuration, layers: u32) -> impl Strategy<Value = Queue> + use<> {
     let placed = (instruction(unit, configuration, true), proptest::option::of(0..layers.max(1)));
+    let halt = Instruction { interval: configuration.minimum_interval(), operation: Operation::Halt };
+    let halt = Placed { instruction: halt, layer: None };
     vec(placed, 0..4).prop_map(move |placed| {
-        let halt =
-            Placed { instruction: Instruction { interval: MINIMUM_INTERVAL, operation: Operation::Halt }, layer: None };
         let instructions = placed
             .into_iter()
             .map(|(instruction, layer)| Placed { instruction, layer: layer.filter(|&layer| layer < layers) });
-        Queue { unit, instructions: instructions.chain([halt]).collect() }
+        Queue { unit, instructions: instructions.chain([halt.clone()]).collect() }
     })
 }
 
@@ -173,6 +180,12 @@ fn layer(configuration: &Configuration) -> impl Strategy<Value = Layer> + use<> 
     )
 }
 
+/// A scale that has a form in the scale table.
+pub fn scale() -> impl Strategy<Value = Scale> {
+    (prop_oneof![1 => Just(0), 8 => Scale::LEAST_MULTIPLIER..=i32::MAX], -31..=30)
+        .prop_map(|(multiplier, shift)| Scale { multiplier, shift })
+}
+
 /// A program that is valid word by word; as a schedule it is nonsense.
 pub fn program() -> impl Strategy<Value = Program> {
     configuration().prop_flat_map(|configuration| {
@@ -180,8 +193,7 @@ pub fn program() -> impl Strategy<Value = Program> {
         let dot = c.dot as usize;
         let words = 0..(c.weight_depth as usize).min(4);
         let weights = vec(words.prop_flat_map(move |words| vec(any::<i8>(), words * dot)), c.tiles as usize);
-        let scale = (0..=i32::MAX, -31..=30).prop_map(|(multiplier, shift)| Scale { multiplier, shift });
-        let scales = vec(vec(scale, c.stream_elements as usize), 0..3);
+        let scales = vec(vec(scale(), c.stream_elements as usize), 0..3);
         let regions = (region(c), region(c));
         let names = (".{0,8}", ".{0,8}", any::<u64>(), any::<u64>());
         let layers = vec(layer(c), 0..3);

@@ -68,8 +68,9 @@ proptest! {
         delta in prop::array::uniform4(-20..20i32),
         run_levels in 1..=LEVELS as u32,
         prefix in 0..3u32,
+        (gap, pause) in (0..4u32, 0..4u32),
     ) {
-        let sequence = Sequence { base, count, delta, run_levels, gap: 1 };
+        let sequence = Sequence { base, count, delta, run_levels, gap, pause };
         let addresses = || sequence.steps_with_prefix(prefix).map(|step| step.address);
         prop_assert_eq!(sequence.extent(prefix), (addresses().min().unwrap(), addresses().max().unwrap()));
         let duration = sequence.steps_with_prefix(prefix).last().unwrap().offset + 1;
@@ -95,8 +96,8 @@ fn a_jump_over_more_than_half_the_memory_survives() {
     let configuration = Configuration::default();
     let far = configuration.vector_beats() as i32 - 1;
     for (base, delta) in [(0, far), (far as u32, -far)] {
-        let sequence = Sequence { base, count: [2, 1, 1, 1], delta: [delta, 0, 0, 0], run_levels: 1, gap: 0 };
-        let read = Instruction { interval: 2, operation: Operation::Read { sequence } };
+        let sequence = Sequence { base, count: [2, 1, 1, 1], delta: [delta, 0, 0, 0], run_levels: 1, gap: 0, pause: 0 };
+        let read = Instruction { interval: 20, operation: Operation::Read { sequence } };
         let word = read.encode(Unit::Read(0), &configuration).unwrap();
         assert_eq!(Instruction::decode(Unit::Read(0), &configuration, &word).unwrap(), read);
     }
@@ -105,7 +106,7 @@ fn a_jump_over_more_than_half_the_memory_survives() {
 #[test]
 fn a_field_out_of_range_is_named_with_its_unit_and_limits() {
     let configuration = Configuration::default();
-    let read = |sequence| Instruction { interval: 2, operation: Operation::Read { sequence } };
+    let read = |sequence| Instruction { interval: 20, operation: Operation::Read { sequence } };
     let message = |instruction: Instruction| instruction.encode(Unit::Read(1), &configuration).unwrap_err().to_string();
     assert_eq!(
         message(read(Sequence::linear(2000, 50))),
@@ -113,9 +114,9 @@ fn a_field_out_of_range_is_named_with_its_unit_and_limits() {
     );
     assert_eq!(
         message(Instruction { interval: 1, operation: Operation::Nop }),
-        "read 1: field `interval` of `nop` is 1, but must be 2 to 65535"
+        "read 1: field `interval` of `nop` is 1, but must be 6 to 65535"
     );
     // 2^48 steps are refused at once, not after a walk along them.
-    let endless = Sequence { base: 0, count: [4096; 4], delta: [0; 4], run_levels: 4, gap: 0 };
+    let endless = Sequence { base: 0, count: [4096; 4], delta: [0; 4], run_levels: 4, gap: 0, pause: 0 };
     assert!(message(read(endless)).starts_with("read 1: field `duration` of `read`"));
 }

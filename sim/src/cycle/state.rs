@@ -2,7 +2,8 @@
 
 use super::units::{Run, Sequencer, requantise_step, vector_step};
 use super::{Options, WriteEvent};
-use lpu_isa::configuration::Configuration;
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS, PACKED_ELEMENT_BITS};
+use lpu_isa::image::nibbles;
 use lpu_isa::instruction::{Operation, Source, Unit};
 use lpu_isa::latency::ISSUE_TO_STEP;
 use lpu_isa::program::{Placed, Program, Region, Scale};
@@ -45,16 +46,44 @@ struct Landing {
     word: usize,
 }
 
+/// A tile: its place and its weights.
+#[derive(Debug)]
+struct Tile {
+    column: usize,
+    row: usize,
+    /// The weight RAM, `[address][dot]` bytes.
+    ram: Vec<i8>,
+    /// The weights of each of its channels, `[address][dot]`.
+    weights: Vec<Vec<i16>>,
+}
+
+impl Tile {
+    fn new(program: &Program, tile: usize) -> Tile {
+        let configuration = &program.configuration;
+        let elements = configuration.stream_elements as usize;
+        let mut ram = vec![0i8; (configuration.weight_depth * configuration.dot) as usize];
+        for (slot, &weight) in ram.iter_mut().zip(&program.weights[tile]) {
+            *slot = weight;
+        }
+        let weights = match configuration.channels_per_tile() {
+            1 => vec![ram.iter().map(|&byte| i16::from(byte)).collect()],
+            _ => vec![
+                ram.iter().map(|&byte| i16::from(nibbles(byte).0)).collect(),
+                ram.iter().map(|&byte| i16::from(nibbles(byte).1)).collect(),
+            ],
+        };
+        Tile { column: tile % elements, row: tile / elements, ram, weights }
+    }
+}
+
 /// Everything that changes while a program runs.
 #[derive(Debug)]
 pub struct State {
     configuration: Configuration,
     /// Elements of each slice.
     vectors: Vec<Vec<i16>>,
-    /// Weight RAM of each tile of each group, `[address][dot]`.
-    weights: Vec<Vec<Vec<i16>>>,
-    /// Column of each tile of each group, and its row.
-    places: Vec<Vec<(usize, usize)>>,
+    /// The tiles of each group.
+    tiles: Vec<Vec<Tile>>,
     scales: Vec<Vec<Scale>>,
     /// What each group has taken in since its run began.
     runs: Vec<Run>,
@@ -87,7 +116,7 @@ impl State {
         let elements = configuration.stream_elements as usize;
         let dot = configuration.dot as usize;
         let latency = &options.latency;
-        let longest = latency.step_to_drain + configuration.rows() + latency.requantise.max(latency.vector_unit);
+        let longest = latency.step_to_drain + configuration.drain_cycles() + latency.requantise.max(latency.vector_unit);
         let shortest = [
             latency.vector_read,
             latency.requantise,
@@ -103,24 +132,11 @@ impl State {
         order.sort_by_key(|&index| turn(units[index]));
         let writers = (0..units.len()).filter(|&index| matches!(units[index], Unit::Write(_))).collect();
         let groups = configuration.tile_groups() as usize;
-        let mut weights = Vec::new();
-        let mut places: Vec<Vec<(usize, usize)>> = Vec::new();
+        let mut group_tiles = Vec::new();
         for group in 0..groups {
             let tiles: Vec<usize> =
                 (0..configuration.tiles as usize).filter(|tile| (tile % elements) / dot == group).collect();
-            weights.push(
-                tiles
-                    .iter()
-                    .map(|&tile| {
-                        let mut memory = vec![0; configuration.weight_depth as usize * dot];
-                        for (slot, &weight) in memory.iter_mut().zip(&program.weights[tile]) {
-                            *slot = i16::from(weight);
-                        }
-                        memory
-                    })
-                    .collect(),
-            );
-            places.push(tiles.iter().map(|tile| (tile % elements, tile / elements)).collect());
+            group_tiles.push(tiles.iter().map(|&tile| Tile::new(program, tile)).collect());
         }
         let landing_slots = (latency.write_to_read as usize + window + 2) * configuration.vector_slices as usize;
         State {
@@ -129,8 +145,7 @@ impl State {
                 configuration.vector_slices as usize
             ],
             runs: vec![Run::default(); groups],
-            weights,
-            places,
+            tiles: group_tiles,
             scales: program.scales.clone(),
             ports: vec![vec![0; ring * elements]; configuration.crossbar_sources() as usize],
             drains: vec![0; ring * elements],
@@ -307,13 +322,20 @@ impl State {
     /// The results of `group` leave its drain chains, row 0 at `cycle`. Columns without a tile in the last row deliver zero.
     fn drain(&mut self, group: usize, cycle: u64) {
         let dot = self.configuration.dot as usize;
+        let pace = u64::from(self.configuration.requantise_interval);
         for row in 0..u64::from(self.configuration.rows()) {
-            let at = self.slot(cycle + row) + group * dot;
+            let at = self.slot(cycle + row * pace) + group * dot;
             self.drains[at..at + dot].fill(0);
         }
-        for (&(column, row), weights) in self.places[group].iter().zip(&self.weights[group]) {
-            let at = self.slot(cycle + row as u64);
-            self.drains[at + column] = self.runs[group].accumulator(weights, dot);
+        let words_per_bias = self.configuration.words_per_bias() as usize;
+        for tile in &self.tiles[group] {
+            for (part, weights) in tile.weights.iter().enumerate() {
+                let row = tile.row * tile.weights.len() + part;
+                let at = self.slot(cycle + row as u64 * pace) + tile.column;
+                let first_bias = part * words_per_bias;
+                self.drains[at] =
+                    self.runs[group].accumulator(weights, &tile.ram, dot, first_bias, words_per_bias);
+            }
         }
     }
 
@@ -327,7 +349,11 @@ impl State {
             (Unit::TileGroup(group), Operation::Multiply { source, .. }) => {
                 let group = group as usize;
                 let port = self.port(*source);
-                self.runs[group].step(&step, &self.ports[port][now..now + dot]);
+                let bits = match self.configuration.channels_per_tile() {
+                    1 => ELEMENT_BITS,
+                    _ => PACKED_ELEMENT_BITS,
+                };
+                self.runs[group].step(&step, &self.ports[port][now..now + dot], bits);
                 if step.last {
                     self.drain(group, cycle + u64::from(latency.step_to_drain));
                 }

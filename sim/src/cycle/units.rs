@@ -77,8 +77,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// One step with the beat `activation`.
-    pub fn step(&mut self, step: &Step, activation: &[i16]) {
+    /// One step with the beat `activation`, of whose elements the lowest `bits` are multiplied.
+    pub fn step(&mut self, step: &Step, activation: &[i16], bits: u32) {
         if step.first {
             self.activations.clear();
             self.addresses.clear();
@@ -88,17 +88,26 @@ impl Run {
             self.bias_addresses.push(step.address as usize);
         } else {
             self.addresses.push(step.address as usize);
-            self.activations.extend_from_slice(activation);
+            let cut = i16::BITS - bits;
+            self.activations.extend(activation.iter().map(|&element| element << cut >> cut));
         }
     }
 
-    /// The accumulator of the tile whose weight RAM is `weights`, `dot` weights a word.
-    pub fn accumulator(&self, weights: &[i16], dot: usize) -> i32 {
+    /// The accumulator of one of a tile's channels: its weights are `weights`, `dot` a word, the RAM's bytes `bytes`, and its
+    /// start value stands in the words from prefix step `first_bias` on, `words_per_bias` of them.
+    pub fn accumulator(
+        &self,
+        weights: &[i16],
+        ram: &[i8],
+        dot: usize,
+        first_bias: usize,
+        words_per_bias: usize,
+    ) -> i32 {
         let mut sum = 0i32;
         let bytes = dot.min(4);
-        for (part, &address) in self.bias_addresses.iter().enumerate() {
-            // The first prefix step brings the low part of the bias.
-            let word = &weights[address * dot..address * dot + bytes];
+        for (part, &address) in self.bias_addresses.iter().skip(first_bias).take(words_per_bias).enumerate() {
+            // The first word brings the low part of the bias.
+            let word = &ram[address * dot..address * dot + bytes];
             let value = word.iter().rev().fold(0u32, |value, &byte| value << 8 | u32::from(byte as u8));
             sum = sum.wrapping_add((value << (8 * bytes * part % 32)) as i32);
         }

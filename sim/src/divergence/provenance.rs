@@ -176,11 +176,12 @@ impl<'a> Provenance<'a> {
         let group = Unit::TileGroup(lane / configuration.dot);
         let queue = self.program.queue(group)?;
         let delivered = requantised.checked_sub(u64::from(self.latency.step_to_drain))?;
-        let rows = u64::from(configuration.rows());
+        let (pace, cycles) = (u64::from(configuration.requantise_interval), u64::from(configuration.drain_cycles()));
         let mut pass = 0;
         for taken in steps(self.program, queue).filter(|taken| taken.step.last) {
-            if (taken.cycle..taken.cycle + rows).contains(&delivered) {
-                let row = (delivered - taken.cycle) as u32;
+            if (taken.cycle..taken.cycle + cycles).contains(&delivered) {
+                let delivered_row = ((delivered - taken.cycle) / pace) as u32;
+                let row = delivered_row / configuration.channels_per_tile();
                 let tile = row * configuration.stream_elements + lane;
                 let instruction = self.executed(group, taken.instruction, taken.number);
                 return (tile < configuration.tiles).then_some(Computed { tile, column: lane, row, pass, instruction });

@@ -3,15 +3,16 @@
 //! The way of a program into the model: [`lpu_firmware::Driver`] → frames → [`lpu_firmware::Device`] → [`port::HostPort`] →
 //! the host pins of the emitted Verilog. Nothing reaches into the model's memories.
 
-pub mod loader;
+pub mod link;
 pub mod port;
 
 use crate::cycle::WriteEvent;
+use crate::link::{Host, HostError};
 use crate::verilated::{
     BuildError, Library, LoadError, ModelError, Observed, Port, Source, ToolError, Toolchain, TraceFormat, build,
 };
-use loader::{LoaderError, SimulatedLink};
-use lpu_firmware::{Driver, Patience};
+use link::SimulatedLink;
+use lpu_firmware::{Driver, DriverError, Patience};
 use lpu_hdl::layer::DesignError;
 use lpu_hdl::lpu::top::{CYCLE_BITS, TOP, design};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
@@ -41,7 +42,7 @@ pub enum RtlError {
     Model(#[from] ModelError),
     /// The host link failed.
     #[error(transparent)]
-    Loader(#[from] LoaderError),
+    Host(HostError<ModelError>),
     /// The input has another length than the program's input region.
     #[error("the input has {found} elements, the program's input has {expected}")]
     InputLength {
@@ -53,6 +54,17 @@ pub enum RtlError {
     /// The program does not halt.
     #[error("the RTL has not halted after {0} cycles")]
     Endless(u64),
+}
+
+impl From<HostError<ModelError>> for RtlError {
+    fn from(error: HostError<ModelError>) -> RtlError {
+        match error {
+            HostError::Driver(DriverError::Link(error)) => RtlError::Model(error),
+            HostError::InputLength { expected, found } => RtlError::InputLength { expected, found },
+            HostError::Endless(cycles) => RtlError::Endless(cycles),
+            other => RtlError::Host(other),
+        }
+    }
 }
 
 /// How to build and run the model.
@@ -116,8 +128,7 @@ pub fn source(configuration: &Configuration, trace: Option<TraceFormat>) -> Resu
 
 /// A Verilated LPU with a program loaded.
 pub struct Rtl<'a> {
-    program: &'a Program,
-    driver: Driver<SimulatedLink>,
+    host: Host<'a, SimulatedLink>,
     /// Wave file of the first inference, until that has been run.
     trace: Option<PathBuf>,
 }
@@ -147,19 +158,19 @@ impl<'a> Rtl<'a> {
     /// A failing model or link.
     pub fn with_library(program: &'a Program, library: &Library, options: &Options) -> Result<Rtl<'a>, RtlError> {
         let port = HostPort::new(library.instance()?, &program.configuration, options.record)?;
-        let mut driver = Driver::new(SimulatedLink::new(port), Patience::default());
-        loader::load(&mut driver, program)?;
-        Ok(Rtl { program, driver, trace: options.trace.clone() })
+        let mut host = Host::new(program, Driver::new(SimulatedLink::new(port), Patience::default()));
+        host.load()?;
+        Ok(Rtl { host, trace: options.trace.clone() })
     }
 
     /// Cycles that the host port has spent on transfers so far; no part of an inference.
     pub fn transfer_cycles(&mut self) -> u64 {
-        self.driver.link_mut().port().transfer_cycles()
+        self.port().transfer_cycles()
     }
 
     /// Clock cycles simulated so far, transfers included.
     pub fn simulated_cycles(&mut self) -> u64 {
-        self.driver.link_mut().port().simulated_cycles()
+        self.port().simulated_cycles()
     }
 
     /// Runs one inference.
@@ -167,24 +178,22 @@ impl<'a> Rtl<'a> {
     /// # Errors
     /// An input of the wrong length, a failing model or link, a program that does not end.
     pub fn run(&mut self, input: &[i8]) -> Result<Outcome, RtlError> {
-        let region = &self.program.input;
-        if input.len() != region.positions.len() {
-            return Err(RtlError::InputLength { expected: region.positions.len(), found: input.len() });
-        }
         let trace = self.trace.take();
         if let Some(path) = &trace {
-            self.driver.link_mut().port().open_trace(path)?;
+            self.port().open_trace(path)?;
         }
-        let configuration = &self.program.configuration;
-        loader::write_region(&mut self.driver, configuration, region, input)?;
-        let limit = self.program.cycles.saturating_mul(4).saturating_add(10_000);
-        let cycles = loader::run(&mut self.driver, limit)?.ok_or(RtlError::Endless(limit))?;
-        let writes = self.driver.link_mut().port().take_writes();
-        let output = loader::read_region(&mut self.driver, configuration, &self.program.output)?;
+        self.host.write_input(input)?;
+        let cycles = self.host.run()?;
+        let writes = self.port().take_writes();
+        let output = self.host.read_output()?;
         if trace.is_some() {
-            self.driver.link_mut().port().close_trace()?;
+            self.port().close_trace()?;
         }
         Ok(Outcome { output, cycles, writes })
+    }
+
+    fn port(&mut self) -> &mut HostPort {
+        self.host.link_mut().port()
     }
 }
 

@@ -4,7 +4,8 @@ use crate::cycle::WriteEvent;
 use crate::verilated::{Model, ModelError, PortIndex};
 use lpu_firmware::{Machine, MachineStatus};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
-use lpu_isa::host::{Command, Memory};
+use lpu_isa::host::{ADDRESS_BITS, Command, Memory};
+use lpu_isa::identity::identity;
 use lpu_isa::latency::Latency;
 use std::path::Path;
 
@@ -136,10 +137,10 @@ impl HostPort {
         }
     }
 
-    /// Reads one row of observed signals: the cycle count, then for each slice strobe, address, word and last beat.
+    /// Reads one row of observed signals: the cycle count, which is one less than the cycle, then for each slice strobe, address, word and last beat.
     fn note_writes(&mut self, row: &[u32]) {
         let configuration = &self.configuration;
-        let cycle = u64::from(row[0]) | u64::from(row[1]) << 32;
+        let cycle = (u64::from(row[0]) | u64::from(row[1]) << 32) + 1;
         let word = (configuration.stream_elements * ELEMENT_BITS).div_ceil(32) as usize;
         let partial = configuration.beats_per_word() > 1;
         let stride = 2 + word + usize::from(partial);
@@ -157,26 +158,22 @@ impl HostPort {
 }
 
 impl Machine for HostPort {
-    fn write(&mut self, unit: u8, address: u32, words: &[u32]) {
-        let Some(memory) = self.memory(unit) else { return };
-        let chunks = memory.chunks(&self.configuration);
+    fn write(&mut self, unit: u8, address: u32, chunks: u8, words: &[u32]) {
         let mut rows = Vec::with_capacity(2 * words.len() + 4);
-        for (index, &word) in words.iter().enumerate() {
-            let position = address + index as u32;
-            let chunk = position % chunks;
-            if chunk == 0 && index == 0 {
-                rows.extend([Command::Address as u32, memory.bus_address(position / chunks)]);
+        rows.extend([Command::Address as u32, bus_address(unit, address)]);
+        for word in words.chunks_exact(usize::from(chunks).max(1)) {
+            for (index, &chunk) in word.iter().enumerate() {
+                let command = if index + 1 == word.len() { Command::Write } else { Command::Shift };
+                rows.extend([command as u32, chunk]);
             }
-            let command = if chunk + 1 == chunks { Command::Write } else { Command::Shift };
-            rows.extend([command as u32, word]);
         }
         rows.extend([Command::Idle as u32, 0]);
         self.commands(&rows, &[]);
     }
 
-    fn start(&mut self, entry: u8) {
+    fn start(&mut self, entry: u32) {
         self.writes.clear();
-        self.commands(&[Command::Start as u32, u32::from(entry), Command::Idle as u32, 0], &[]);
+        self.commands(&[Command::Start as u32, entry, Command::Idle as u32, 0], &[]);
         let done = self.done;
         // The first cycles pass without a look at `done`, which still stands from the run before.
         let mut left = CYCLES_TO_START;
@@ -197,16 +194,15 @@ impl Machine for HostPort {
             self.advance(CYCLES_A_LOOK);
         }
         let done = self.model.get(self.done) != 0;
-        MachineStatus { running: !done, done, cycles: self.model.get(self.cycles) }
+        let identity = identity(&self.configuration);
+        MachineStatus { running: !done, done, cycles: self.model.get(self.cycles), identity }
     }
 
     fn read(&mut self, unit: u8, address: u32, words: &mut [u32]) {
         let Some(memory @ Memory::Vector(_)) = self.memory(unit) else { return };
         let chunks = memory.chunks(&self.configuration) as usize;
-        let first = address as usize / chunks;
-        let skipped = address as usize % chunks;
-        let beats = (skipped + words.len()).div_ceil(chunks);
-        let mut rows = vec![Command::Address as u32, memory.bus_address(first as u32)];
+        let beats = words.len().div_ceil(chunks);
+        let mut rows = vec![Command::Address as u32, memory.bus_address(address)];
         for _ in 0..beats {
             rows.extend([Command::Read as u32, 0]);
         }
@@ -220,8 +216,13 @@ impl Machine for HostPort {
         for row in answer.chunks_exact(1 + chunks).filter(|row| row[0] != 0) {
             arrived.extend_from_slice(&row[1..]);
         }
-        for (word, value) in words.iter_mut().zip(arrived.into_iter().skip(skipped)) {
+        for (word, value) in words.iter_mut().zip(arrived) {
             *word = value;
         }
     }
+}
+
+/// The bus word that addresses a memory by its number, whether or not the machine has it.
+fn bus_address(unit: u8, address: u32) -> u32 {
+    u32::from(unit) << ADDRESS_BITS | address & ((1 << ADDRESS_BITS) - 1)
 }

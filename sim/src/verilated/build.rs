@@ -188,7 +188,7 @@ impl Pieces {
         for text in [&self.shim, &self.control, &source.top, &toolchain.version_text, &toolchain.compiler_version] {
             add(text);
         }
-        for flag in VERILATE_FLAGS.iter().chain(FAST_FLAGS).chain(SLOW_FLAGS).chain(COMMON_FLAGS) {
+        for flag in VERILATE_FLAGS.iter().chain(model_flags(source)).chain(SLOW_FLAGS).chain(COMMON_FLAGS) {
             add(flag);
         }
         for (name, text) in &source.files {
@@ -248,7 +248,7 @@ fn compile(
     for file in &files {
         let object = file.with_extension("o");
         let mut command = compiler(toolchain, source.trace);
-        command.args(if is_slow(file) { SLOW_FLAGS } else { FAST_FLAGS });
+        command.args(if is_slow(file) { SLOW_FLAGS } else { model_flags(source) });
         command.arg("-I").arg(&generated).arg("-c").arg(file).arg("-o").arg(&object);
         commands.push(command);
         objects.push(object);
@@ -266,6 +266,11 @@ fn compile(
         link.args(["-llz4", "-lz"]);
     }
     run(&mut link, log).map_err(failed)
+}
+
+/// For the files of the model that run every cycle.
+fn model_flags(source: &Source) -> &'static [&'static str] {
+    if source.unoptimised { SLOW_FLAGS } else { FAST_FLAGS }
 }
 
 /// Files that hold constructors and trace declarations: they run once and are compiled without optimisation.

@@ -41,6 +41,13 @@ pub enum ModelError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PortIndex(u32);
 
+impl PortIndex {
+    /// Its place among the source's ports, for [`Model::call`].
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
 struct Slot {
     data: NonNull<c_void>,
     width: u32,

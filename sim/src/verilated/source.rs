@@ -17,6 +17,8 @@ pub struct Source {
     pub observed: Vec<Observed>,
     /// The wave format the model can write, or none. A model that can trace is slower even while it does not.
     pub trace: Option<TraceFormat>,
+    /// Compile without optimisation: for a large model that runs for a moment only, where compiling would take most of the time.
+    pub unoptimised: bool,
     /// C++ put behind the shim: functions `extern "C" uint64_t NAME(Simulation*, uint32_t* words, uint64_t count)`, reached
     /// through [`Model::call`](super::Model::call). `simulation->model` is the model.
     pub extra_cpp: String,

@@ -70,6 +70,7 @@ fn source() -> Source {
             Observed { path: "bench.counter_0.following".into(), width: 8 },
             Observed { path: "bench.inverted".into(), width: 100 },
         ],
+        unoptimised: false,
         trace: None,
         extra_cpp: "LPU_EXPORT uint64_t add_up(Simulation* simulation, uint32_t* words, uint64_t count) {\n\
                     uint64_t sum = simulation->model->count; for (uint64_t i = 0; i < count; ++i) sum += words[i]; return sum; }\n"

@@ -1,7 +1,7 @@
 //! Reads int8 networks of TensorFlow Lite.
 //!
 //! The first and only subgraph becomes a [`Graph`]; its arithmetic is that of tflite-micro, whose answers it reproduces
-//! bit for bit. See [`SUPPORTED_OPERATORS`]. One input, one output, a batch of one, int8 from end to end.
+//! bit for bit. See [`SUPPORTED_OPERATORS`]. One input, one output, a batch of one, int8 from end to end; weights may be int4.
 //!
 //! | module | holds |
 //! | --- | --- |

@@ -65,6 +65,7 @@ pub(super) mod operator {
 pub(super) mod element {
     pub(crate) const INT32: i8 = 2;
     pub(crate) const INT8: i8 = 9;
+    pub(crate) const INT4: i8 = 17;
 }
 
 /// The code of `FullyConnectedOptions` in the union of operator options.
@@ -109,6 +110,7 @@ mod tests {
             assert_eq!(operator_name(code), name);
         }
         assert_eq!(type_name(element::INT8), "INT8");
+        assert_eq!(type_name(element::INT4), "INT4");
         assert_eq!(type_name(element::INT32), "INT32");
     }
 }

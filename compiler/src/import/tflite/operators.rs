@@ -182,7 +182,7 @@ fn fully_connected(lowering: &Lowering<'_>, tensors: &mut Tensors<'_>) -> Result
     let here = lowering.here;
     let activation = fused_activation(here, lowering.operator)?;
     let &weights = lowering.operands.others.first().ok_or_else(|| here.damaged("the operator has no weights"))?;
-    let weights = tensors.constant::<i8>(here, weights, element::INT8, "weights")?;
+    let weights = tensors.weights(here, weights)?;
     let &[output_length, input_length] = weights.shape.as_slice() else {
         return Err(here
             .tensor(&weights.name)
@@ -288,7 +288,7 @@ fn channel_scales(
         return Err(there.quantisation("no scale and zero point"));
     };
     if let Some(zero_point) = scales.zero_points.iter().find(|&&zero_point| zero_point != 0) {
-        return Err(there.quantisation(format!("a zero point of {zero_point}, but int8 weights are symmetric (0)")));
+        return Err(there.quantisation(format!("a zero point of {zero_point}, but weights are symmetric (0)")));
     }
     let (input, output) = (f64::from(input.scale), f64::from(output.scale));
     if let &[scale] = scales.scales.as_slice() {

@@ -31,6 +31,36 @@ pub(super) struct Constant<T> {
     pub(super) scales: Option<Scales>,
 }
 
+/// A constant tensor as it lies in the file.
+struct Stored<'a> {
+    here: Site,
+    name: String,
+    shape: Vec<usize>,
+    /// Number of elements.
+    elements: usize,
+    /// Code of their type.
+    element: i8,
+    content: &'a [u8],
+    scales: Option<Scales>,
+}
+
+impl<'a> Stored<'a> {
+    /// The content, which must have as many bytes as `bytes` says for the number of elements.
+    fn content(&self, bytes: impl Fn(usize) -> Option<usize>) -> Result<&'a [u8], ImportError> {
+        let needed = bytes(self.elements);
+        if needed == Some(self.content.len()) {
+            return Ok(self.content);
+        }
+        let (shape, needed, found) = (&self.shape, needed.unwrap_or(usize::MAX), self.content.len());
+        let why = format!("shape {shape:?} needs {needed} bytes of content, but there are {found}");
+        Err(self.here.damaged(why))
+    }
+
+    fn with<T>(self, values: Vec<T>) -> Constant<T> {
+        Constant { name: self.name, shape: self.shape, values, scales: self.scales }
+    }
+}
+
 /// Scales and zero points as the file gives them: as many of one as of the other, at least one.
 pub(super) struct Scales {
     pub(super) scales: Vec<f32>,
@@ -122,7 +152,7 @@ impl<'a> Tensors<'a> {
         }
         let name = self.name(index);
         let there = here.tensor(&name);
-        require_type(&there, table, element::INT8, role)?;
+        require_type(&there, table, &[element::INT8], role)?;
         if there.sound(table.is_variable())? != 0 {
             return Err(there.unsupported(
                 "the tensor keeps its value from one inference to the next",
@@ -154,10 +184,40 @@ impl<'a> Tensors<'a> {
         element: i8,
         role: &'static str,
     ) -> Result<Constant<T>, ImportError> {
+        let stored = self.stored(here, index, &[element], role)?;
+        let content = stored.content(|elements| elements.checked_mul(T::SIZE))?;
+        self.charge(&stored.here, content.len())?;
+        let values = content.chunks_exact(T::SIZE).filter_map(T::read).collect();
+        Ok(stored.with(values))
+    }
+
+    /// The weights at `index`, of int8 or int4. Of int4, a byte holds two, the lower four bits first.
+    pub(super) fn weights(&mut self, here: &Site, index: i32) -> Result<Constant<i8>, ImportError> {
+        let stored = self.stored(here, index, &[element::INT8, element::INT4], "weights")?;
+        let narrow = stored.element == element::INT4;
+        let content = stored.content(|elements| Some(if narrow { elements.div_ceil(2) } else { elements }))?;
+        self.charge(&stored.here, stored.elements)?;
+        let values = if narrow {
+            let halves = content.iter().flat_map(|&byte| [(byte << 4) as i8 >> 4, byte as i8 >> 4]);
+            halves.take(stored.elements).collect()
+        } else {
+            content.iter().map(|&byte| byte as i8).collect()
+        };
+        Ok(stored.with(values))
+    }
+
+    /// The constant at `index`, whose elements must be of one of the types with codes `elements`.
+    fn stored(
+        &self,
+        here: &Site,
+        index: i32,
+        elements: &[i8],
+        role: &'static str,
+    ) -> Result<Stored<'a>, ImportError> {
         let table = self.table(here, index)?;
         let name = self.name(index);
         let here = here.tensor(&name);
-        require_type(&here, table, element, role)?;
+        let element = require_type(&here, table, elements, role)?;
         if here.sound(table.sparsity())?.is_some() {
             return Err(here.unsupported(
                 format!("sparse {role}"),
@@ -171,21 +231,8 @@ impl<'a> Tensors<'a> {
                 "export a network whose weights and biases are constants",
             )
         })?;
-        if elements.checked_mul(T::SIZE) != Some(content.len()) {
-            return Err(here.damaged(format!(
-                "shape {shape:?} needs {} bytes of content, but there are {}",
-                elements.saturating_mul(T::SIZE),
-                content.len()
-            )));
-        }
-        self.charge(&here, content.len())?;
         let scales = scales(&here, table)?;
-        Ok(Constant {
-            name,
-            shape,
-            values: content.bytes().chunks_exact(T::SIZE).filter_map(T::read).collect(),
-            scales,
-        })
+        Ok(Stored { here, name, shape, elements, element, content: content.bytes(), scales })
     }
 
     /// Counts `bytes` of parameters, before they are allocated: many operators may share one constant of the file.
@@ -230,12 +277,17 @@ impl<'a> Tensors<'a> {
     }
 }
 
-fn require_type(here: &Site, table: schema::Tensor<'_>, wanted: i8, role: &'static str) -> Result<(), ImportError> {
+/// The code of a tensor's element type, which must be one of `wanted`.
+fn require_type(here: &Site, table: schema::Tensor<'_>, wanted: &[i8], role: &'static str) -> Result<i8, ImportError> {
     let found = here.sound(table.element())?;
-    if found == wanted {
-        return Ok(());
+    if wanted.contains(&found) {
+        return Ok(found);
     }
-    let wanted = if wanted == element::INT32 { "INT32" } else { "INT8" };
+    let wanted = match wanted {
+        [element::INT32] => "INT32",
+        [element::INT8] => "INT8",
+        _ => "INT8 or INT4",
+    };
     Err(ImportError::UnsupportedType { place: here.0.clone(), role, found: type_name(found), wanted })
 }
 

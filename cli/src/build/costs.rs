@@ -1,0 +1,181 @@
+//! What the units of a machine cost in look-up tables: the formula's terms and their measured coefficients.
+//!
+//! A unit's cost is a sum of terms, each a size that the configuration gives times a coefficient that `lpu build --calibrate`
+//! has measured. The terms are those in which the generator describes the unit, so the formula holds between and around the
+//! machines that were measured.
+
+use lpu_hdl::lpu::crossbar::destinations;
+use lpu_isa::board::Family;
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
+use lpu_isa::host::Memory;
+
+/// A unit of the machine, as its cost is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unit {
+    /// Accumulators, adder trees, weight RAMs of the tiles.
+    Tiles,
+    /// Registers that pass operands and controls from row to row.
+    TileRows,
+    /// Queue and sequencer of the tile groups.
+    TileGroups,
+    /// Vector memory with its queues and sequencers.
+    Slices,
+    /// The requantiser with its queue and scale tables.
+    Requantiser,
+    /// The vector unit with its queue.
+    Vector,
+    /// The crossbar.
+    Crossbar,
+    /// The host port, the cycle counter, and the drains' way back.
+    HostPort,
+    /// Serial line, frames, reset: what surrounds the machine.
+    Link,
+}
+
+/// All units, in the order of the report.
+pub const UNITS: [Unit; 9] = [
+    Unit::Tiles,
+    Unit::TileRows,
+    Unit::TileGroups,
+    Unit::Slices,
+    Unit::Requantiser,
+    Unit::Vector,
+    Unit::Crossbar,
+    Unit::HostPort,
+    Unit::Link,
+];
+
+impl Unit {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Tiles => "tiles",
+            Unit::TileRows => "tile rows",
+            Unit::TileGroups => "tile groups",
+            Unit::Slices => "vector memory",
+            Unit::Requantiser => "requantiser",
+            Unit::Vector => "vector unit",
+            Unit::Crossbar => "crossbar",
+            Unit::HostPort => "host port",
+            Unit::Link => "host link",
+        }
+    }
+
+    /// The unit that a cell of the netlist belongs to, by its name. Names start at the board's top.
+    pub fn of_cell(name: &str) -> Unit {
+        let Some(inside) = name.strip_prefix("lpu.") else { return Unit::Link };
+        let mut parts = inside.split('.');
+        let first = parts.next().unwrap_or_default();
+        let has = |prefix: &str| inside.split('.').any(|part| part.starts_with(prefix));
+        match first {
+            "requantiser" => Unit::Requantiser,
+            "vector_unit" => Unit::Vector,
+            "crossbar" => Unit::Crossbar,
+            _ if first.starts_with("slice_") => Unit::Slices,
+            _ if first.starts_with("tile_group_") && has("tile_") && inside.matches(".tile_").count() > 0 => {
+                Unit::Tiles
+            }
+            _ if first.starts_with("tile_group_") && has("row_") => Unit::TileRows,
+            _ if first.starts_with("tile_group_") => Unit::TileGroups,
+            _ => Unit::HostPort,
+        }
+    }
+
+    /// The sizes that its cost is a sum of.
+    pub fn sizes(self, configuration: &Configuration) -> Vec<f64> {
+        let c = configuration;
+        let (tiles, groups, rows) =
+            (f64::from(c.tiles), f64::from(c.tile_groups()), f64::from(c.tile_groups() * c.rows()));
+        let (slices, banks) = (f64::from(c.vector_slices), f64::from(c.beats_per_word()));
+        let word = f64::from(c.stream_elements * ELEMENT_BITS);
+        let beat = f64::from(c.dot * ELEMENT_BITS);
+        match self {
+            Unit::Tiles => {
+                // Deeper weight RAMs are several blocks, whose outputs are chosen from.
+                let deeper = f64::from(c.weight_depth.div_ceil(512) - 1);
+                vec![tiles, tiles * f64::from(c.dot), tiles * deeper * f64::from(c.weight_word_bits())]
+            }
+            Unit::TileRows => vec![rows, rows * beat],
+            Unit::TileGroups => vec![groups, groups * f64::from(c.weight_address_bits())],
+            Unit::Slices => vec![
+                slices,
+                slices * banks * f64::from(c.vector_address_bits()),
+                slices * word,
+                // A word is rotated on its way in and out.
+                slices * word * banks.log2(),
+            ],
+            Unit::Requantiser => vec![1.0, f64::from(c.requantiser_lanes()), f64::from(c.stream_elements)],
+            Unit::Vector => vec![1.0, f64::from(c.stream_elements)],
+            Unit::Crossbar => {
+                let bits: u32 = destinations(c).iter().map(|destination| destination.elements * ELEMENT_BITS).sum();
+                vec![f64::from(bits), f64::from(bits * c.crossbar_sources())]
+            }
+            Unit::HostPort => vec![1.0, Memory::all(c).len() as f64, f64::from(Memory::staging_bits(c)), slices * beat],
+            Unit::Link => vec![1.0, beat],
+        }
+    }
+
+    /// The coefficients of [`sizes`](Self::sizes), in sites of look-up tables.
+    pub fn coefficients(self, family: Family) -> &'static [f64] {
+        let [ecp5, ice40, gowin] = super::coefficients::COEFFICIENTS[self as usize];
+        match family {
+            Family::Ecp5 => ecp5,
+            Family::Ice40 => ice40,
+            Family::Gowin => gowin,
+        }
+    }
+}
+
+/// Sites of look-up tables that place and route uses for a primitive, on average.
+pub fn sites(family: Family, kind: &str) -> f64 {
+    match (family, kind) {
+        (Family::Ecp5, "LUT4") => 1.0,
+        // Two look-up tables with a carry chain; each chain begins and ends with a site of its own.
+        (Family::Ecp5, "CCU2C") => 2.28,
+        (Family::Ecp5, "TRELLIS_DPR16X4") => 6.0,
+        (Family::Ice40, "SB_LUT4") => 1.0,
+        // A good quarter of the flip-flops share a cell with the look-up table in front of them.
+        (Family::Ice40, kind) if kind.starts_with("SB_DFF") => 0.73,
+        (Family::Gowin, "LUT1" | "LUT2" | "LUT3" | "LUT4") => 1.0,
+        // As with the ECP5, each carry chain begins and ends with a site of its own.
+        (Family::Gowin, "ALU") => 1.14,
+        // A flip-flop takes what a look-up table gives: about half of them need one that only passes a bit on.
+        (Family::Gowin, kind) if kind.starts_with("DFF") => 0.5,
+        (Family::Gowin, kind) if kind.starts_with("RAM16SDP") => 8.0,
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_has_a_coefficient_for_each_size_and_family() {
+        let configuration = Configuration::default();
+        for (place, unit) in UNITS.into_iter().enumerate() {
+            assert_eq!(unit as usize, place);
+            for family in [Family::Ecp5, Family::Ice40, Family::Gowin] {
+                assert_eq!(unit.sizes(&configuration).len(), unit.coefficients(family).len(), "{unit:?} {family}");
+            }
+        }
+    }
+
+    #[test]
+    fn cells_are_counted_for_the_unit_they_stand_in() {
+        for (name, unit) in [
+            ("lpu.tile_group_0.row_1.tile_2.accumulator_TRELLIS_FF_Q", Unit::Tiles),
+            ("lpu.tile_group_0.row_1.activation_q_TRELLIS_FF_Q_3", Unit::TileRows),
+            ("lpu.tile_group_0.queue.running_LUT4_C", Unit::TileGroups),
+            ("lpu.slice_2.bank_0.block_0_0", Unit::Slices),
+            ("lpu.requantiser.lane_3.scaled_CCU2C_S0", Unit::Requantiser),
+            ("lpu.vector_unit.lane_3.value_LUT4_Z", Unit::Vector),
+            ("lpu.crossbar.write_0_q_TRELLIS_FF_Q", Unit::Crossbar),
+            ("lpu.host_port.staging_TRELLIS_FF_Q", Unit::HostPort),
+            ("lpu.cycle_count_TRELLIS_FF_Q", Unit::HostPort),
+            ("uart_receiver.count_LUT4_Z", Unit::Link),
+        ] {
+            assert_eq!(Unit::of_cell(name), unit, "{name}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What a machine will take of an FPGA, before any tool runs.
+//!
+//! Multipliers and block RAMs are counted, not estimated: the generator places each of them. Look-up tables follow a formula
+//! ([`super::costs`]) that is right within 15 % for the boards of this project.
+
+use super::calibrate;
+use super::costs::UNITS;
+use super::netlist::Cell;
+use crate::output::{count, percent, table};
+use lpu_isa::board::{Board, Family};
+use serde::Serialize;
+
+/// An estimate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Sites of look-up tables: by formula.
+    pub lut: u32,
+    /// Hardware multipliers: exact.
+    pub dsp: u32,
+    /// Block RAMs: exact.
+    pub block_ram: u32,
+    /// Look-up tables by unit.
+    pub lut_of_units: Vec<UnitCost>,
+}
+
+/// The look-up tables of a unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnitCost {
+    /// The unit.
+    pub unit: &'static str,
+    /// Sites of look-up tables, of all instances together.
+    pub lut: u32,
+}
+
+/// A part of the FPGA of which a machine takes more than there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// The part.
+    pub part: &'static str,
+    /// What the machine takes.
+    pub needed: u32,
+    /// What the FPGA has.
+    pub available: u32,
+}
+
+impl UnitCost {
+    /// What the units of a netlist take.
+    pub fn measured(family: Family, cells: &[Cell]) -> Vec<UnitCost> {
+        let units = calibrate::of_units(family, cells);
+        units.into_iter().map(|(unit, lut)| UnitCost { unit: unit.name(), lut: lut.round() as u32 }).collect()
+    }
+}
+
+impl Estimate {
+    /// The estimate for the configuration of a board.
+    pub fn of(board: &Board) -> Estimate {
+        let lut_of_units: Vec<UnitCost> = UNITS
+            .into_iter()
+            .map(|unit| {
+                let sizes = unit.sizes(&board.configuration);
+                let cost: f64 = sizes.iter().zip(unit.coefficients(board.family)).map(|(size, cost)| size * cost).sum();
+                UnitCost { unit: unit.name(), lut: cost.max(0.0).round() as u32 }
+            })
+            .collect();
+        Estimate {
+            lut: lut_of_units.iter().map(|unit| unit.lut).sum(),
+            dsp: board.multipliers_used(),
+            block_ram: board.block_rams_used(),
+            lut_of_units,
+        }
+    }
+
+    /// Parts of which there is not enough.
+    pub fn shortfalls(&self, board: &Board) -> Vec<Shortfall> {
+        self.parts(board).into_iter().filter(|part| part.needed > part.available).collect()
+    }
+
+    /// The estimate as a table.
+    pub fn describe(&self, board: &Board) -> String {
+        let rows = self.parts(board).into_iter().map(|Shortfall { part, needed, available }| {
+            let share = f64::from(needed) / f64::from(available.max(1));
+            vec![part.into(), count(u64::from(needed)), count(u64::from(available)), percent(share)]
+        });
+        let units = self.lut_of_units.iter().map(|unit| {
+            let share = f64::from(unit.lut) / f64::from(self.lut.max(1));
+            vec![unit.unit.into(), count(u64::from(unit.lut)), percent(share)]
+        });
+        let parts = table(&["part", ">needed", &format!(">of {}", board.device), ">share"], rows);
+        let units = table(&["unit", ">LUT sites", ">share"], units);
+        format!(
+            "{parts}\n{units}Multipliers and block RAMs are counted; LUT sites follow a formula that is right within 15 %.\n"
+        )
+    }
+
+    fn parts(&self, board: &Board) -> [Shortfall; 3] {
+        let part = |part, needed, available| Shortfall { part, needed, available };
+        [
+            part("LUT sites", self.lut, board.luts),
+            part("multipliers", self.dsp, board.multipliers),
+            part("block RAMs", self.block_ram, board.block_rams),
+        ]
+    }
+}
+
+impl Shortfall {
+    /// The shortfall in words.
+    pub fn describe(&self) -> String {
+        let Shortfall { part, needed, available } = *self;
+        let number = |value: u32| count(u64::from(value));
+        let about = if part == "LUT sites" { "about " } else { "" };
+        format!(
+            "{about}{} {part} needed, {} there: {} short",
+            number(needed),
+            number(available),
+            number(needed - available)
+        )
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use lpu_isa::configuration::Configuration;
+
+    #[test]
+    fn every_board_has_room_for_its_own_machine() {
+        for board in Board::all().unwrap() {
+            let estimate = Estimate::of(&board);
+            assert_eq!(estimate.shortfalls(&board), [], "{}", board.name);
+            assert_eq!(estimate.lut, estimate.lut_of_units.iter().map(|unit| unit.lut).sum::<u32>());
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_part_by_part() {
+        let board = Board::find("ulx3s-12f").unwrap();
+        let configuration = Configuration { tiles: 40, weight_depth: 2048, ..board.configuration.clone() };
+        let board = Board { configuration, ..board };
+        let shortfalls = Estimate::of(&board).shortfalls(&board);
+        let told: Vec<String> = shortfalls.iter().map(Shortfall::describe).collect();
+        assert!(told.contains(&"160 multipliers needed, 28 there: 132 short".to_string()), "{told:?}");
+        assert!(told.iter().any(|text| text.contains("block RAMs needed, 56 there")), "{told:?}");
+    }
+}

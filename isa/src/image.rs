@@ -1,0 +1,122 @@
+//! What the host writes into a machine's memories before a run: a program as words of the host bus.
+//!
+//! # Two int4 weights in one multiplier
+//!
+//! A byte holds the weights `w0` (low nibble) and `w1`. The multiplier's operand is `w1 × 2^13 + w0`, so its product with an
+//! element `x` of 9 bits is `w1 x × 2^13 + w0 x`; both products fit 13 bits, and a negative lower one borrows 1 from the upper
+//! one, which bit 12 gives back. In two's complement the operand is `{w1 - (w0 < 0) : 5 bits, sign of w0 : 9 times, w0 : 4
+//! bits}`; the weight RAM holds the five and the four bits ([`packed`]).
+
+use crate::configuration::{ELEMENT_BITS, PACKED_BITS, WEIGHT_BITS};
+use crate::host::{BUS_BITS, Memory, SCALE_BITS};
+use crate::instruction::InstructionError;
+use crate::program::{Program, Region};
+use bitvec::prelude::*;
+
+/// The contents of one memory from its word 0 on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The memory.
+    pub memory: Memory,
+    /// Words of the host bus: each word of the memory in [`Memory::chunks`] of them, least significant first.
+    pub chunks: Vec<u32>,
+}
+
+/// The contents of all memories that `program` loads: weights, scales, instructions.
+///
+/// # Errors
+/// An instruction without an encoding.
+pub fn images(program: &Program) -> Result<Vec<Image>, InstructionError> {
+    let configuration = &program.configuration;
+    let mut images = Vec::new();
+    for (tile, weights) in program.weights.iter().enumerate() {
+        let bytes = weights.iter().map(|&weight| weight as u8);
+        let chunks = match configuration.channels_per_tile() {
+            1 => pack(bytes.map(u64::from), WEIGHT_BITS, configuration.dot),
+            _ => pack(bytes.map(|byte| u64::from(packed(byte))), PACKED_BITS, configuration.dot),
+        };
+        images.push(Image { memory: Memory::Weights(tile as u32), chunks });
+    }
+    let lanes = configuration.requantiser_lanes() as usize;
+    for lane in 0..lanes {
+        let entries = program.scales.iter().flat_map(|entry| entry.iter().skip(lane).step_by(lanes));
+        let chunks = pack(entries.map(|scale| scale.encode()), SCALE_BITS, 1);
+        images.push(Image { memory: Memory::Scale(lane as u32), chunks });
+    }
+    let (word_bits, words) = (configuration.queue_word_bits, configuration.queue_words_per_instruction());
+    for (number, queue) in program.queues.iter().enumerate() {
+        let mut chunks = Vec::new();
+        for placed in &queue.instructions {
+            let mut bits = placed.instruction.encode(queue.unit, configuration)?;
+            bits.resize((word_bits * words) as usize, false);
+            for word in bits.chunks(word_bits as usize) {
+                chunks.extend(word.chunks(BUS_BITS as usize).map(|chunk| chunk.load_le::<u32>()));
+            }
+        }
+        images.push(Image { memory: Memory::Queue(number as u32), chunks });
+    }
+    Ok(images)
+}
+
+/// Two int4 weights, the low and the high nibble of `byte`, as the weight RAM holds them: the upper one less 1 where the lower
+/// one is negative, in 5 bits, above the lower one.
+pub fn packed(byte: u8) -> u16 {
+    let (low, high) = nibbles(byte as i8);
+    let upper = (high - i8::from(low < 0)) as u8 & 0x1f;
+    u16::from(upper) << 4 | u16::from(low as u8 & 0xf)
+}
+
+/// The two int4 weights of a byte, low nibble first.
+pub fn nibbles(byte: i8) -> (i8, i8) {
+    ((byte << 4) >> 4, byte >> 4)
+}
+
+/// The beats of a tensor as the vector memory holds it, zero where it has no element, in words of the host bus.
+pub fn tensor(region: &Region, values: &[i8], dot: u32) -> Vec<u32> {
+    let mut elements = vec![0i16; (region.beats * dot) as usize];
+    for (&position, &value) in region.positions.iter().zip(values) {
+        elements[position as usize] = i16::from(value);
+    }
+    pack(elements.iter().map(|&element| u64::from(element as u16)), ELEMENT_BITS, dot)
+}
+
+/// Packs values of `bits` bits, `per_word` of them to a word of the memory, each word beginning a new word of the bus.
+fn pack(values: impl Iterator<Item = u64>, bits: u32, per_word: u32) -> Vec<u32> {
+    let mut chunks = Vec::new();
+    let mut word: u128 = 0;
+    let mut filled = 0;
+    for value in values {
+        word |= u128::from(value & ((1 << bits) - 1)) << (bits * filled);
+        filled += 1;
+        if filled == per_word {
+            for chunk in 0..(bits * per_word).div_ceil(BUS_BITS) {
+                chunks.push((word >> (chunk * BUS_BITS)) as u32);
+            }
+            (word, filled) = (0, 0);
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_int4_weights_and_any_element_of_9_bits_give_both_products() {
+        for byte in i8::MIN..=i8::MAX {
+            let (low, high) = nibbles(byte);
+            let word = i64::from(packed(byte as u8));
+            // The tile's wiring: five bits on top, nine copies of the lower weight's sign, the lower weight.
+            let sign = if word & 8 == 0 { 0 } else { 0x1ff };
+            let operand = ((word >> 4) << 13 | sign << 4 | word & 0xf) << 46 >> 46;
+            assert_eq!(operand, (i64::from(high) << 13) + i64::from(low));
+            for element in -256..=255i64 {
+                let product = operand * element;
+                let lower = product << 51 >> 51;
+                let upper = ((product >> 13) + (product >> 12 & 1)) << 51 >> 51;
+                assert_eq!((lower, upper), (i64::from(low) * element, i64::from(high) * element));
+            }
+        }
+    }
+}

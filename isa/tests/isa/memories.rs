@@ -1,0 +1,120 @@
+//! What the host writes into the memories.
+
+use crate::strategies::{configuration, program, scale};
+use bitvec::prelude::*;
+use lpu_isa::configuration::{Configuration, WEIGHT_BITS};
+use lpu_isa::host::{BUS_BITS, Memory, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
+use lpu_isa::image::{Image, images};
+use lpu_isa::instruction::{Instruction, Word, word_bits};
+use lpu_isa::program::Scale;
+use proptest::prelude::*;
+
+/// What the requantiser makes of an entry of the scale table: multiplier, left shift, right shift.
+fn decode(entry: u64) -> (i32, u32, u32) {
+    let fraction = (entry & ((1 << SCALE_FRACTION_BITS) - 1)) as i32;
+    let amount = (entry >> SCALE_FRACTION_BITS & ((1 << SCALE_SHIFT_BITS) - 1)) as u32;
+    let left = entry >> (SCALE_FRACTION_BITS + SCALE_SHIFT_BITS) == 1;
+    let highest = i32::from(!(left && amount == 31));
+    let multiplier = highest << SCALE_FRACTION_BITS | fraction;
+    if left { (multiplier, amount, 0) } else { (multiplier, 0, amount) }
+}
+
+/// The words of a memory, each as its bits.
+fn words(image: &Image, configuration: &Configuration) -> Vec<Word> {
+    let chunks = image.memory.chunks(configuration) as usize;
+    assert!(image.chunks.len().is_multiple_of(chunks));
+    let bits = image.memory.bits(configuration) as usize;
+    let word = |chunks: &[u32]| {
+        let mut word = Word::from_slice(chunks);
+        // Nothing stands above the word in its last chunk.
+        assert!(word[bits..].not_any() && word.len() < bits + BUS_BITS as usize);
+        word.truncate(bits);
+        word
+    };
+    image.chunks.chunks(chunks).map(word).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_scale_comes_back_from_the_table(scale in scale()) {
+        prop_assert!(scale.is_encodable());
+        let (multiplier, left, right) = decode(scale.encode());
+        prop_assert_eq!(multiplier, scale.multiplier);
+        // A product with zero is zero, whatever it is shifted by.
+        if multiplier != 0 {
+            prop_assert_eq!(left as i32 - right as i32, scale.shift);
+            prop_assert!(left == 0 || right == 0);
+        }
+    }
+
+    #[test]
+    fn every_other_scale_is_refused(multiplier: i32, shift in -40..40i32) {
+        let normalised = multiplier == 0 || multiplier >= 1 << 30;
+        prop_assert_eq!(Scale { multiplier, shift }.is_encodable(), normalised && (-31..=30).contains(&shift));
+    }
+
+    #[test]
+    fn every_memory_holds_what_the_program_says(program in program()) {
+        let configuration = &program.configuration;
+        let images = images(&program).unwrap();
+        let written: Vec<Memory> = images.iter().map(|image| image.memory).collect();
+        for memory in Memory::all(configuration) {
+            prop_assert_eq!(written.contains(&memory), !matches!(memory, Memory::Vector(_)), "{:?}", memory);
+        }
+        prop_assert_eq!(written.len(), Memory::all(configuration).len() - configuration.vector_slices as usize);
+        for image in &images {
+            let words = words(image, configuration);
+            match image.memory {
+                Memory::Queue(number) => {
+                    let queue = &program.queues[number as usize];
+                    let each = configuration.queue_words_per_instruction() as usize;
+                    prop_assert_eq!(words.len(), queue.instructions.len() * each);
+                    for (placed, words) in queue.instructions.iter().zip(words.chunks(each)) {
+                        let mut bits: Word = words.iter().flat_map(|word| word.iter().by_vals()).collect();
+                        prop_assert!(bits[word_bits(queue.unit, configuration) as usize..].not_any());
+                        bits.truncate(word_bits(queue.unit, configuration) as usize);
+                        let instruction = Instruction::decode(queue.unit, configuration, &bits).unwrap();
+                        prop_assert_eq!(instruction, placed.instruction.canonical(queue.unit, configuration));
+                    }
+                }
+                Memory::Scale(lane) => {
+                    let interval = configuration.requantise_interval as usize;
+                    prop_assert_eq!(words.len(), program.scales.len() * interval);
+                    for (address, word) in words.iter().enumerate() {
+                        let (entry, part) = (address / interval, address % interval);
+                        let element = part * configuration.requantiser_lanes() as usize + lane as usize;
+                        prop_assert_eq!(word.load_le::<u64>(), program.scales[entry][element].encode());
+                    }
+                }
+                Memory::Weights(tile) => {
+                    let weights = &program.weights[tile as usize];
+                    prop_assert_eq!(words.len(), weights.len() / configuration.dot as usize);
+                    for (word, bytes) in words.iter().zip(weights.chunks(configuration.dot as usize)) {
+                        let bits = word.len() / bytes.len();
+                        for (field, &byte) in word.chunks(bits).zip(bytes) {
+                            let field = field.load_le::<u16>();
+                            // Above an int4 weight that is negative, the upper one is 1 less.
+                            let carry = if configuration.weight_bits == 4 { field >> 3 & 1 } else { 0 };
+                            let value = (field >> 4).wrapping_add(carry) << 4 | field & 0xf;
+                            prop_assert_eq!(value as u8 as i8, byte);
+                        }
+                        prop_assert_eq!(bits, if configuration.weight_bits == 4 { 9 } else { WEIGHT_BITS as usize });
+                    }
+                }
+                Memory::Vector(_) => prop_assert!(false, "programs bring no vectors"),
+            }
+        }
+    }
+
+    #[test]
+    fn memories_have_numbers_and_addresses_of_their_own(configuration in configuration()) {
+        let mut numbers: Vec<u32> = Memory::all(&configuration).into_iter().map(Memory::number).collect();
+        let count = numbers.len();
+        numbers.sort_unstable();
+        numbers.dedup();
+        prop_assert_eq!(numbers.len(), count);
+        let bits = Memory::address_bits(&configuration);
+        let most = configuration.queue_words().max(configuration.weight_depth).max(configuration.scale_words());
+        prop_assert!(1u64 << bits >= u64::from(most));
+    }
+}

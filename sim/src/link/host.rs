@@ -1,0 +1,153 @@
+//! Bringing a program to a machine, an input to it, and its results back.
+
+use lpu_firmware::{Driver, DriverError, Link};
+use lpu_isa::configuration::Configuration;
+use lpu_isa::host::Memory;
+use lpu_isa::identity::identity;
+use lpu_isa::image::{Image, images, tensor};
+use lpu_isa::instruction::InstructionError;
+use lpu_isa::program::{Program, Region};
+use std::fmt::{Debug, Display};
+use thiserror::Error;
+
+/// Answers in a row that say "neither running nor done" until it is believed: the first may be as old as the start.
+const PATIENCE_FOR_A_START: u32 = 3;
+
+/// Why a program could not be run on the machine behind the link.
+#[derive(Debug, Error)]
+pub enum HostError<E: Debug + Display + 'static> {
+    /// The link failed, or the device refused a request.
+    #[error(transparent)]
+    Driver(#[from] DriverError<E>),
+    /// An instruction of the program has no encoding.
+    #[error(transparent)]
+    Instruction(#[from] InstructionError),
+    /// The machine is not the one that the program was compiled for.
+    #[error("the machine behind the link is {found:08x}, the program was compiled for {expected:08x}")]
+    OtherMachine {
+        /// Identity of the program's configuration.
+        expected: u32,
+        /// Identity that the machine has sent.
+        found: u32,
+    },
+    /// The input has another length than the program's input region.
+    #[error("the input has {found} elements, the program's input has {expected}")]
+    InputLength {
+        /// Elements expected.
+        expected: usize,
+        /// Elements found.
+        found: usize,
+    },
+    /// The machine was started and says that it neither runs nor has come to an end.
+    #[error("the machine was started, but is neither running nor done: it has been reset, or its clock stands")]
+    Stopped,
+    /// The program does not halt.
+    #[error("the machine has not halted after {0} cycles")]
+    Endless(u64),
+}
+
+/// A program on the machine at the other end of a link.
+pub struct Host<'a, L> {
+    program: &'a Program,
+    driver: Driver<L>,
+}
+
+impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
+    /// `program` on the machine that `driver` talks to. Nothing is sent yet.
+    pub fn new(program: &'a Program, driver: Driver<L>) -> Host<'a, L> {
+        Host { program, driver }
+    }
+
+    /// Makes sure that the machine is the program's, then loads weights, scales and instructions.
+    ///
+    /// # Errors
+    /// Another machine, a failing link.
+    pub fn load(&mut self) -> Result<(), HostError<L::Error>> {
+        let (expected, found) = (identity(&self.program.configuration), self.driver.status()?.identity);
+        if found != expected {
+            return Err(HostError::OtherMachine { expected, found });
+        }
+        for Image { memory, chunks } in images(self.program)? {
+            self.write(memory, 0, &chunks)?;
+        }
+        Ok(())
+    }
+
+    /// Brings `input` to the machine, runs the program, fetches the output; the output, and the machine's own cycle count.
+    ///
+    /// # Errors
+    /// As [`write_input`](Self::write_input), [`run`](Self::run) and [`read_output`](Self::read_output).
+    pub fn infer(&mut self, input: &[i8]) -> Result<(Vec<i8>, u64), HostError<L::Error>> {
+        self.write_input(input)?;
+        let cycles = self.run()?;
+        Ok((self.read_output()?, cycles))
+    }
+
+    /// The link.
+    pub fn link_mut(&mut self) -> &mut L {
+        self.driver.link_mut()
+    }
+
+    /// Brings an input to the machine: whole beats, zero where the region has no element.
+    ///
+    /// # Errors
+    /// An input of the wrong length, a failing link.
+    pub fn write_input(&mut self, input: &[i8]) -> Result<(), HostError<L::Error>> {
+        let region = &self.program.input;
+        if input.len() != region.positions.len() {
+            return Err(HostError::InputLength { expected: region.positions.len(), found: input.len() });
+        }
+        let chunks = tensor(region, input, self.program.configuration.dot);
+        self.write(Memory::Vector(region.slice), region.base, &chunks)
+    }
+
+    /// Starts the program and waits for its end. The machine's own cycle count.
+    ///
+    /// # Errors
+    /// A program that does not end in four times the cycles predicted (and a few thousand), a machine that does not run, a
+    /// failing link.
+    pub fn run(&mut self) -> Result<u64, HostError<L::Error>> {
+        let limit = self.program.cycles.saturating_mul(4).saturating_add(10_000);
+        self.driver.run(0)?;
+        let mut stopped = 0;
+        loop {
+            let status = self.driver.status()?;
+            if status.done {
+                return Ok(status.cycles);
+            }
+            stopped = if status.running { 0 } else { stopped + 1 };
+            if stopped == PATIENCE_FOR_A_START {
+                return Err(HostError::Stopped);
+            }
+            if status.cycles > limit {
+                return Err(HostError::Endless(limit));
+            }
+        }
+    }
+
+    /// Fetches the output.
+    ///
+    /// # Errors
+    /// A failing link.
+    pub fn read_output(&mut self) -> Result<Vec<i8>, HostError<L::Error>> {
+        let Region { slice, base, beats, positions, .. } = &self.program.output;
+        let (memory, configuration) = (Memory::Vector(*slice), &self.program.configuration);
+        let chunks = memory.chunks(configuration);
+        let mut words = vec![0u32; (beats * chunks) as usize];
+        self.driver.read_vector(memory.number() as u8, *base, chunks as u8, &mut words)?;
+        Ok(positions.iter().map(|&position| element(&words, configuration, position)).collect())
+    }
+
+    /// Writes words of `memory` from word `first` on; `chunks` holds each word's chunks.
+    fn write(&mut self, memory: Memory, first: u32, chunks: &[u32]) -> Result<(), HostError<L::Error>> {
+        let each = memory.chunks(&self.program.configuration);
+        Ok(self.driver.load(memory.number() as u8, first, each as u8, chunks)?)
+    }
+}
+
+/// The low byte of the element at `position` of beats that stand in `words` one after the other.
+fn element(words: &[u32], configuration: &Configuration, position: u32) -> i8 {
+    let (dot, each) = (configuration.dot as usize, Memory::Vector(0).chunks(configuration) as usize);
+    let (beat, lane) = (position as usize / dot, position as usize % dot);
+    (words[beat * each + lane / 2] >> (16 * (lane % 2))) as i8
+}

@@ -1,0 +1,257 @@
+//! Programs that no compiler writes: sequences of every shape, as close behind each other as a queue allows.
+//!
+//! A compiler uses few of the sequences that an instruction can hold. Here all four levels, gaps, pauses and start values occur
+//! in any combination, on every way through the machine. The checker accepts each program, and the RTL's writes are those of the
+//! cycle model, cycle by cycle.
+
+#![allow(clippy::unwrap_used)]
+
+use lpu_isa::configuration::Configuration;
+use lpu_isa::instruction::{Function, Instruction, Operation, RequantiseFrom, Source, Unit};
+use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
+use lpu_isa::program::{FORMAT, Placed, Program, Queue, Region, Scale};
+use lpu_isa::sequence::{LEVELS, Sequence};
+use lpu_sim::rtl::Rtl;
+use lpu_tests::machines::simulated;
+use lpu_tests::random::Random;
+use lpu_tests::witnesses::{accept, library, model_run, rtl_options};
+use std::collections::BTreeMap;
+
+/// Words of weights in each tile, and entries of the scale table.
+const LOADED: (u32, u32) = (40, 5);
+
+/// Instructions with their issue cycles.
+struct Timeline {
+    configuration: Configuration,
+    latency: Latency,
+    random: Random,
+    queues: BTreeMap<Unit, Vec<(u64, Operation)>>,
+}
+
+impl Timeline {
+    fn new(configuration: Configuration, seed: u64) -> Timeline {
+        let latency = Latency::of(&configuration);
+        Timeline { configuration, latency, random: Random::new(seed), queues: BTreeMap::new() }
+    }
+
+    fn number(&mut self, lowest: u32, highest: u32) -> u32 {
+        self.random.within(lowest as usize, highest as usize) as u32
+    }
+
+    /// A sequence without addresses. Steps, of a run and of two, are at least `pace` cycles apart.
+    fn shape(&mut self, pace: u32) -> Sequence {
+        let mut shape = Sequence::linear(0, 1);
+        shape.count = [0; LEVELS].map(|_| if self.random.coin() { 1 } else { self.number(2, 5) });
+        shape.run_levels = self.number(1, LEVELS as u32);
+        shape.gap = (if self.random.coin() { 0 } else { self.number(1, 9) }).max(pace - 1);
+        shape.pause = (if self.random.coin() { 0 } else { self.number(1, 3) }).max(pace - 1);
+        shape
+    }
+
+    /// The same steps at addresses below `limit`.
+    fn addressed(&mut self, shape: Sequence, prefix: u32, limit: u32) -> Sequence {
+        let mut sequence = Sequence { delta: [0; LEVELS].map(|_| self.number(0, 6) as i32 - 3), ..shape };
+        let extent = |sequence: &Sequence| (sequence.base as i64 - sequence.extent(prefix).0, sequence.extent(prefix).1);
+        sequence.base = 0;
+        let (below, above) = extent(&sequence);
+        let room = i64::from(limit) - 1 - above - below;
+        if room < 0 {
+            let back = -(prefix as i32);
+            sequence.delta = [0, back, back, back];
+            sequence.delta.iter_mut().take(shape.run_levels as usize).for_each(|delta| *delta = 0);
+            return sequence;
+        }
+        sequence.base = below as u32 + self.number(0, room as u32);
+        sequence
+    }
+
+    fn beats(&self) -> u32 {
+        self.configuration.vector_beats() - self.configuration.beats_per_word() + 1
+    }
+
+    /// Places operations whose first steps lie so many cycles behind the first one's, as early as their queues allow.
+    fn place(&mut self, operations: &[(Unit, i64, Operation)]) {
+        let shortest = u64::from(self.configuration.minimum_interval());
+        let mut origin = 60;
+        for (unit, offset, _) in operations {
+            if let Some(&(issue, operation)) = self.queues.get(unit).and_then(|queue| queue.last()) {
+                let more = if *unit == Unit::Requantiser { self.configuration.requantise_interval - 1 } else { 0 };
+                let busy = operation.duration(&self.configuration) + u64::from(more);
+                origin = origin.max((issue + busy.max(shortest)) as i64 - offset);
+            }
+        }
+        origin += self.random.below(3) as i64;
+        for &(unit, offset, operation) in operations {
+            self.queues.entry(unit).or_default().push(((origin + offset) as u64, operation));
+        }
+    }
+
+    fn write(&mut self, source: Source, sequence: Sequence, last_beats: u32) -> (Unit, Operation) {
+        let slice = self.number(0, 1).min(self.configuration.vector_slices - 2) + 1;
+        (Unit::Write(slice), Operation::Write { source, last_beats, sequence })
+    }
+
+    /// Words of slice 0, through the requantiser, the vector unit or neither, into another slice.
+    fn stream(&mut self) {
+        let through = self.random.below(3);
+        let shape = self.shape(if through == 0 { self.configuration.requantise_interval } else { 1 });
+        let beats = self.beats();
+        let read = (Unit::Read(0), 0, Operation::Read { sequence: self.addressed(shape, 0, beats) });
+        let arrival = i64::from(self.latency.vector_read);
+        let (minimum, maximum) = (-100, 120);
+        let (between, source, result) = match through {
+            0 => {
+                let sequence = self.addressed(shape, 0, LOADED.1);
+                let from = RequantiseFrom::Stream(Source::Slice(0));
+                let (input_zero_point, zero_point) = (7, -3);
+                let operation =
+                    Operation::Requantise { from, input_zero_point, zero_point, minimum, maximum, sequence };
+                let result = arrival + i64::from(self.latency.requantise);
+                (Some((Unit::Requantiser, arrival, operation)), Source::Requantiser, result)
+            }
+            1 => {
+                let (function, a, b, constant) = (Function::Subtract, Source::Slice(0), None, 9);
+                let operation = Operation::Vector { function, a, b, constant, minimum, maximum, sequence: shape };
+                let result = arrival + i64::from(self.latency.vector_unit);
+                (Some((Unit::Vector, arrival, operation)), Source::Vector, result)
+            }
+            _ => (None, Source::Slice(0), arrival),
+        };
+        let sequence = self.addressed(shape, 0, beats);
+        let last_beats = self.number(1, self.configuration.beats_per_word());
+        let (unit, write) = self.write(source, sequence, last_beats);
+        let operations: Vec<_> = [Some(read), between, Some((unit, result, write))].into_iter().flatten().collect();
+        self.place(&operations);
+    }
+
+    /// Products of weights and words of slice 0, into another slice.
+    fn product(&mut self) {
+        let configuration = self.configuration.clone();
+        let mut shape = self.shape(1);
+        let bias = self.random.coin();
+        let prefix = if bias { configuration.bias_words() } else { 0 };
+        let (run, runs) = shape.count.split_at(shape.run_levels as usize);
+        let (steps, runs) = (run.iter().product::<u32>() + prefix, runs.iter().product::<u32>());
+        let run = (steps - 1) * (1 + shape.pause) + 1;
+        shape.gap = shape.gap.max(configuration.drain_cycles().saturating_sub(run));
+        let period = run + shape.gap;
+        let sequence = self.addressed(shape, prefix, LOADED.0);
+        let operation = Operation::Multiply { source: Source::Slice(0), bias, sequence };
+        let mut operations: Vec<_> =
+            (0..configuration.tile_groups()).map(|group| (Unit::TileGroup(group), 0, operation)).collect();
+        let ahead = prefix * (1 + shape.pause);
+        let beats = self.beats();
+        let read = self.addressed(Sequence { gap: shape.gap + ahead, ..shape }, 0, beats);
+        let arrival = i64::from(ahead) - i64::from(self.latency.vector_read);
+        operations.push((Unit::Read(0), arrival, Operation::Read { sequence: read }));
+        let (rows, pace) = (configuration.rows(), configuration.requantise_interval);
+        let drain = Sequence {
+            count: [rows, runs, 1, 1],
+            run_levels: 1,
+            gap: period - ((rows - 1) * pace + 1),
+            pause: pace - 1,
+            ..Sequence::linear(0, 1)
+        };
+        let taken = i64::from(run) - 1 + i64::from(self.latency.step_to_drain);
+        let sequence = self.addressed(drain, 0, LOADED.1);
+        let (input_zero_point, zero_point, minimum, maximum) = (0, 5, -128, 127);
+        let from = RequantiseFrom::Tiles;
+        let requantise = Operation::Requantise { from, input_zero_point, zero_point, minimum, maximum, sequence };
+        operations.push((Unit::Requantiser, taken, requantise));
+        let width = configuration.tiles - (configuration.tile_rows() - 1) * configuration.stream_elements;
+        let sequence = self.addressed(drain, 0, beats);
+        let (unit, write) = self.write(Source::Requantiser, sequence, width.div_ceil(configuration.dot));
+        operations.push((unit, taken + i64::from(self.latency.requantise), write));
+        self.place(&operations);
+    }
+
+    /// The program: the input fills slice 0, and all queues halt together, when everything has landed.
+    fn program(mut self) -> Program {
+        let configuration = self.configuration.clone();
+        let ends = self.queues.values().flatten().map(|(issue, operation)| issue + operation.duration(&configuration));
+        let halt = ends.max().unwrap() + u64::from(ISSUE_TO_STEP + self.latency.write_to_read + 6);
+        let queue = |unit: Unit| {
+            let mut timed = self.queues.remove(&unit).unwrap_or_default();
+            timed.insert(0, (0, Operation::Nop));
+            timed.push((halt, Operation::Halt));
+            let next = timed.iter().skip(1).map(|&(issue, _)| issue).chain([halt + 60]);
+            let placed = timed.iter().zip(next).map(|(&(issue, operation), next)| Placed {
+                instruction: Instruction { interval: (next - issue) as u32, operation },
+                layer: None,
+            });
+            Queue { unit, instructions: placed.collect() }
+        };
+        let queues = Unit::all(&configuration).into_iter().map(queue).collect();
+        let mut random = self.random;
+        let beats = configuration.vector_beats();
+        let region = |slice, beats| {
+            let positions = (0..beats * configuration.dot).collect();
+            Region { tensor: "x".into(), slice, base: 0, beats, positions }
+        };
+        let weights = (0..configuration.tiles)
+            .map(|_| (0..LOADED.0 * configuration.dot).map(|_| random.byte()).collect())
+            .collect();
+        let mut scale = || Scale { multiplier: Scale::LEAST_MULTIPLIER + (random.bits() >> 34) as i32, shift: -7 };
+        let scales = (0..LOADED.1).map(|_| (0..configuration.stream_elements).map(|_| scale()).collect()).collect();
+        Program {
+            format: FORMAT,
+            model: "sequences".into(),
+            board: "bench".into(),
+            weights,
+            scales,
+            queues,
+            input: region(0, beats),
+            output: region(0, 1),
+            layers: vec![],
+            macs: 0,
+            cycles: halt + 1,
+            configuration,
+        }
+    }
+}
+
+/// Thirty programs of up to eight operations on the machine called `name`.
+fn agrees_on(name: &str) {
+    let (_, machine) = simulated().into_iter().find(|(other, _)| *other == name).unwrap();
+    let Some(library) = library(&machine, name).unwrap() else { return };
+    let mut written = 0;
+    for seed in 0..30 {
+        let mut timeline = Timeline::new(machine.clone(), seed);
+        for _ in 0..timeline.random.within(1, 8) {
+            if timeline.random.coin() { timeline.stream() } else { timeline.product() }
+        }
+        let program = timeline.program();
+        accept(&program).unwrap_or_else(|error| panic!("{name}, program {seed}: {error}"));
+        let mut random = Random::new(seed);
+        let input: Vec<i8> = program.input.positions.iter().map(|_| random.byte()).collect();
+        let expected = model_run(&program, &input).unwrap();
+        let measured = Rtl::with_library(&program, &library, &rtl_options()).unwrap().run(&input).unwrap();
+        assert_eq!((expected.cycles, measured.cycles), (program.cycles, program.cycles), "{name}, program {seed}");
+        for (number, (expected, measured)) in expected.writes.iter().zip(&measured.writes).enumerate() {
+            assert_eq!(expected, measured, "{name}, program {seed}, write {number}");
+        }
+        assert_eq!(expected.writes.len(), measured.writes.len(), "{name}, program {seed}");
+        written += expected.writes.len();
+    }
+    assert!(written > 1000, "{name}: {written} writes");
+}
+
+#[test]
+fn any_sequence_takes_its_cycles_with_a_row_of_results_each_cycle() {
+    agrees_on("two rows, one bank");
+}
+
+#[test]
+fn any_sequence_takes_its_cycles_with_a_row_of_results_each_other_cycle() {
+    agrees_on("39 tiles in three rows");
+}
+
+#[test]
+fn any_sequence_takes_its_cycles_with_start_values_of_two_words_and_a_row_of_results_each_fourth_cycle() {
+    agrees_on("pairs of multipliers, shortest pipelines");
+}
+
+#[test]
+fn any_sequence_takes_its_cycles_with_int4_weights() {
+    agrees_on("int4 weights, an incomplete row");
+}
