@@ -2,7 +2,7 @@
 //! byte for byte, and the same accesses to the machine, in the same order.
 #![allow(clippy::unwrap_used)]
 
-use lpu_firmware::{Device, Frame, MAX_ENCODED, MAX_PAYLOAD, MAX_WORDS, Machine, MachineStatus, encode};
+use lpu_firmware::{Decoder, Device, Frame, MAX_ENCODED, MAX_PAYLOAD, MAX_WORDS, Machine, MachineStatus, encode};
 use lpu_hdl::board::frame_engine::frame_engine;
 use lpu_hdl::layer::Design;
 use lpu_isa::configuration::Configuration;
@@ -12,7 +12,8 @@ use lpu_sim::verilated::{Library, Model, Port, PortIndex, Source, build};
 use lpu_tests::witnesses::{cache, toolchain};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
 
 const IDENTITY: u32 = 0x8a00_17f3;
 /// Cycles between two bytes on the line, as few as the engine is made for.
@@ -21,6 +22,11 @@ const CYCLES_A_BYTE: u64 = 16;
 const CYCLES_TO_ANSWER: u64 = 20_000;
 /// Command of a write, run, read and status request.
 const COMMANDS: [u8; 4] = [1, 2, 3, 4];
+/// Commands of the answers.
+const ACK: u8 = 0x81;
+const DATA: u8 = 0x82;
+const STATUS: u8 = 0x83;
+const ERROR: u8 = 0x84;
 
 /// What the machine's host port was told: command and data.
 type Journal = Vec<(u32, u32)>;
@@ -211,6 +217,8 @@ struct Pair {
     engine: Engine,
     /// The last number that a request was accepted with.
     last: u32,
+    /// The commands of the answers so far, of errors with their code.
+    kinds: BTreeSet<(u8, u8)>,
 }
 
 impl Pair {
@@ -219,7 +227,12 @@ impl Pair {
         let beat = configuration.dot as usize / 2;
         let mut engine = Engine::new(library, configuration);
         engine.set_status(status);
-        Pair { device: Device::new(Twin { beat, status, journal: Vec::new() }), engine, last: 0 }
+        Pair {
+            device: Device::new(Twin { beat, status, journal: Vec::new() }),
+            engine,
+            last: 0,
+            kinds: BTreeSet::new(),
+        }
     }
 
     /// Gives both the same bytes and compares what they make of them.
@@ -229,6 +242,11 @@ impl Pair {
             self.engine.receive(byte);
             let found = self.engine.answer(expected.len());
             prop_assert_eq!(&found, &expected, "answer");
+            let mut decoder = Decoder::new();
+            for frame in expected.iter().filter_map(|&byte| decoder.push(byte)?.ok()) {
+                let code = if frame.command == ERROR { frame.payload()[0] } else { 0 };
+                self.kinds.insert((frame.command, code));
+            }
             let (found, expected) = (&mut self.engine.journal, &mut self.device.machine_mut().journal);
             prop_assert_eq!(&*found, &*expected, "accesses");
             found.clear();
@@ -376,11 +394,13 @@ fn compare(dot: u32, cases: u32) {
         failure_persistence: None,
         ..ProptestConfig::with_cases(cases)
     });
+    let kinds = RefCell::new(BTreeSet::new());
     let result = runner.run(&vec(event(), 1..40), |events| {
         let mut pair = Pair::new(&library, &configuration);
         for event in &events {
             play(&mut pair, event)?;
         }
+        kinds.borrow_mut().append(&mut pair.kinds);
         // Nothing comes late.
         pair.engine.cycles(CYCLES_TO_ANSWER);
         prop_assert!(pair.engine.sent.is_empty() && pair.engine.journal.is_empty());
@@ -389,6 +409,8 @@ fn compare(dot: u32, cases: u32) {
     if let Err(error) = result {
         panic!("{error}");
     }
+    let all = [(ACK, 0), (DATA, 0), (STATUS, 0), (ERROR, 1), (ERROR, 2), (ERROR, 3)];
+    assert_eq!(kinds.into_inner(), BTreeSet::from(all), "an answer was never given");
 }
 
 #[test]

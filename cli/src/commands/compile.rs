@@ -109,7 +109,7 @@ fn report(program: &Program, machine: &Machine, checked: &CheckReport, out: Path
             macs: layer.macs,
             start: layer.start,
             end: layer.end,
-            mac_utilization: layer.macs as f64 / (f64::from(multipliers) * lasted as f64),
+            mac_utilization: layer.macs as f64 / (f64::from(machine.configuration.macs_per_cycle()) * lasted as f64),
         }
     });
     let units = checked.units.iter().map(|activity| Unit {
@@ -125,7 +125,7 @@ fn report(program: &Program, machine: &Machine, checked: &CheckReport, out: Path
         cycles_predicted: program.cycles,
         macs: program.macs,
         multipliers,
-        mac_utilization: program.macs as f64 / (f64::from(multipliers) * cycles),
+        mac_utilization: program.macs as f64 / (f64::from(machine.configuration.macs_per_cycle()) * cycles),
         clock_mhz: machine.clock_mhz(),
         seconds_per_inference: machine.clock_mhz().map(|clock| cycles / (clock * 1e6)),
         memories: memories(program),

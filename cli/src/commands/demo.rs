@@ -115,7 +115,8 @@ fn predictions(labels: &[u8], golden: &[Vec<i8>], model: &Run, rtl: &Run) -> Str
 
 fn figures(machine: &Machine, program: &Program, model: &Run, rtl: &Run, built: f64) -> String {
     let multipliers = machine.configuration.multipliers();
-    let utilisation = program.macs as f64 / (f64::from(multipliers) * program.cycles.max(1) as f64);
+    let useful = f64::from(machine.configuration.macs_per_cycle());
+    let utilisation = program.macs as f64 / (useful * program.cycles.max(1) as f64);
     let spread = |run: &Run| {
         let (low, high) = (run.cycles.iter().min(), run.cycles.iter().max());
         match (low, high) {

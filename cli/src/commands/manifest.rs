@@ -198,10 +198,10 @@ fn map(memory: Memory, configuration: &Configuration, units: &[Unit]) -> MappedM
         Memory::Weights(tile) => (format!("weights of tile {tile}"), configuration.weight_depth),
         Memory::Queue(queue) => {
             let unit = units.get(queue as usize).map_or_else(String::new, ToString::to_string);
-            (format!("queue of {unit}"), configuration.queue_depth)
+            (format!("queue of {unit}"), configuration.queue_words())
         }
         Memory::Vector(slice) => (format!("vector memory slice {slice}"), configuration.vector_beats()),
-        Memory::Scale(lane) => (format!("scales of lane {lane}"), configuration.scale_depth),
+        Memory::Scale(lane) => (format!("scales of lane {lane}"), configuration.scale_words()),
     };
     let (bits, chunks) = (memory.bits(configuration), memory.chunks(configuration));
     MappedMemory { memory: name, number: memory.number(), words, bits, chunks }

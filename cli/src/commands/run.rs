@@ -60,7 +60,7 @@ struct Report {
     macs: u64,
     /// Multipliers of the machine.
     multipliers: u32,
-    /// Useful multiplications ÷ (multipliers × cycles).
+    /// Useful multiplications ÷ (what the machine can do in a cycle × cycles).
     mac_utilization: f64,
     /// The board's target; none for a bare configuration.
     clock_mhz: Option<f64>,
@@ -233,7 +233,7 @@ fn report(
         cycles_measured,
         macs: program.macs,
         multipliers,
-        mac_utilization: program.macs as f64 / (f64::from(multipliers) * cycles),
+        mac_utilization: program.macs as f64 / (f64::from(machine.configuration.macs_per_cycle()) * cycles),
         clock_mhz: machine.clock_mhz(),
         seconds_per_inference: machine.clock_mhz().map(|clock| cycles / (clock * 1e6)),
         outputs_equal_golden: run.is_none_or(|run| run.outputs == golden),
