@@ -51,7 +51,8 @@ impl Timeline {
     /// The same steps at addresses below `limit`.
     fn addressed(&mut self, shape: Sequence, prefix: u32, limit: u32) -> Sequence {
         let mut sequence = Sequence { delta: [0; LEVELS].map(|_| self.number(0, 6) as i32 - 3), ..shape };
-        let extent = |sequence: &Sequence| (sequence.base as i64 - sequence.extent(prefix).0, sequence.extent(prefix).1);
+        let extent =
+            |sequence: &Sequence| (sequence.base as i64 - sequence.extent(prefix).0, sequence.extent(prefix).1);
         sequence.base = 0;
         let (below, above) = extent(&sequence);
         let room = i64::from(limit) - 1 - above - below;

@@ -117,13 +117,16 @@ fn int4_weights_of_another_number_than_the_shape_says_are_damage() {
             tensor.data.as_mut().unwrap().resize(count, 0);
         })
     };
-    check([("a byte for each", with_bytes(3)), ("half a byte short", with_bytes(1))], expect![[r#"
+    check(
+        [("a byte for each", with_bytes(3)), ("half a byte short", with_bytes(1))],
+        expect![[r#"
         a byte for each:
           net, operator 1 (FULLY_CONNECTED), layer `dense_1`, tensor `dense_1/w`: the file is damaged: shape [1, 3] needs 2 bytes of content, but there are 3
           help: fetch or convert the file again, and compare its length and checksum with the original's
         half a byte short:
           net, operator 1 (FULLY_CONNECTED), layer `dense_1`, tensor `dense_1/w`: the file is damaged: shape [1, 3] needs 2 bytes of content, but there are 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -349,6 +349,7 @@ fn check_ranges(operator: &Operator, by: &str) -> Result<(), GraphError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

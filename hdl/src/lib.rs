@@ -2,7 +2,7 @@
 //!
 //! [`layer`] is a small typed language for describing modules; [`primitives`] are the modules that have one body for
 //! each FPGA family and a behavioural twin for simulation; [`lpu`] holds the modules of the machine, [`lpu::top`] all of them
-//! together; [`picture`] draws a configuration.
+//! together; [`picture`] draws a configuration; [`synthesis`] says how Yosys makes cells of the text.
 //!
 //! # Smallest useful example
 //!
@@ -32,3 +32,4 @@ pub mod layer;
 pub mod lpu;
 pub mod picture;
 pub mod primitives;
+pub mod synthesis;

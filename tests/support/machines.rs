@@ -167,8 +167,9 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
     let (weight_depth, vector_depth) = (depth(510 * 100_usize.div_ceil(tiles), 2, 1 << 16), depth(900, 2, 1 << 14));
     let (scale_depth, queue_depth) = (depth(600, 2, 1 << 12), depth(40, 4, 1 << 12));
     let mut count = |lowest, highest| random.within(lowest, highest) as u32;
-    let stream_elements = dot << count(0, 3);
-    let intervals: Vec<u32> = [1, 2, 4].into_iter().filter(|interval| stream_elements % interval == 0).collect();
+    let stream_elements: u32 = dot << count(0, 3);
+    let intervals: Vec<u32> =
+        [1, 2, 4].into_iter().filter(|interval| stream_elements.is_multiple_of(*interval)).collect();
     Configuration {
         tiles: tiles as u32,
         dot,

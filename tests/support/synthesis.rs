@@ -1,6 +1,7 @@
 //! Yosys, where it is installed, and what it makes of a design.
 
 use lpu_hdl::layer::Design;
+use lpu_hdl::synthesis::{Hierarchy, commands};
 use lpu_isa::board::Family;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -47,33 +48,34 @@ impl Yosys {
         found.map(|command| Yosys { command })
     }
 
-    /// Runs `script`, commands separated by semicolons.
+    /// Runs `script`, a command a line.
     ///
     /// # Errors
     /// Yosys cannot be started, or what it said when it refused.
     pub fn run(&self, script: &str) -> Result<(), Box<dyn Error>> {
-        let output = Command::new(&self.command).args(["-q", "-p", script]).output()?;
+        let directory = tempfile::tempdir()?;
+        let file = directory.path().join("script.ys");
+        std::fs::write(&file, script)?;
+        let output = Command::new(&self.command).arg("-q").arg("-s").arg(&file).output()?;
         if output.status.success() {
             return Ok(());
         }
         let said = [output.stdout, output.stderr].concat();
-        Err(format!("yosys refuses `{script}`: {}", String::from_utf8_lossy(&said)).into())
+        Err(format!("yosys refuses:\n{script}{}", String::from_utf8_lossy(&said)).into())
     }
 
-    /// Synthesises the module `top` of `design` for ECP5 and calls the result `name`.
+    /// Synthesises the module `top` of `design` for ECP5, as for a bitstream, and calls the result `name`.
     ///
     /// # Errors
     /// As [`run`](Self::run).
     pub fn netlist(&self, design: &Design, top: &str, name: &str) -> Result<Netlist, Box<dyn Error>> {
         let directory = tempfile::tempdir()?;
         let (verilog, cells) = (directory.path().join("netlist.v"), directory.path().join("cells.json"));
-        // Yosys keeps the names of wires and cells; numbers in their place halve the text. The scopes that it notes down are no
-        // hardware.
+        // Yosys keeps the names of wires and cells; numbers in their place halve the text.
         self.run(&format!(
-            "{}; {}; check -assert; delete t:$scopeinfo; tee -q -o {} stat -json; rename -hide w:* c:*; rename {top} {name}; \
-             write_verilog -noattr {}",
+            "{}{}tee -q -o {} stat -json\nrename -hide w:* c:*\nrename {top} {name}\nwrite_verilog -noattr {}\n",
             read(design, Family::Ecp5, directory.path())?,
-            synthesis(Family::Ecp5, top),
+            commands(Family::Ecp5, top, Hierarchy::Flat),
             cells.display(),
             verilog.display()
         ))?;
@@ -90,43 +92,31 @@ impl Yosys {
         let cells = directory.path().join("cells.json");
         let top = design.top_name();
         self.run(&format!(
-            "{}; {} -noflatten; check -assert; tee -q -o {} stat -json -top {top}",
+            "{}{}tee -q -o {} stat -json -top {top}\n",
             read(design, family, directory.path())?,
-            synthesis(family, top),
+            commands(family, top, Hierarchy::Kept),
             cells.display()
         ))?;
         counted(&cells)
     }
 
-    /// How many operations of each of `kinds` (`$mul`, `$mem_v2`) `design` leaves to synthesis, beside the cells that it names.
+    /// How many operations of each of `kinds` (`$mul`, `$mem_v2`) `design` leaves to synthesis for ECP5, beside the cells that it
+    /// names.
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn operations(&self, design: &Design, family: Family, kinds: &[&str]) -> Result<Vec<u32>, Box<dyn Error>> {
+    pub fn operations(&self, design: &Design, kinds: &[&str]) -> Result<Vec<u32>, Box<dyn Error>> {
         let directory = tempfile::tempdir()?;
         let cells = directory.path().join("cells.json");
         let top = design.top_name();
-        let library = match family {
-            Family::Ecp5 => "read_verilog -lib +/ecp5/cells_sim.v +/ecp5/cells_bb.v",
-            Family::Ice40 => "read_verilog -lib +/ice40/cells_sim.v",
-            Family::Gowin => "read_verilog -lib +/gowin/cells_sim.v; read_verilog -lib +/gowin/cells_xtra_gw2a.v",
-        };
         self.run(&format!(
-            "{library}; {}; hierarchy -top {top}; proc; opt; memory -nomap; tee -q -o {} stat -json -top {top}",
-            read(design, family, directory.path())?,
+            "read_verilog -lib +/ecp5/cells_sim.v +/ecp5/cells_bb.v\n{}hierarchy -top {top}\nproc\nopt\nmemory -nomap\n\
+             tee -q -o {} stat -json -top {top}\n",
+            read(design, Family::Ecp5, directory.path())?,
             cells.display()
         ))?;
         let cells = counted(&cells)?;
         Ok(kinds.iter().map(|kind| cells.get(*kind).copied().unwrap_or(0)).collect())
-    }
-}
-
-/// The synthesis command of `family`. What multiplies outside the tiles is made of logic: the tiles need the multipliers.
-fn synthesis(family: Family, top: &str) -> String {
-    match family {
-        Family::Ecp5 => format!("synth_ecp5 -nodsp -top {top}"),
-        Family::Ice40 => format!("synth_ice40 -dsp -top {top}"),
-        Family::Gowin => format!("synth_gowin -top {top}"),
     }
 }
 
@@ -138,7 +128,7 @@ fn read(design: &Design, family: Family, directory: &Path) -> Result<String, Box
         std::fs::write(&path, text)?;
         command += &format!(" {}", path.display());
     }
-    Ok(command)
+    Ok(command + "\n")
 }
 
 /// The cells of a statistics file, over the whole hierarchy.

@@ -3,6 +3,7 @@
 //! The tools run in the output directory and are given relative paths only: results then do not depend on where the directory
 //! is, and the tools in WebAssembly, which see another `/tmp` than everybody else, find their files.
 
+use lpu_hdl::synthesis::{Hierarchy, commands};
 use lpu_isa::board::{Board, Family};
 use std::fmt::Write as _;
 
@@ -24,32 +25,9 @@ pub fn synthesis(family: Family, files: &[String], top: &str) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(script, "read_verilog {VERILOG}/{file}");
     }
-    let command = match family {
-        // Multipliers are instances; what is written as a product is meant to be made of logic.
-        Family::Ecp5 => "synth_ecp5 -nodsp",
-        Family::Ice40 => {
-            let _ = write!(script, "{}", ice40_multipliers(top));
-            "synth_ice40"
-        }
-        Family::Gowin => "synth_gowin",
-    };
-    let _ = writeln!(script, "{command} -top {top}");
-    // Remarks about the hierarchy, which place and route does not know.
-    let _ = writeln!(script, "delete t:$scopeinfo\ncheck -assert\nstat\nwrite_json {NETLIST}");
+    script += &commands(family, top, Hierarchy::Flat);
+    let _ = writeln!(script, "stat\nwrite_json {NETLIST}");
     script
-}
-
-/// Commands that turn products into multiplier cells of an iCE40, and distributed RAM, which it does not have, into block RAM.
-///
-/// `synth_ice40 -dsp` would do more than that: it moves registers and adders into the cells, and where a sum has two products
-/// with registers behind them it loses one of the two (Yosys 0.70). So the products are mapped before, by the same rules.
-fn ice40_multipliers(top: &str) -> String {
-    format!(
-        "setattr -set ram_style \"block\" distributed_ram_*/m:*\n\
-         hierarchy -top {top}\nproc\nflatten\nopt\nwreduce t:$mul\n\
-         techmap -map +/mul2dsp.v -map +/ice40/dsp_map.v -D DSP_A_MAXWIDTH=16 -D DSP_B_MAXWIDTH=16 -D DSP_A_MINWIDTH=2 \
-         -D DSP_B_MINWIDTH=2 -D DSP_Y_MINWIDTH=11 -D DSP_NAME=$__MUL16X16 t:$mul\n"
-    )
 }
 
 /// The directory of a seed's results.

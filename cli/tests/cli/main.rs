@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod board;
 mod build;
 mod build_tools;
-mod board;
 mod generate;
 mod output_files;
 mod programs;

@@ -93,7 +93,10 @@ impl<'a> Dataflow<'a> {
             end: timeline.end,
             ports: (0..configuration.crossbar_sources()).map(|_| Port::default()).collect(),
             slices,
-            chains: groups.clone().map(|group| Chain::new(rows_of_group(configuration, group), configuration.requantise_interval)).collect(),
+            chains: groups
+                .clone()
+                .map(|group| Chain::new(rows_of_group(configuration, group), configuration.requantise_interval))
+                .collect(),
             loaded: groups.map(|group| least_loaded(program, group)).collect(),
             requantised: None,
             latency,

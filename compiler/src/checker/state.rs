@@ -150,8 +150,7 @@ impl Chain {
 
     fn retire(&mut self, now: u64) {
         let (rows, cycles) = (self.rows, u64::from(self.rows * self.pace));
-        while let Some(result) = self.results.pop_front_if(|result| result.start.saturating_add(cycles) <= now)
-        {
+        while let Some(result) = self.results.pop_front_if(|result| result.start.saturating_add(cycles) <= now) {
             self.untaken += u64::from(rows - result.taken);
         }
     }

@@ -359,10 +359,13 @@ fn nothing_is_pending_when_a_queue_halts_and_nothing_follows() {
         .replace("count=1 delta=0 run_levels=1 gap=0 ; step 42", "count=1x2 delta=0,0 run_levels=1 gap=1 ; step 42")
         .replace("count=1 run_levels=1 gap=0 ; step 46", "count=1x2 run_levels=1 gap=1 ; step 46")
         .replace("count=1 delta=0 run_levels=1 gap=0 ; step 51", "count=1x2 delta=0,0 run_levels=1 gap=1 ; step 51");
-    rejected(&dense(&twice), expect![[r#"
+    rejected(
+        &dense(&twice),
+        expect![[r#"
         cycle 53: write 1, instruction 2: the write lands at cycle 56, but the run ends at cycle 54
         cycle 54: the output `output` is not complete: beats of slice 1 not written: 1, the first is beat 2 with element 0
-    "#]]);
+    "#]],
+    );
     rejected(
         &changed("+3   halt\ntile_group 0", "+3   halt\n    +3   nop\n    +3   halt\ntile_group 0"),
         expect![[r#"
@@ -500,18 +503,27 @@ fn rows_of_results_are_taken_at_the_pace_of_the_requantiser() {
     }
     let (drain, store) = first(2);
     // The second row is taken a cycle early, and too soon behind the first.
-    rejected(&two_rows(2, &take(drain - 1, &paced(0)), &keep(store - 1, &stores(0))), expect![[r#"
+    rejected(
+        &two_rows(2, &take(drain - 1, &paced(0)), &keep(store - 1, &stores(0))),
+        expect![[r#"
         cycle 23: requantiser, instruction 1: takes a word while it is at work on that of cycle 22; a word takes 2 cycles
         cycle 23: requantiser, instruction 1: takes a row of results when no tile group delivers one
-    "#]]);
+    "#]],
+    );
     // It is taken a cycle late.
-    rejected(&two_rows(2, &take(drain - 1, &paced(2)), &keep(store - 1, &stores(2))), expect![[r#"
+    rejected(
+        &two_rows(2, &take(drain - 1, &paced(2)), &keep(store - 1, &stores(2))),
+        expect![[r#"
         cycle 25: requantiser, instruction 1: takes a row of results when no tile group delivers one
-    "#]]);
+    "#]],
+    );
     // Everything is a cycle late.
-    rejected(&two_rows(2, &take(drain, &paced(1)), &keep(store, &stores(1))), expect![[r#"
+    rejected(
+        &two_rows(2, &take(drain, &paced(1)), &keep(store, &stores(1))),
+        expect![[r#"
         cycle 23: requantiser, instruction 1: takes a row of results when no tile group delivers one
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -533,17 +545,24 @@ write 1
     let with = |text: &str| program(slower(2), text, region("output", 1, 4, 8), 33);
     assert_eq!(check(&with(text)).map(|report| report.remarks), Ok(vec![]));
     // One word a cycle is too much, in one instruction or in two.
-    rejected(&with(&text.replace("gap=0 pause=1", "gap=0")), expect![[r#"
+    rejected(
+        &with(&text.replace("gap=0 pause=1", "gap=0")),
+        expect![[r#"
         cycle 9: requantiser, instruction 1: takes a word while it is at work on that of cycle 8; a word takes 2 cycles
-    "#]]);
+    "#]],
+    );
     let four = "count=2x2 delta=2,-2 run_levels=1 gap=0 pause=1";
     let more = text.replace("count=2 delta=2 run_levels=1 gap=0 pause=1", four);
-    let more = more.replace("count=2 delta=0 run_levels=1 gap=0 pause=1", "count=2x2 delta=0,0 run_levels=1 gap=0 pause=1");
-    rejected(&with(&more), expect![[r#"
+    let more =
+        more.replace("count=2 delta=0 run_levels=1 gap=0 pause=1", "count=2x2 delta=0,0 run_levels=1 gap=0 pause=1");
+    rejected(
+        &with(&more),
+        expect![[r#"
         cycle 11: requantiser, instruction 1: takes a word while it is at work on that of cycle 10; a word takes 2 cycles
         cycle 32: write 1, instruction 1: the write lands at cycle 35, but the run ends at cycle 33
         cycle 33: the output `output` is not complete: beats of slice 1 not written: 2, the first is beat 6 with element 4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -592,10 +611,16 @@ write 1
         assert_eq!(check(&program).map(|report| report.remarks), Ok(vec![]), "{tiles} tiles, {weight_bits} bits");
     }
     // The hole at the end of the last row is nothing to store.
-    rejected(&with(configuration(5, 8), 2, 2), expect![[r#"
+    rejected(
+        &with(configuration(5, 8), 2, 2),
+        expect![[r#"
         cycle 46: write 1, instruction 1: stores beat 1 (elements 2..3) of the word on requantiser at address 3, which was requantised at cycle 28, when tile group 1 delivers no result
-    "#]]);
-    rejected(&with(configuration(5, 4), 4, 2), expect![[r#"
+    "#]],
+    );
+    rejected(
+        &with(configuration(5, 4), 4, 2),
+        expect![[r#"
         cycle 49: write 1, instruction 1: stores beat 1 (elements 2..3) of the word on requantiser at address 7, which was requantised at cycle 31, when tile group 1 delivers no result
-    "#]]);
+    "#]],
+    );
 }

@@ -110,5 +110,10 @@ pub fn lower(
     lowering.schedule.note_end(ready.iter().copied().max().unwrap_or(0));
     let positions = input.region.positions.clone();
     let region = Region { tensor: tensor.into(), slice, base, beats, positions };
-    Ok(Lowered { result: Stored { region, ready }, tiles: 0, start: origin, last_read: origin + u64::from((words - 1) * pace) })
+    Ok(Lowered {
+        result: Stored { region, ready },
+        tiles: 0,
+        start: origin,
+        last_read: origin + u64::from((words - 1) * pace),
+    })
 }

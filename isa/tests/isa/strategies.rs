@@ -131,7 +131,9 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
             }
         };
     let operation = prop_oneof![1 => Just(Operation::Nop), 6 => operation];
-    (configuration.minimum_interval()..1 << 16, operation).prop_map(|(interval, operation)| Instruction { interval, operation }).boxed()
+    (configuration.minimum_interval()..1 << 16, operation)
+        .prop_map(|(interval, operation)| Instruction { interval, operation })
+        .boxed()
 }
 
 /// A machine, one of its units, and a valid instruction of that unit.

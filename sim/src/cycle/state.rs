@@ -116,7 +116,8 @@ impl State {
         let elements = configuration.stream_elements as usize;
         let dot = configuration.dot as usize;
         let latency = &options.latency;
-        let longest = latency.step_to_drain + configuration.drain_cycles() + latency.requantise.max(latency.vector_unit);
+        let longest =
+            latency.step_to_drain + configuration.drain_cycles() + latency.requantise.max(latency.vector_unit);
         let shortest = [
             latency.vector_read,
             latency.requantise,
@@ -333,8 +334,7 @@ impl State {
                 let row = tile.row * tile.weights.len() + part;
                 let at = self.slot(cycle + row as u64 * pace) + tile.column;
                 let first_bias = part * words_per_bias;
-                self.drains[at] =
-                    self.runs[group].accumulator(weights, &tile.ram, dot, first_bias, words_per_bias);
+                self.drains[at] = self.runs[group].accumulator(weights, &tile.ram, dot, first_bias, words_per_bias);
             }
         }
     }

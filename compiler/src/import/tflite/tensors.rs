@@ -207,13 +207,7 @@ impl<'a> Tensors<'a> {
     }
 
     /// The constant at `index`, whose elements must be of one of the types with codes `elements`.
-    fn stored(
-        &self,
-        here: &Site,
-        index: i32,
-        elements: &[i8],
-        role: &'static str,
-    ) -> Result<Stored<'a>, ImportError> {
+    fn stored(&self, here: &Site, index: i32, elements: &[i8], role: &'static str) -> Result<Stored<'a>, ImportError> {
         let table = self.table(here, index)?;
         let name = self.name(index);
         let here = here.tensor(&name);
