@@ -101,10 +101,11 @@ fn each_module_has_a_file_and_each_distinct_shape_one_module() {
             let declared: Vec<&str> = code.lines().filter_map(|line| line.strip_prefix("module ")).collect();
             assert_eq!(declared, [format!("{module} (")], "{name}, {folder}/{file}");
             assert_eq!(code.matches("endmodule").count(), 1, "{name}, {folder}/{file}");
-            assert!(seen.insert((family, module.to_string())), "{name}: {module} twice");
-            // Under another name, no module has the same ports and the same body.
+            // Under another name, no module has the same ports and the same body. Block RAMs of different depths may be the same
+            // cells of a family.
             let body = text.split_once(&format!("module {module} (")).unwrap().1.to_string();
-            assert!(bodies.insert((folder.to_string(), body)), "{name}: {module} has a twin");
+            assert!(family.is_some() || bodies.insert(body), "{name}: {module} has a twin");
+            assert!(seen.insert((family, module.to_string())), "{name}: {module} twice");
         }
         let emitted: HashSet<&str> = design.modules().iter().map(|module| module.name.as_str()).collect();
         let files: HashSet<&str> = seen.iter().map(|(_, module)| module.as_str()).collect();

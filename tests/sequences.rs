@@ -170,7 +170,8 @@ impl Timeline {
     fn program(mut self) -> Program {
         let configuration = self.configuration.clone();
         let ends = self.queues.values().flatten().map(|(issue, operation)| issue + operation.duration(&configuration));
-        let halt = ends.max().unwrap() + u64::from(ISSUE_TO_STEP + self.latency.write_to_read + 6);
+        let idle = configuration.minimum_interval().max(ISSUE_TO_STEP + self.latency.write_to_read);
+        let halt = ends.max().unwrap() + u64::from(idle);
         let queue = |unit: Unit| {
             let mut timed = self.queues.remove(&unit).unwrap_or_default();
             timed.insert(0, (0, Operation::Nop));

@@ -70,17 +70,17 @@ fn a_flipped_weight_bit_in_the_rtl_is_reported() {
     let divergence = explain(&graph, &program, &input, &good.writes, &broken.writes).unwrap();
     shows(
         &expect![[r#"
-        cycle 36: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
-          element      5 of `dense_0` (beat address 1, lane 1)
-          expected     -47
-          got          -17
-          golden       -47
-          instruction  write 1, instruction 1, step 1 (layer `dense_0`)
-                       write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=2
-          computed by  tile 5 (column 1, row 1) in pass 0
-                       tile_group 0, instruction 1, step 3 (layer `dense_0`)
-                       multiply source=slice0 bias=yes base=0 count=3x2x1x1 delta=1,1,0,0 run_levels=1 gap=0
-    "#]],
+            cycle 44: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
+              element      5 of `dense_0` (beat address 1, lane 1)
+              expected     -47
+              got          -17
+              golden       -47
+              instruction  write 1, instruction 1, step 1 (layer `dense_0`)
+                           write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=2
+              computed by  tile 5 (column 1, row 1) in pass 0
+                           tile_group 0, instruction 1, step 3 (layer `dense_0`)
+                           multiply source=slice0 bias=yes base=0 count=3x2x1x1 delta=1,1,0,0 run_levels=1 gap=0
+        "#]],
         &divergence,
     );
     assert_ne!(broken.output, good.output);
@@ -107,17 +107,17 @@ fn a_swapped_rounding_mode_is_reported_against_golden() {
     let (input, writes) = rounded_once(&program);
     shows(
         &expect![[r#"
-        cycle 109: wrong value at vector slice 0 write port, fed by the requantiser from the tiles
-          element      0 of `dense_2` (beat address 0, lane 0)
-          expected     6
-          got          7
-          golden       6
-          instruction  write 0, instruction 1, step 0 (layer `dense_2`)
-                       write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=1
-          computed by  tile 0 (column 0, row 0) in pass 0
-                       tile_group 0, instruction 3, step 2 (layer `dense_2`)
-                       multiply source=slice2 bias=yes base=16 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=0
-    "#]],
+            cycle 125: wrong value at vector slice 0 write port, fed by the requantiser from the tiles
+              element      0 of `dense_2` (beat address 0, lane 0)
+              expected     6
+              got          7
+              golden       6
+              instruction  write 0, instruction 1, step 0 (layer `dense_2`)
+                           write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=2
+              computed by  tile 0 (column 0, row 0) in pass 0
+                           tile_group 0, instruction 3, step 2 (layer `dense_2`)
+                           multiply source=slice2 bias=yes base=16 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=1
+        "#]],
         &against_golden(&graph, &program, &input, &writes).unwrap().unwrap(),
     );
 }
@@ -149,17 +149,17 @@ fn a_scale_off_by_one_is_reported() {
     let writes = model_run(&broken, &input).unwrap().writes;
     shows(
         &expect![[r#"
-        cycle 36: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
-          element      5 of `halves` (beat address 1, lane 1)
-          expected     4
-          got          3
-          golden       4
-          instruction  write 1, instruction 1, step 1 (layer `halves`)
-                       write source=requantiser last_beats=1 base=0 count=1x2x1x1 delta=1,1,0,0 run_levels=1 gap=1
-          computed by  tile 1 (column 1, row 0) in pass 1
-                       tile_group 0, instruction 1, step 3 (layer `halves`)
-                       multiply source=slice0 bias=no base=0 count=2x2x1x1 delta=1,1,0,0 run_levels=1 gap=0
-    "#]],
+            cycle 42: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
+              element      5 of `halves` (beat address 1, lane 1)
+              expected     -3
+              got          -4
+              golden       -3
+              instruction  write 1, instruction 1, step 1 (layer `halves`)
+                           write source=requantiser last_beats=1 base=0 count=1x2x1x1 delta=1,1,0,0 run_levels=1 gap=3
+              computed by  tile 1 (column 1, row 0) in pass 1
+                           tile_group 0, instruction 1, step 3 (layer `halves`)
+                           multiply source=slice0 bias=no base=0 count=2x2x1x1 delta=1,1,0,0 run_levels=1 gap=2
+        "#]],
         &against_golden(&graph, &program, &input, &writes).unwrap().unwrap(),
     );
 }

@@ -146,7 +146,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
                 None => from_stream.choose(of_stream, literal(0, drain_type)),
             };
             if part == 0 {
-                return operand;
+                return Expr::from(&m.wire(&format!("element_{position}"), operand));
             }
             // Later parts of a word wait until the lane is free; the next word comes after them.
             Expr::from(&held_while_idle(&mut m, &format!("waiting_{position}"), &parts[0], operand))

@@ -159,7 +159,7 @@ requantiser
 
 vector
 ;  cycle  interval  operation
-       0  +90       vector  function=add   source_a=slice0       source_b=constant  constant=-3  minimum=-128  maximum=127  count=8x1x1x1  run_levels=1  gap=0             ; steps 1..8
+       0  +90       vector  function=add   source_a=slice0       source_b=constant  constant=-3  minimum=-128  maximum=127  count=8x1x1x1  run_levels=1  gap=0            ; steps 1..8
       90  +90       vector  function=pass  source_a=requantiser  source_b=slice0    constant=0   minimum=0     maximum=5    count=8x2x1x1  run_levels=1  gap=12  pause=1  ; steps 91..132
      180  +6        halt
 ";

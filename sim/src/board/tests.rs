@@ -46,7 +46,9 @@ fn echo(bit: u32, line: f64) -> Option<Line> {
         extra_cpp: CPP.into(),
         ..Source::default()
     };
-    let cache = std::env::temp_dir().join("lpu-line-tests");
+    // A test runs as TARGET/PROFILE/deps/NAME; built models are kept in TARGET, as those of the other crates' tests are.
+    let test = std::env::current_exe().unwrap();
+    let cache = test.ancestors().nth(3).unwrap().join("verilated");
     let library = Library::load(&build(&source, &tools, &cache).unwrap()).unwrap();
     Some(Line::new(library.instance().unwrap(), "rx", "tx", line).unwrap())
 }

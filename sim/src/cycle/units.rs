@@ -112,7 +112,7 @@ impl Run {
             sum = sum.wrapping_add((value << (8 * bytes * part % 32)) as i32);
         }
         let (Some(&first), Some(&last)) = (self.addresses.first(), self.addresses.last()) else { return sum };
-        if last.wrapping_sub(first) + 1 == self.addresses.len() && self.addresses.is_sorted() {
+        if self.addresses.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
             return sum.wrapping_add(dot_product(&weights[first * dot..(last + 1) * dot], &self.activations));
         }
         for (&address, beat) in self.addresses.iter().zip(self.activations.chunks_exact(dot)) {
