@@ -102,5 +102,5 @@ fn weights_of_eight_bits_are_refused_by_a_machine_for_four() {
     let Some((graph, ..)) = reference() else { return };
     let machine = Configuration { weight_bits: 4, ..Configuration::default() };
     let error = compile_and_check(&graph, &machine).unwrap_err().to_string();
-    expect_test::expect![[""]].assert_eq(&error);
+    expect_test::expect!["layer `functional_1/activation/Relu;functional_1/dense/BiasAdd`: it has a weight of 10, and the machine multiplies weights of 4 bits, -8 to 7; use a machine with `weight_bits = 8` or a network quantised to int4"].assert_eq(&error);
 }

@@ -106,7 +106,7 @@ fn total_shortfall(graph: &Graph, machine: &Machine) -> Option<String> {
     let (needed, available) = (machine.block_rams(&needed), machine.block_rams(own));
     (needed > available).then(|| {
         format!(
-            "the whole network takes {needed} block RAMs for weights and vectors, this machine has {available}: {} short",
+            "the whole network takes {needed} block RAMs, this machine has {available}: {} short",
             needed - available
         )
     })

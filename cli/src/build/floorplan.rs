@@ -147,11 +147,11 @@ mod tests {
         ];
         let sites = place(&board, &cells(&names));
         assert_eq!(sites.len(), 4);
-        // Group 0 begins at the bottom left, its fourth row at the top of the next block; group 1 ends in the last column.
+        // Group 0 begins at the bottom left, its fourth row at the top of the next block; group 1 ends at the bottom of the last column.
         assert_eq!(sites[names[0].0], "X8/Y58/MULT18_4");
         assert_eq!(sites[names[1].0], "X19/Y70/EBR3");
         assert_eq!(sites[names[2].0], "X49/Y10/MULT18_0");
-        assert_eq!(sites[names[3].0], "X119/Y10/MULT18_5");
+        assert_eq!(sites[names[3].0], "X119/Y58/MULT18_5");
     }
 
     #[test]

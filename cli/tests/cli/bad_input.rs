@@ -69,12 +69,12 @@ fn a_network_that_fits_only_a_larger_board() {
     refused_network(
         &dense_network(512, 512).bytes(),
         &expect![[r#"
-        error: the network cannot be compiled for ulx3s-12f
-          where: net.tflite
-          why:   `net` does not fit: layer `dense_0` needs 9472 words of weight RAM in each tile, the machine has 3584
-                 the whole network takes 139 block RAMs for weights and vectors, this machine has 55: 84 short
-          help:  it fits ulx3s-85f; or describe a larger machine with `--config FILE.toml`
-    "#]],
+            error: the network cannot be compiled for ulx3s-12f
+              where: net.tflite
+              why:   `net` does not fit: layer `dense_0` needs 9472 words of weight RAM in each tile, the machine has 2560
+                     the whole network takes 150 block RAMs, this machine has 52: 98 short
+              help:  it fits ulx3s-85f; or describe a larger machine with `--config FILE.toml`
+        "#]],
     );
 }
 
@@ -83,11 +83,11 @@ fn a_network_that_fits_no_board() {
     refused_network(
         &dense_network(2048, 2048).bytes(),
         &expect![[r#"
-        error: the network cannot be compiled for ulx3s-12f
-          where: net.tflite
-          why:   `net` does not fit: layer `dense_0` needs 150016 words of weight RAM in each tile, the machine has 3584: 2002 block RAMs short
-          help:  it fits none of the known boards; make the network smaller, or describe a larger machine with `--config FILE.toml`
-    "#]],
+            error: the network cannot be compiled for ulx3s-12f
+              where: net.tflite
+              why:   `net` does not fit: layer `dense_0` needs 150016 words of weight RAM in each tile, the machine has 2560: 2016 block RAMs short
+              help:  it fits none of the known boards; make the network smaller, or describe a larger machine with `--config FILE.toml`
+        "#]],
     );
 }
 
@@ -131,7 +131,7 @@ fn a_compiled_program_where_a_network_is_asked_for() {
     expect![[r#"
         error: the network cannot be used
           where: p.json
-          why:   p: not a network in a known format: 17947 bytes that begin with "{\"format"
+          why:   p: not a network in a known format: 18152 bytes that begin with "{\"format"
           help:  give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3"); if this is a compiled program, give the network that it was compiled from
     "#]].assert_eq(scratch.lpu(&["compile", &program, "--board", "ulx3s-12f", "--out", "q"]).refusal());
 }
@@ -215,15 +215,15 @@ fn an_unreadable_configuration() {
     refused_configuration(
         format!("{sound}color = \"red\"\n").as_bytes(),
         &expect![[r#"
-        error: the configuration cannot be used
-          where: m.toml
-          why:   the configuration cannot be read: TOML parse error at line 9, column 1
-                   |
-                 9 | color = "red"
-                   | ^^^^^
-                 unknown field `color`, expected one of `tiles`, `dot`, `stream_elements`, `weight_depth`, `vector_slices`, `vector_depth`, `scale_depth`, `queue_depth`, `pipeline`
-          help:  take the `[configuration]` of a board in constraints/ as the pattern; docs/architecture.md explains the fields
-    "#]],
+            error: the configuration cannot be used
+              where: m.toml
+              why:   the configuration cannot be read: TOML parse error at line 9, column 1
+                       |
+                     9 | color = "red"
+                       | ^^^^^
+                     unknown field `color`, expected one of `tiles`, `dot`, `stream_elements`, `weight_depth`, `weight_bits`, `vector_slices`, `vector_depth`, `scale_depth`, `queue_depth`, `queue_word_bits`, `requantise_interval`, `pipeline`
+              help:  take the `[configuration]` of a board in constraints/ as the pattern; docs/architecture.md explains the fields
+        "#]],
     );
     refused_configuration(
         format!("[configuration]\n{sound}").as_bytes(),

@@ -89,7 +89,8 @@ fn a_slower_line_takes_the_same_frames_and_more_cycles() {
     let (fast, slow) = (report("4"), report("11"));
     assert_eq!(fast["link"]["bytes_sent"], slow["link"]["bytes_sent"]);
     let ratio = slow["host_transfer_cycles"].as_f64().unwrap() / fast["host_transfer_cycles"].as_f64().unwrap();
-    assert!((2.4..2.9).contains(&ratio), "{ratio}");
+    // Between the ratio of the bits' lengths, 2.75, and what the cycles beside the line make of it.
+    assert!((2.1..2.75).contains(&ratio), "{ratio}");
 }
 
 #[test]

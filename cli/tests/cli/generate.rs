@@ -26,10 +26,10 @@ fn the_manifest_lists_every_file_with_its_hash() {
     let below = |name: &str| names(&scratch.path("g").join(name)).len();
     assert_eq!(listed, ["rtl", "behavioural", "ecp5", "constraints"].map(below).iter().sum::<usize>());
     assert_eq!(manifest["resources"]["multipliers"], 28);
-    assert_eq!(manifest["resources"]["block_rams"], 55);
+    assert_eq!(manifest["resources"]["block_rams"], 52);
     assert_eq!(manifest["configuration"]["tiles"], 7);
     assert_eq!(manifest["latency"]["crossbar"], 2);
-    assert_eq!(manifest["memories"][0]["words"], 3584);
+    assert_eq!(manifest["memories"][0]["words"], 2560);
     assert_eq!(manifest["instructions"][0]["fields"][0]["name"], "opcode");
     let clock = fs::read_to_string(scratch.path("g/constraints/lpu.lpf")).unwrap();
     assert!(clock.contains("FREQUENCY PORT \"clk\" 125 MHZ;"), "{clock}");

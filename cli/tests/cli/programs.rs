@@ -18,7 +18,7 @@ fn compile_reports_what_the_program_will_cost() {
     assert_eq!((&report["macs"], &report["multipliers"]), (&4928.into(), &28.into()));
     let layers = report["layers"].as_array().unwrap();
     assert_eq!(layers.iter().map(|layer| layer["macs"].as_u64().unwrap()).sum::<u64>(), 4928);
-    assert_eq!(report["memories"][0]["available"], 3584);
+    assert_eq!(report["memories"][0]["available"], 2560);
     let cycles = report["cycles_predicted"].as_f64().unwrap();
     assert_eq!(report["seconds_per_inference"].as_f64().unwrap(), cycles / 125e6);
     for unit in report["units"].as_array().unwrap() {

@@ -43,9 +43,9 @@ fn json_has_the_keys_of_the_contract_and_stands_alone() {
     assert_eq!(report["cycles_measured"], report["cycles_predicted"]);
     assert_eq!((&report["macs"], &report["multipliers"]), (&4928.into(), &156.into()));
     let cycles = report["cycles_predicted"].as_f64().unwrap();
-    assert_eq!(report["mac_utilization"].as_f64().unwrap(), 4928.0 / (156.0 * cycles));
+    assert!((report["mac_utilization"].as_f64().unwrap() - 4928.0 / (156.0 * cycles)).abs() < 1e-12);
     assert_eq!(report["clock_mhz"], 150.0);
-    assert_eq!(report["seconds_per_inference"].as_f64().unwrap(), cycles / 150e6);
+    assert!((report["seconds_per_inference"].as_f64().unwrap() * 150e6 / cycles - 1.0).abs() < 1e-12);
     assert_eq!(report["outputs_equal_golden"], true);
     assert!(report["simulated_cycles_per_second"].as_f64().unwrap() > 0.0);
     assert!(report["host_transfer_cycles"].is_null());
@@ -138,7 +138,7 @@ fn hardware_that_rounds_wrongly_ends_with_status_1_and_the_first_difference() {
     let scratch = Scratch::new();
     scratch.write("small.toml", SMALL);
     let script = format!(
-        "#!/bin/sh\nif [ -f requantiser_lane.v ]; then sed -i.bak \"s/ + 63'sh40000000//\" requantiser_lane.v; fi\n\
+        "#!/bin/sh\nif [ -f requantiser_lane.v ]; then sed -i.bak \"s/ + 33'd1//\" requantiser_lane.v; fi\n\
          VERILATOR_ROOT='{}' exec '{}' \"$@\"\n",
         tools.root.display(),
         tools.verilator.display()

@@ -30,7 +30,7 @@ pub const BITS_A_BYTE: u32 = 10;
 /// Clocks that a new model is given until its reset has passed.
 const CLOCKS_OF_RESET: u32 = 256;
 /// Clocks in which a device surely begins to answer.
-const CLOCKS_TO_ANSWER: u32 = 4096;
+const CLOCKS_TO_ANSWER: u32 = 8192;
 
 /// What Verilator is given for a board with this machine, `clocks_per_bit` clocks to a bit of its line.
 ///
