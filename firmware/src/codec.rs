@@ -5,11 +5,10 @@ use core::fmt;
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 use crate::frame::{Frame, MAX_PAYLOAD};
+use crate::wire::{CHECK, HEADER};
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
-const HEADER: usize = 6;
-const CHECK: usize = 4;
 const MAX_BODY: usize = HEADER + MAX_PAYLOAD + CHECK;
 const _: () = assert!(MAX_BODY <= u8::MAX as usize, "a position in a frame fits a byte");
 

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::ops::Deref;
 
+use crate::wire::{ACK, DATA, ERROR, READ_VECTOR, RUN, STATUS, STATUS_REPLY, WRITE};
+
 /// Most words that one write request or data reply carries: divisible by 1 to 6, so that whole memory words fill a request, and
 /// few enough that a frame's position fits a byte.
 pub const MAX_WORDS: usize = 60;
@@ -15,15 +17,6 @@ pub const ADDRESS_BITS: u32 = 24;
 
 /// Bits of a run's cycles in a status reply: what the machine counts, 22 days at 150 MHz.
 pub const CYCLE_BITS: u32 = 48;
-
-const WRITE: u8 = 0x01;
-const RUN: u8 = 0x02;
-const READ_VECTOR: u8 = 0x03;
-const STATUS: u8 = 0x04;
-const ACK: u8 = 0x81;
-const DATA: u8 = 0x82;
-const STATUS_REPLY: u8 = 0x83;
-const ERROR: u8 = 0x84;
 
 const CYCLE_BYTES: usize = CYCLE_BITS as usize / 8;
 
@@ -237,7 +230,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// The byte on the wire.
-    pub fn to_byte(self) -> u8 {
+    pub const fn to_byte(self) -> u8 {
         match self {
             Self::UnknownCommand => 1,
             Self::BadPayload => 2,

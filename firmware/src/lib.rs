@@ -75,6 +75,7 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `frame.rs` | frames, requests, replies |
+//! | `wire.rs` | the numbers on the wire |
 //! | `codec.rs` | check, byte stuffing, streaming decoder |
 //! | `driver.rs` | the host's end |
 //! | `device.rs` | the machine's end |
@@ -86,6 +87,7 @@ mod codec;
 mod device;
 mod driver;
 mod frame;
+pub mod wire;
 
 pub use codec::{BufferTooSmall, Decoder, FrameError, MAX_ENCODED, encode};
 pub use device::{Device, Machine};

@@ -2,36 +2,33 @@
 
 use super::{bit, constant};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type};
+use lpu_firmware::{ErrorCode, MAX_WORDS, wire};
 use std::sync::Arc;
 
 /// Cycles after which the decision follows its inputs.
 pub const DECISION: usize = 3;
 
-/// Commands of requests, as `lpu-firmware` numbers them.
-const WRITE: u64 = 1;
-const RUN: u64 = 2;
-const READ: u64 = 3;
-const STATUS: u64 = 4;
-
-/// Kinds of replies: the command of a reply is 80 (hexadecimal) and the kind.
-const ACK: u64 = 1;
-const DATA: u64 = 2;
-const STATUS_REPLY: u64 = 3;
-const ERROR: u64 = 4;
-
-/// Codes of errors.
-const UNKNOWN_COMMAND: u64 = 1;
-const BAD_PAYLOAD: u64 = 2;
-const OUT_OF_SEQUENCE: u64 = 3;
-
-/// Bytes before the payload: sequence, command, length.
-pub const HEADER: u64 = 6;
 /// Bytes of an address or an entry point.
 const ADDRESS: u64 = 4;
-/// Most words of the bus in a request or a reply.
-const MOST_WORDS: u64 = 60;
-/// Bytes of a status reply's payload: flags, cycles, last sequence, identity.
-const STATUS_BYTES: u64 = 15;
+/// Bits of the number of a kind of reply: its command without the bit that every reply's has.
+const KIND_BITS: u32 = 3;
+/// Bits of the code of an error.
+const CODE_BITS: u32 = 2;
+
+/// The kind of the reply with this command.
+fn kind(command: u8) -> Expr {
+    constant((command & !wire::REPLY).into(), KIND_BITS)
+}
+
+/// The code of an error.
+fn code(error: ErrorCode) -> Expr {
+    constant(error.to_byte().into(), CODE_BITS)
+}
+
+/// The end of a frame with a payload of `bytes`, without its check.
+fn end_of(bytes: u64) -> Expr {
+    constant(wire::HEADER as u64 + bytes, 8)
+}
 
 /// Decides about a request whose fields stand still. `decided` takes the decision over: it holds until the next.
 ///
@@ -60,21 +57,21 @@ pub fn frame_decision() -> Result<Arc<Module>, DesignError> {
     let accept_port = m.output("accept", bit());
     let perform_port = m.output("perform", bit());
     m.section("Reply");
-    let kind_port = m.output("kind", Type::bits(3));
+    let kind_port = m.output("kind", Type::bits(KIND_BITS as usize));
     let data_port = m.output("is_data", bit());
     let status_port = m.output("is_status", bit());
-    let code_port = m.output("error_code", Type::bits(2));
+    let code_port = m.output("error_code", Type::bits(CODE_BITS as usize));
     let reply_end_port = m.output("reply_end", Type::bits(8));
 
     // The command, and whether the payload has its form.
-    let mut is = |name: &str, which: u64| m.delay(name, command.equals(constant(which, 8)), 1);
-    let (write, run) = (is("is_write", WRITE), is("is_run", RUN));
-    let (read, status) = (is("is_read", READ), is("is_status_request", STATUS));
-    let ends = |payload: u64| end.equals(constant(HEADER + payload, 8));
-    let holds_chunks = end.greater_equal(constant(HEADER + ADDRESS + 1, 8));
+    let mut is = |name: &str, which: u8| m.delay(name, command.equals(constant(which.into(), 8)), 1);
+    let (write, run) = (is("is_write", wire::WRITE), is("is_run", wire::RUN));
+    let (read, status) = (is("is_read", wire::READ_VECTOR), is("is_status_request", wire::STATUS));
+    let ends = |payload: u64| end.equals(end_of(payload));
+    let holds_chunks = end.greater_equal(end_of(ADDRESS + 1));
     let write_form = m.delay("write_form", holds_chunks.and(argument.any()).and(broken_word.not()), 1);
     let run_form = m.delay("run_form", ends(ADDRESS), 1);
-    let read_form = m.delay("read_form", ends(ADDRESS + 1).and(argument.less_equal(constant(MOST_WORDS, 8))), 1);
+    let read_form = m.delay("read_form", ends(ADDRESS + 1).and(argument.less_equal(constant(MAX_WORDS as u64, 8))), 1);
     let status_form = m.delay("status_form", ends(0), 1);
 
     let good_write = Expr::from(&write).and(&write_form);
@@ -93,18 +90,20 @@ pub fn frame_decision() -> Result<Arc<Module>, DesignError> {
     let answer_ack = m.wire("answer_ack", Expr::from(&timely).and(&good_change));
 
     let kind = good_status.choose(
-        constant(STATUS_REPLY, 3),
-        answer_data.choose(constant(DATA, 3), answer_ack.choose(constant(ACK, 3), constant(ERROR, 3))),
+        kind(wire::STATUS_REPLY),
+        answer_data.choose(kind(wire::DATA), answer_ack.choose(kind(wire::ACK), kind(wire::ERROR))),
     );
-    let code = timely
-        .not()
-        .choose(constant(OUT_OF_SEQUENCE, 2), known.choose(constant(BAD_PAYLOAD, 2), constant(UNKNOWN_COMMAND, 2)));
+    let code = timely.not().choose(
+        code(ErrorCode::OutOfSequence),
+        known.choose(code(ErrorCode::BadPayload), code(ErrorCode::UnknownCommand)),
+    );
     // Four times the words, behind the header.
     let words = argument.slice(0, 6).shift_left(2);
-    let data_end = m.delay("data_end", words.add(constant(HEADER, 8)), 1);
-    let end_of = |payload: u64| constant(HEADER + payload, 8);
-    let reply_end = good_status
-        .choose(end_of(STATUS_BYTES), answer_data.choose(&data_end, answer_ack.choose(end_of(0), end_of(1))));
+    let data_end = m.delay("data_end", words.add(end_of(0)), 1);
+    let reply_end = good_status.choose(
+        end_of(wire::STATUS_BYTES as u64),
+        answer_data.choose(&data_end, answer_ack.choose(end_of(0), end_of(1))),
+    );
 
     let mut hold = |name: &str, value: Expr| {
         let register = m.register(name, value.ty());

@@ -2,20 +2,24 @@
 
 use super::crc::crc;
 use super::frame_buffer::{READ_CYCLES, frame_buffer};
-use super::frame_decision::{HEADER, frame_decision};
+use super::frame_decision::frame_decision;
 use super::frame_receiver::frame_receiver;
 use super::frame_sender::frame_sender;
 use super::sequence_number::sequence_number;
 use super::{bit, constant, decrement, increment};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use crate::lpu::top::CYCLE_BITS;
+use lpu_firmware::wire;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS, bits_for};
 use lpu_isa::host::{BUS_BITS, COMMAND_BITS, Command};
 use lpu_isa::latency::Latency;
 use std::sync::Arc;
 
 /// Bytes of the check behind a frame's payload.
-const CHECK: u64 = 4;
+const CHECK: u64 = wire::CHECK as u64;
+/// Bytes before a frame's payload.
+const HEADER: u64 = wire::HEADER as u64;
+const _: () = assert!(CYCLE_BITS == lpu_firmware::CYCLE_BITS as usize, "a status reply carries the whole count");
 /// Bits of the flags in a status reply.
 const FLAG_BITS: usize = 8;
 /// Bytes of a status reply before the last sequence number: flags, cycles.
