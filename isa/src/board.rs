@@ -13,10 +13,8 @@
 //! # Ok::<(), lpu_isa::board::BoardError>(())
 //! ```
 
-use crate::configuration::{Configuration, ConfigurationError, ELEMENT_BITS};
-use crate::host::SCALE_BITS;
-use crate::resources;
-use crate::unit::Unit;
+use crate::configuration::{Configuration, ConfigurationError};
+use crate::resources::{Memories, total_block_rams};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
@@ -269,7 +267,7 @@ impl Board {
     pub fn block_rams_used(&self) -> u32 {
         let configuration = &self.configuration;
         if self.family == Family::Ecp5 {
-            return resources::total_block_rams(configuration);
+            return total_block_rams(configuration);
         }
         // Widest form first: 16 bits of 256 words for 4 Kbit, 32 bits of 512 words for 18 Kbit (16 without parity).
         let (width, depth) = if self.block_ram_kbit == 4 { (16, 256) } else { (36, 512) };
@@ -277,19 +275,10 @@ impl Board {
             let shapes = (0..4).map(|halvings| (width >> halvings, depth << halvings));
             shapes.map(|(width, depth)| bits.div_ceil(width) * words.div_ceil(depth)).min().unwrap_or(0)
         };
-        let memories = [
-            (configuration.tiles, configuration.weight_word_bits(), configuration.weight_depth),
-            (
-                configuration.vector_slices * configuration.beats_per_word(),
-                configuration.dot * ELEMENT_BITS,
-                configuration.vector_depth,
-            ),
-            (Unit::all(configuration).len() as u32, configuration.queue_word_bits, configuration.queue_words()),
-            (configuration.requantiser_lanes(), SCALE_BITS, configuration.scale_words()),
-        ];
         // An iCE40 has no RAM in its look-up tables; the host link's frame buffer stands there on the other families.
         let frame_buffer = if self.family == Family::Ice40 { FRAME_BUFFER_PARTS } else { 0 };
-        memories.into_iter().map(|(count, bits, words)| count * blocks(bits, words)).sum::<u32>() + frame_buffer
+        let memories = Memories::all(configuration).into_iter();
+        memories.map(|memory| memory.count * blocks(memory.width, memory.depth)).sum::<u32>() + frame_buffer
     }
 }
 

@@ -206,6 +206,11 @@ impl Configuration {
         self.tiles * self.channels_per_tile()
     }
 
+    /// Bits of an element that the tiles multiply; the higher ones are ignored.
+    pub fn multiplied_bits(&self) -> u32 {
+        if self.channels_per_tile() > 1 { PACKED_ELEMENT_BITS } else { ELEMENT_BITS }
+    }
+
     /// Multiplications with a weight that the machine can do in a cycle.
     pub fn macs_per_cycle(&self) -> u32 {
         self.multipliers() * self.channels_per_tile()

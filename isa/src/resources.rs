@@ -14,34 +14,60 @@ pub fn block_rams(width: u32, depth: u32) -> u32 {
     width.div_ceil(BLOCK_WIDTH) * depth.div_ceil(BLOCK_DEPTH)
 }
 
+/// Memories in block RAM that are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memories {
+    /// How many there are.
+    pub count: u32,
+    /// Bits of a word.
+    pub width: u32,
+    /// Words of each.
+    pub depth: u32,
+}
+
+impl Memories {
+    /// The weight RAMs of all tiles.
+    fn weights(configuration: &Configuration) -> Memories {
+        let Configuration { tiles, weight_depth, .. } = *configuration;
+        Memories { count: tiles, width: configuration.weight_word_bits(), depth: weight_depth }
+    }
+
+    /// The banks of all vector memory slices.
+    fn vectors(configuration: &Configuration) -> Memories {
+        let count = configuration.vector_slices * configuration.beats_per_word();
+        Memories { count, width: configuration.dot * ELEMENT_BITS, depth: configuration.vector_depth }
+    }
+
+    /// All memories of a machine: weights, vectors, instruction queues, the requantiser's scale tables.
+    pub fn all(configuration: &Configuration) -> [Memories; 4] {
+        let queues = Unit::all(configuration).len() as u32;
+        let lanes = configuration.requantiser_lanes();
+        [
+            Memories::weights(configuration),
+            Memories::vectors(configuration),
+            Memories { count: queues, width: configuration.queue_word_bits, depth: configuration.queue_words() },
+            Memories { count: lanes, width: SCALE_BITS, depth: configuration.scale_words() },
+        ]
+    }
+
+    fn block_rams(self) -> u32 {
+        self.count * block_rams(self.width, self.depth)
+    }
+}
+
 /// Block RAMs of the weight RAMs of all tiles.
 pub fn weight_block_rams(configuration: &Configuration) -> u32 {
-    configuration.tiles * block_rams(configuration.weight_word_bits(), configuration.weight_depth)
+    Memories::weights(configuration).block_rams()
 }
 
 /// Block RAMs of all vector memory slices.
 pub fn vector_block_rams(configuration: &Configuration) -> u32 {
-    let bank = block_rams(configuration.dot * ELEMENT_BITS, configuration.vector_depth);
-    configuration.vector_slices * configuration.beats_per_word() * bank
-}
-
-/// Block RAMs of all instruction queues.
-pub fn queue_block_rams(configuration: &Configuration) -> u32 {
-    let queues = Unit::all(configuration).len() as u32;
-    queues * block_rams(configuration.queue_word_bits, configuration.queue_words())
-}
-
-/// Block RAMs of the requantiser's scale tables.
-pub fn scale_block_rams(configuration: &Configuration) -> u32 {
-    configuration.requantiser_lanes() * block_rams(SCALE_BITS, configuration.scale_words())
+    Memories::vectors(configuration).block_rams()
 }
 
 /// Block RAMs of the whole machine.
 pub fn total_block_rams(configuration: &Configuration) -> u32 {
-    weight_block_rams(configuration)
-        + vector_block_rams(configuration)
-        + queue_block_rams(configuration)
-        + scale_block_rams(configuration)
+    Memories::all(configuration).into_iter().map(Memories::block_rams).sum()
 }
 
 /// Bytes of weights that the tiles hold.

@@ -2,7 +2,7 @@
 
 use super::units::{Run, Sequencer, requantise_step, vector_step};
 use super::{Options, WriteEvent};
-use lpu_isa::configuration::{Configuration, ELEMENT_BITS, PACKED_ELEMENT_BITS};
+use lpu_isa::configuration::Configuration;
 use lpu_isa::image::nibbles;
 use lpu_isa::instruction::{Operation, Source, Unit};
 use lpu_isa::latency::ISSUE_TO_STEP;
@@ -87,6 +87,8 @@ pub struct State {
     scales: Vec<Vec<Scale>>,
     /// What each group has taken in since its run began.
     runs: Vec<Run>,
+    /// Bits of an element that the tiles multiply.
+    multiplied_bits: u32,
     /// Words on the crossbar's source ports, `[port][cycle modulo ring][element]`.
     ports: Vec<Vec<i16>>,
     /// Rows that leave the drain chains, `[cycle modulo ring][column]`.
@@ -146,6 +148,7 @@ impl State {
                 configuration.vector_slices as usize
             ],
             runs: vec![Run::default(); groups],
+            multiplied_bits: configuration.multiplied_bits(),
             tiles: group_tiles,
             scales: program.scales.clone(),
             ports: vec![vec![0; ring * elements]; configuration.crossbar_sources() as usize],
@@ -349,11 +352,7 @@ impl State {
             (Unit::TileGroup(group), Operation::Multiply { source, .. }) => {
                 let group = group as usize;
                 let port = self.port(*source);
-                let bits = match self.configuration.channels_per_tile() {
-                    1 => ELEMENT_BITS,
-                    _ => PACKED_ELEMENT_BITS,
-                };
-                self.runs[group].step(&step, &self.ports[port][now..now + dot], bits);
+                self.runs[group].step(&step, &self.ports[port][now..now + dot], self.multiplied_bits);
                 if step.last {
                     self.drain(group, cycle + u64::from(latency.step_to_drain));
                 }
