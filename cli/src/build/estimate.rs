@@ -127,7 +127,7 @@ mod tests {
     fn every_board_has_room_for_its_own_machine() {
         for board in Board::all().unwrap() {
             let estimate = Estimate::of(&board);
-            // The smallest machine there is is estimated 2% too large for the smallest FPGA.
+            // The smallest machine there is does not fit the smallest FPGA.
             let expected = if board.name == "icebreaker" { vec!["LUT sites"] } else { vec![] };
             let parts: Vec<&str> = estimate.shortfalls(&board).iter().map(|shortfall| shortfall.part).collect();
             assert_eq!(parts, expected, "{}", board.name);

@@ -1,14 +1,15 @@
 //! Fully connected layers.
 //!
 //! `u` channels are computed side by side, one by each tile, or two where the weights are of 4 bits; a layer of `n` channels
-//! takes `ceil(n / u)` passes over its input. Channel `i` is computed in pass `i / u` as channel `i % u` of the pass. A pass reads the bias word(s) and then one weight word for each beat
-//! of the input, while the vector memory streams the input past all tiles.
+//! takes `ceil(n / u)` passes over its input. Channel `i` is computed in pass `i / u` as channel `i % u` of the pass. A pass
+//! reads the bias word(s) and then one weight word for each beat of the input, while the vector memory streams the input past
+//! all tiles.
 //!
 //! # Cost
 //!
-//! With `k` beats of input, `b` bias words (0 where no bias is needed) and `r` rows of tiles:
-//! `passes × max(b + k, r i)` cycles of the tiles, where the requantiser takes a row each `i` cycles. The round trip behind the last pass (see [`lpu_isa::latency`]) overlaps with
-//! the next layer as far as that layer's first pass does not need the last results.
+//! With `k` beats of input, `b` bias words (0 where no bias is needed) and `r` rows of results, of which the requantiser takes
+//! one each `i` cycles: `passes × max(b + k, r i)` cycles of the tiles. The round trip behind the last pass (see
+//! [`lpu_isa::latency`]) overlaps with the next layer as far as that layer's first pass does not need the last results.
 //!
 //! The zero point of the input is folded into the bias: `Σ w (x - z) = Σ w x - z Σ w`, modulo 2³² on both sides.
 
@@ -340,17 +341,14 @@ fn scale_entries(layer: &FullyConnected, shape: &Shape, configuration: &Configur
         return vec![vec![scale(0).unwrap_or_default(); lanes]];
     }
     (0..shape.passes as usize)
-        .flat_map(|pass| (0..shape.rows as usize).map(move |row| (pass, row)))
-        .map(|(pass, row)| {
-            let mut entry = vec![Scale::default(); lanes];
+        .flat_map(|pass| {
+            let mut entries = vec![vec![Scale::default(); lanes]; shape.rows as usize];
             for channel in 0..shape.channels {
                 let position = configuration.channel_position(channel) as usize;
-                if position / lanes == row {
-                    let channel = pass * shape.channels as usize + channel as usize;
-                    entry[position % lanes] = scale(channel).unwrap_or_default();
-                }
+                let channel = pass * shape.channels as usize + channel as usize;
+                entries[position / lanes][position % lanes] = scale(channel).unwrap_or_default();
             }
-            entry
+            entries
         })
         .collect()
 }
