@@ -180,7 +180,7 @@ fn rows(queue: &Queue, program: &Program) -> Vec<Row> {
             columns.resize(width, String::new());
             columns.push(placed.layer.map_or(String::new(), |layer| format!("layer={layer}")));
         }
-        let duration = operation.duration(&program.configuration);
+        let duration = operation.duration();
         let first = cycle.saturating_add(u64::from(ISSUE_TO_STEP));
         let last = first.saturating_add(duration).saturating_sub(1);
         let steps = (duration > 0).then(|| format!("steps {first}..{last}"));
@@ -204,16 +204,13 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
     }
     let mut fields = match operation {
         Operation::Nop | Operation::Halt | Operation::Read { .. } => vec![],
-        Operation::Multiply { source, bias, .. } => {
-            vec![field("source", source), field("bias", if *bias { "yes" } else { "no" })]
-        }
+        Operation::Multiply { source, .. } => vec![field("source", source)],
         Operation::Write { source, last_beats, .. } => vec![field("source", source), field("last_beats", last_beats)],
-        Operation::Requantise { from, input_zero_point, zero_point, minimum, maximum, .. } => vec![
+        Operation::Requantise { from, zero_point, minimum, maximum, .. } => vec![
             match from {
                 RequantiseFrom::Tiles => field("source", "tiles"),
                 RequantiseFrom::Stream(source) => field("source", source),
             },
-            field("input_zero_point", input_zero_point),
             field("zero_point", zero_point),
             field("minimum", minimum),
             field("maximum", maximum),
@@ -387,15 +384,7 @@ impl Fields<'_> {
 
     fn operation(&mut self) -> Result<Operation, Problem> {
         Ok(match self.operation {
-            "multiply" => Operation::Multiply {
-                source: self.source("source")?,
-                bias: self.required("bias", "yes or no", |value| match value {
-                    "yes" => Some(true),
-                    "no" => Some(false),
-                    _ => None,
-                })?,
-                sequence: self.sequence()?,
-            },
+            "multiply" => Operation::Multiply { source: self.source("source")?, sequence: self.sequence()? },
             "read" => Operation::Read { sequence: self.sequence()? },
             "write" => Operation::Write {
                 source: self.source("source")?,
@@ -407,7 +396,6 @@ impl Fields<'_> {
                     "tiles" => Some(RequantiseFrom::Tiles),
                     _ => Source::parse(value).map(RequantiseFrom::Stream),
                 })?,
-                input_zero_point: self.number("input_zero_point")?,
                 zero_point: self.number("zero_point")?,
                 minimum: self.number("minimum")?,
                 maximum: self.number("maximum")?,

@@ -7,14 +7,14 @@
 //! use lpu_isa::board::Board;
 //!
 //! let board = Board::find("ulx3s-85f")?;
-//! assert_eq!((board.configuration.multipliers(), board.clock_mhz), (156, 150.0));
+//! assert_eq!((board.multipliers_used(), board.clock_mhz), (156, 150.0));
 //! let error = Board::find("ulx3s-85").unwrap_err().to_string();
 //! assert!(error.contains("did you mean `ulx3s-85f`?"));
 //! # Ok::<(), lpu_isa::board::BoardError>(())
 //! ```
 
 use crate::configuration::{Configuration, ConfigurationError};
-use crate::resources::{Memories, total_block_rams};
+use crate::resources::{Memories, multipliers, total_block_rams};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
@@ -250,14 +250,15 @@ impl Board {
 
     /// This board's hardware multipliers that the configuration takes.
     ///
-    /// On an ECP5 they are the tiles', and the requantiser multiplies in logic; on the smaller families each of its lanes takes
-    /// four.
+    /// On an ECP5 the generator places them, so this is the sum of [`crate::resources`]; on the smaller families synthesis makes
+    /// each of the requantiser's products of four.
     pub fn multipliers_used(&self) -> u32 {
-        let lanes = match self.family {
-            Family::Ecp5 => 0,
-            Family::Ice40 | Family::Gowin => 4 * self.configuration.requantiser_lanes(),
-        };
-        self.configuration.multipliers() + lanes
+        match self.family {
+            Family::Ecp5 => multipliers(&self.configuration),
+            Family::Ice40 | Family::Gowin => {
+                self.configuration.multipliers() + 4 * self.configuration.requantiser_lanes()
+            }
+        }
     }
 
     /// This board's block RAMs that the configuration's memories take: weights, vectors, queues and scale tables.
@@ -359,7 +360,7 @@ mod tests {
     fn a_board_file_with_a_mistake_is_refused_with_its_field() {
         let text = BOARDS[4].board;
         let message = |text: &str| Board::from_toml("mine", text).unwrap_err().to_string();
-        assert!(message(&text.replace("tiles = 39", "tiles = 0")).contains("`tiles` is 0, but must be 1 to 64"));
+        assert!(message(&text.replace("tiles = 36", "tiles = 0")).contains("`tiles` is 0, but must be 1 to 64"));
         assert!(message(&text.replace("ecp5", "virtex")).contains("virtex"));
         let baud = message(&text.replace("baud = 3000000", "baud = 3000001"));
         assert_eq!(baud, "board `mine`: `link.baud` is 3000001, but must be 1 to 3000000");

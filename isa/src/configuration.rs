@@ -42,7 +42,7 @@ pub struct Configuration {
     pub vector_slices: u32,
     /// Words of one vector memory slice.
     pub vector_depth: u32,
-    /// Entries of the requantiser's scale table; an entry is one multiplier and shift for each lane.
+    /// Entries of the requantiser's scale table; an entry is one multiplier, shift and bias for each element of a word.
     pub scale_depth: u32,
     /// Instructions that one queue holds.
     pub queue_depth: u32,
@@ -53,6 +53,10 @@ pub struct Configuration {
     /// Cycles that the requantiser takes for a word: 1, 2 or 4. It has `stream_elements` divided by this many lanes.
     #[serde(default = "default_requantise_interval")]
     pub requantise_interval: u32,
+    /// The requantiser's products take multiplier cells of the FPGA instead of logic:
+    /// [`multipliers_per_lane`](Self::multipliers_per_lane) of them in each lane.
+    #[serde(default)]
+    pub scale_in_multipliers: bool,
     /// Registers added between units.
     #[serde(default)]
     pub pipeline: Pipeline,
@@ -93,10 +97,11 @@ impl Default for Pipeline {
 }
 
 impl Default for Configuration {
-    /// A machine for an LFE5U-85F: 39 tiles of four multipliers, 312 KB of weights.
+    /// A machine for an LFE5U-85F: 36 tiles of four multipliers and four requantiser lanes of three are its 156 multipliers;
+    /// 288 KB of weights.
     fn default() -> Self {
         Configuration {
-            tiles: 39,
+            tiles: 36,
             dot: 4,
             stream_elements: 8,
             weight_depth: 2048,
@@ -107,6 +112,7 @@ impl Default for Configuration {
             queue_depth: 80,
             queue_word_bits: 36,
             requantise_interval: 2,
+            scale_in_multipliers: true,
             pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 1 },
         }
     }
@@ -281,16 +287,6 @@ impl Configuration {
         self.dot * if self.channels_per_tile() > 1 { PACKED_BITS } else { WEIGHT_BITS }
     }
 
-    /// Words of weight RAM that hold the 32-bit start value (bias) of one accumulator.
-    pub fn words_per_bias(&self) -> u32 {
-        ACCUMULATOR_BITS.div_ceil(self.dot * WEIGHT_BITS)
-    }
-
-    /// Words of weight RAM that hold the start values of a tile's accumulators.
-    pub fn bias_words(&self) -> u32 {
-        self.words_per_bias() * self.channels_per_tile()
-    }
-
     /// Bits of an address into the weight RAM of a tile.
     pub fn weight_address_bits(&self) -> u32 {
         bits_for(self.weight_depth)
@@ -340,6 +336,12 @@ impl Configuration {
     /// Lanes of the requantiser.
     pub fn requantiser_lanes(&self) -> u32 {
         self.stream_elements / self.requantise_interval
+    }
+
+    /// Multiplier cells of the FPGA that each lane of the requantiser takes. Its product of 32 and 31 bits is three products of
+    /// 18 bits by Karatsuba's method, which saves the fourth: (a₁ + a₀)(b₁ + b₀) - a₁b₁ - a₀b₀ is the sum of both mixed ones.
+    pub fn multipliers_per_lane(&self) -> u32 {
+        if self.scale_in_multipliers { 3 } else { 0 }
     }
 
     /// Cycles between the drains of two products, at least: the requantiser takes a row of tiles each

@@ -29,13 +29,12 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     let source_bits = bits_for(configuration.crossbar_sources());
     let element = ELEMENT_BITS;
     let own: &[(&str, u32, bool)] = match unit {
-        Unit::TileGroup(_) => &[("source", source_bits, false), ("bias", 1, false)],
+        Unit::TileGroup(_) => &[("source", source_bits, false)],
         Unit::Read(_) => &[],
         Unit::Write(_) => &[("source", source_bits, false), ("last_beats", last_beats_bits(configuration), false)],
         Unit::Requantiser => &[
             ("from_stream", 1, false),
             ("source", source_bits, false),
-            ("input_zero_point", element, true),
             ("zero_point", element, true),
             ("minimum", element, true),
             ("maximum", element, true),
@@ -105,19 +104,15 @@ impl Instruction {
             }
         }
         match self.operation {
-            Operation::Multiply { source, bias, .. } => match name {
-                "source" => port(source),
-                _ => i64::from(bias),
-            },
+            Operation::Multiply { source, .. } => port(source),
             Operation::Write { source, last_beats, .. } => match name {
                 "source" => port(source),
                 _ => i64::from(last_beats) - 1,
             },
-            Operation::Requantise { from, input_zero_point, zero_point, minimum, maximum, .. } => match (name, from) {
+            Operation::Requantise { from, zero_point, minimum, maximum, .. } => match (name, from) {
                 ("from_stream", _) => i64::from(from != RequantiseFrom::Tiles),
                 ("source", RequantiseFrom::Stream(source)) => port(source),
                 ("source", RequantiseFrom::Tiles) => 0,
-                ("input_zero_point", _) => i64::from(input_zero_point),
                 ("zero_point", _) => i64::from(zero_point),
                 ("minimum", _) => i64::from(minimum),
                 _ => i64::from(maximum),
@@ -139,7 +134,6 @@ impl Instruction {
     /// effect changes: the delta of a level with count 1 is 0, and a unit without addresses has neither base nor deltas.
     pub fn canonical(&self, unit: Unit, configuration: &Configuration) -> Instruction {
         let mut instruction = *self;
-        let prefix = self.operation.prefix(configuration);
         if let Operation::Multiply { sequence, .. }
         | Operation::Read { sequence }
         | Operation::Write { sequence, .. }
@@ -148,7 +142,7 @@ impl Instruction {
         {
             *sequence = match unit.address_bits(configuration) {
                 0 => Sequence { base: 0, delta: [0; LEVELS], ..*sequence },
-                bits => sequence.unwrapped(bits, prefix),
+                bits => sequence.unwrapped(bits),
             };
         }
         instruction
@@ -205,9 +199,7 @@ impl Instruction {
         let operation = match (value("opcode") as u64, unit) {
             (OPCODE_NOP, _) => Operation::Nop,
             (OPCODE_HALT, _) => Operation::Halt,
-            (OPCODE_RUN, Unit::TileGroup(_)) => {
-                Operation::Multiply { source: source("source")?, bias: value("bias") == 1, sequence }
-            }
+            (OPCODE_RUN, Unit::TileGroup(_)) => Operation::Multiply { source: source("source")?, sequence },
             (OPCODE_RUN, Unit::Read(_)) => Operation::Read { sequence },
             (OPCODE_RUN, Unit::Write(_)) => {
                 Operation::Write { source: source("source")?, last_beats: value("last_beats") as u32 + 1, sequence }
@@ -218,7 +210,6 @@ impl Instruction {
                 } else {
                     RequantiseFrom::Tiles
                 },
-                input_zero_point: element("input_zero_point"),
                 zero_point: element("zero_point"),
                 minimum: element("minimum"),
                 maximum: element("maximum"),

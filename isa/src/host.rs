@@ -4,7 +4,7 @@
 //! significant first: [`Command::Shift`] brings a chunk, [`Command::Write`] brings the last one, stores the word and moves on
 //! to the next address. An address is a [`Memory`] number in the upper 8 bits and a word address in the lower 24.
 
-use crate::configuration::{Configuration, ELEMENT_BITS};
+use crate::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use crate::instruction::Unit;
 use crate::program::Scale;
 
@@ -20,9 +20,11 @@ pub const SCALE_MULTIPLIER_BITS: u32 = 31;
 pub const SCALE_FRACTION_BITS: u32 = SCALE_MULTIPLIER_BITS - 1;
 /// Bits of the amount of a shift in the scale table.
 pub const SCALE_SHIFT_BITS: u32 = 5;
-/// Bits of an entry of one lane's scale table, least significant first: multiplier without its highest bit, amount of the
-/// shift, direction of the shift (1: left). A left shift by 31 marks the multiplier 0.
-pub const SCALE_BITS: u32 = SCALE_FRACTION_BITS + SCALE_SHIFT_BITS + 1;
+/// Bits of the factor in an entry of one lane's scale table, least significant first: multiplier without its highest bit, amount
+/// of the shift, direction of the shift (1: left). A left shift by 31 marks the multiplier 0.
+pub const SCALE_FACTOR_BITS: u32 = SCALE_FRACTION_BITS + SCALE_SHIFT_BITS + 1;
+/// Bits of an entry of one lane's scale table: the factor, above it the bias.
+pub const SCALE_BITS: u32 = SCALE_FACTOR_BITS + ACCUMULATOR_BITS;
 
 /// What the host port does in a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,22 +120,23 @@ impl Scale {
     /// Least multiplier but 0.
     pub const LEAST_MULTIPLIER: i32 = 1 << SCALE_FRACTION_BITS;
     /// Amount of a left shift that marks the multiplier 0.
-    const ZERO: u64 = (1 << SCALE_SHIFT_BITS) - 1;
+    const ZERO: u128 = (1 << SCALE_SHIFT_BITS) - 1;
 
     /// Has it a form in the scale table: a multiplier of 0 or at least 2³⁰, a shift of -31 to 30?
     pub fn is_encodable(self) -> bool {
         (self.multiplier == 0 || self.multiplier >= Self::LEAST_MULTIPLIER) && (-31..=30).contains(&self.shift)
     }
 
-    /// The entry as the scale table stores it.
-    pub fn encode(self) -> u64 {
+    /// The entry as the scale table stores it, in the lowest [`SCALE_BITS`] bits.
+    pub fn encode(self) -> u128 {
         let left = 1 << SCALE_SHIFT_BITS;
         let shift = match self.multiplier {
             0 => left | Self::ZERO,
-            _ if self.shift > 0 => left | u64::from(self.shift.unsigned_abs()),
-            _ => u64::from(self.shift.unsigned_abs()),
+            _ if self.shift > 0 => left | u128::from(self.shift.unsigned_abs()),
+            _ => u128::from(self.shift.unsigned_abs()),
         };
-        let fraction = u64::from(self.multiplier.unsigned_abs()) & ((1 << SCALE_FRACTION_BITS) - 1);
-        fraction | shift << SCALE_FRACTION_BITS
+        let fraction = u128::from(self.multiplier.unsigned_abs()) & ((1 << SCALE_FRACTION_BITS) - 1);
+        let bias = u128::from(self.bias as u32);
+        fraction | shift << SCALE_FRACTION_BITS | bias << SCALE_FACTOR_BITS
     }
 }

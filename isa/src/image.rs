@@ -32,8 +32,8 @@ pub fn images(program: &Program) -> Result<Vec<Image>, InstructionError> {
     for (tile, weights) in program.weights.iter().enumerate() {
         let bytes = weights.iter().map(|&weight| weight as u8);
         let chunks = match configuration.channels_per_tile() {
-            1 => pack(bytes.map(u64::from), WEIGHT_BITS, configuration.dot),
-            _ => pack(bytes.map(|byte| u64::from(packed(byte))), PACKED_BITS, configuration.dot),
+            1 => pack(bytes.map(u128::from), WEIGHT_BITS, configuration.dot),
+            _ => pack(bytes.map(|byte| u128::from(packed(byte))), PACKED_BITS, configuration.dot),
         };
         images.push(Image { memory: Memory::Weights(tile as u32), chunks });
     }
@@ -77,16 +77,17 @@ pub fn tensor(region: &Region, values: &[i8], dot: u32) -> Vec<u32> {
     for (&position, &value) in region.positions.iter().zip(values) {
         elements[position as usize] = i16::from(value);
     }
-    pack(elements.iter().map(|&element| u64::from(element as u16)), ELEMENT_BITS, dot)
+    pack(elements.iter().map(|&element| u128::from(element as u16)), ELEMENT_BITS, dot)
 }
 
-/// Packs values of `bits` bits, `per_word` of them to a word of the memory, each word beginning a new word of the bus.
-fn pack(values: impl Iterator<Item = u64>, bits: u32, per_word: u32) -> Vec<u32> {
+/// Packs values of `bits` bits, `per_word` of them (together at most 128 bits) to a word of the memory, each word beginning a
+/// new word of the bus.
+fn pack(values: impl Iterator<Item = u128>, bits: u32, per_word: u32) -> Vec<u32> {
     let mut chunks = Vec::new();
     let mut word: u128 = 0;
     let mut filled = 0;
     for value in values {
-        word |= u128::from(value & ((1 << bits) - 1)) << (bits * filled);
+        word |= (value & ((1 << bits) - 1)) << (bits * filled);
         filled += 1;
         if filled == per_word {
             for chunk in 0..(bits * per_word).div_ceil(BUS_BITS) {

@@ -33,7 +33,7 @@ pub fn last_beats_bits(configuration: &Configuration) -> u32 {
 pub enum RequantiseFrom {
     /// The accumulators that leave the drain chains.
     Tiles,
-    /// A stream, less the instruction's input zero point.
+    /// The elements of a stream, sign-extended.
     Stream(Source),
 }
 
@@ -91,8 +91,6 @@ pub enum Operation {
     Multiply {
         /// Where the activations come from.
         source: Source,
-        /// Start each accumulator from the bias in front of the run's weights, instead of from zero.
-        bias: bool,
         /// Weight addresses.
         sequence: Sequence,
     },
@@ -110,12 +108,11 @@ pub enum Operation {
         /// Beat addresses.
         sequence: Sequence,
     },
-    /// Scales, rounds and clamps a word of accumulators to elements.
+    /// Adds to each accumulator of a word, or to each element of a stream, the bias in the scale table; scales, rounds and
+    /// clamps the sum to an element.
     Requantise {
         /// What is requantised.
         from: RequantiseFrom,
-        /// Subtracted from the elements of a stream; accumulators are taken as they are.
-        input_zero_point: i32,
         /// Added after rounding.
         zero_point: i32,
         /// Least result.
@@ -168,17 +165,9 @@ impl Operation {
         }
     }
 
-    /// Steps in front of each run.
-    pub fn prefix(&self, configuration: &Configuration) -> u32 {
-        match self {
-            Operation::Multiply { bias: true, .. } => configuration.bias_words(),
-            _ => 0,
-        }
-    }
-
     /// Cycles from the first to the last step, both included; 0 where there are none.
-    pub fn duration(&self, configuration: &Configuration) -> u64 {
-        self.sequence().map_or(0, |sequence| sequence.duration(self.prefix(configuration)))
+    pub fn duration(&self) -> u64 {
+        self.sequence().map_or(0, Sequence::duration)
     }
 
     /// Name in assembly text.
@@ -295,8 +284,7 @@ impl Instruction {
             Operation::Write { last_beats, .. } => {
                 range("last_beats", i64::from(last_beats), 1, i64::from(configuration.beats_per_word()))?;
             }
-            Operation::Requantise { input_zero_point, zero_point, minimum, maximum, .. } => {
-                element("input_zero_point", input_zero_point)?;
+            Operation::Requantise { zero_point, minimum, maximum, .. } => {
                 element("zero_point", zero_point)?;
                 element("minimum", minimum)?;
                 element("maximum", maximum)?;
@@ -311,14 +299,13 @@ impl Instruction {
             _ => {}
         }
         if unit.address_bits(configuration) > 0 {
-            let prefix = self.operation.prefix(configuration);
             let limit = unit.address_limit(configuration);
-            let (least, largest) = sequence.extent(prefix);
+            let (least, largest) = sequence.extent();
             range("address", least, 0, i64::from(limit) - 1)?;
             range("address", largest, 0, i64::from(limit) - 1)?;
         }
         // Cycles are counted in 32 bits within an instruction.
-        let duration = self.operation.duration(configuration);
+        let duration = self.operation.duration();
         range("duration", i64::try_from(duration).unwrap_or(i64::MAX), 1, i64::from(u32::MAX))
     }
 }

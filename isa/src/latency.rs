@@ -8,7 +8,7 @@
 //! use lpu_isa::{configuration::Configuration, latency::Latency};
 //! let latency = Latency::of(&Configuration::default());
 //! // The last step of a product, to the step at which its result can be read again from the vector memory.
-//! assert_eq!(latency.step_to_drain + latency.requantise + latency.write_to_read, 40);
+//! assert_eq!(latency.step_to_drain + latency.requantise + latency.write_to_read, 41);
 //! ```
 
 use crate::configuration::Configuration;
@@ -22,7 +22,7 @@ pub const SHORTEST_INTERVAL: u32 = 3;
 pub const MULTIPLIER: u32 = 3;
 /// Cycles of the block RAM primitive: the RAM itself and its output register.
 pub const BLOCK_RAM: u32 = 2;
-/// Cycles of the multiplier made of logic that the requantiser uses.
+/// Cycles of the multiplication in the requantiser, made of logic or of multiplier cells.
 pub const SOFT_MULTIPLIER: u32 = 5;
 
 /// The latency table of one configuration. All values are cycles.
@@ -81,8 +81,8 @@ impl Latency {
     }
 }
 
-/// Registers of a requantiser lane behind the crossbar: operand, left shift (2), multiplication, doubling high half, rounding
-/// addend, its sum, right shift (2), zero point, cut to 17 bits, clamp.
-pub const REQUANTISER_STAGES: u32 = 11 + SOFT_MULTIPLIER;
+/// Registers of a requantiser lane behind the crossbar: operand, its sum with the bias, left shift (2), multiplication, doubling
+/// high half, rounding addend, its sum, right shift (2), zero point, cut to 17 bits, clamp.
+pub const REQUANTISER_STAGES: u32 = 12 + SOFT_MULTIPLIER;
 /// Registers of a vector unit lane behind the crossbar: operands, result, clamp.
 pub const VECTOR_UNIT_STAGES: u32 = 3;

@@ -10,15 +10,19 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Version of the image's form.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
-/// A value of the scale table: what one lane of the requantiser multiplies and shifts by.
+/// A value of the scale table: what the requantiser makes of one element. It adds the bias to the operand, modulo 2³², and
+/// multiplies and shifts the sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scale {
     /// Fixed-point multiplier, 31 fraction bits: 0, or 2³⁰ and more.
     pub multiplier: i32,
     /// Power of two; positive shifts left. -31 to 30.
     pub shift: i32,
+    /// Added to the accumulator of a product, or to an element of a stream, before the scaling. For a product it is the
+    /// layer's bias with the input's zero point folded in, for a stream the zero point, negated.
+    pub bias: i32,
 }
 
 /// Where a vector of the network stands in the vector memory.

@@ -9,9 +9,50 @@ pub const BLOCK_WIDTH: u32 = 36;
 /// Words of an 18-Kbit block RAM in its widest form.
 pub const BLOCK_DEPTH: u32 = 512;
 
-/// 18-Kbit block RAMs that a memory of `depth` words of `width` bits takes.
+/// A form in which an 18-Kbit block RAM can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockShape {
+    /// Bits of a word.
+    pub width: u32,
+    /// Words.
+    pub depth: u32,
+}
+
+/// The forms of an 18-Kbit block RAM that memories are built of, widest first.
+pub const BLOCK_SHAPES: [BlockShape; 3] = [
+    BlockShape { width: BLOCK_WIDTH, depth: BLOCK_DEPTH },
+    BlockShape { width: BLOCK_WIDTH / 2, depth: 2 * BLOCK_DEPTH },
+    BlockShape { width: BLOCK_WIDTH / 4, depth: 4 * BLOCK_DEPTH },
+];
+
+impl BlockShape {
+    /// Blocks of this shape that a memory of `depth` words of `width` bits takes.
+    pub fn blocks(self, width: u32, depth: u32) -> u32 {
+        width.div_ceil(self.width) * depth.div_ceil(self.depth)
+    }
+}
+
+/// The shape of block of which a memory of `depth` words of `width` bits takes the fewest; of equal counts the deepest, because
+/// blocks side by side need no multiplexer behind them.
+pub fn block_shape(width: u32, depth: u32) -> BlockShape {
+    let [mut best, narrower @ ..] = BLOCK_SHAPES;
+    for shape in narrower {
+        if shape.blocks(width, depth) <= best.blocks(width, depth) {
+            best = shape;
+        }
+    }
+    best
+}
+
+/// 18-Kbit block RAMs that a memory of `depth` words of `width` bits takes: the fewest that any shape allows.
 pub fn block_rams(width: u32, depth: u32) -> u32 {
-    width.div_ceil(BLOCK_WIDTH) * depth.div_ceil(BLOCK_DEPTH)
+    block_shape(width, depth).blocks(width, depth)
+}
+
+/// Hardware multipliers of the whole machine on an FPGA whose blocks the generator places: those of the tiles, and those of the
+/// requantiser's lanes where it takes any.
+pub fn multipliers(configuration: &Configuration) -> u32 {
+    configuration.multipliers() + configuration.requantiser_lanes() * configuration.multipliers_per_lane()
 }
 
 /// Memories in block RAM that are alike.
@@ -73,4 +114,38 @@ pub fn total_block_rams(configuration: &Configuration) -> u32 {
 /// Bytes of weights that the tiles hold.
 pub fn weight_bytes(configuration: &Configuration) -> u64 {
     u64::from(configuration.tiles) * u64::from(configuration.weight_depth) * u64::from(configuration.dot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_takes_the_shape_of_fewest_blocks_and_of_equal_ones_the_deepest() {
+        let cases = [
+            // Weights of a tile, a queue, a scale table, a bank of vectors.
+            ((32, 2048), (9, 2048), 4),
+            ((36, 400), (36, 512), 1),
+            ((68, 512), (36, 512), 2),
+            ((64, 1024), (18, 1024), 4),
+            // A last block that is nearly empty, in depth or in width.
+            ((36, 513), (18, 1024), 2),
+            ((32, 2560), (36, 512), 5),
+            ((19, 600), (18, 1024), 2),
+            ((1, 1), (9, 2048), 1),
+        ];
+        for ((width, depth), (block_width, block_depth), blocks) in cases {
+            let shape = BlockShape { width: block_width, depth: block_depth };
+            assert_eq!(block_shape(width, depth), shape, "{width} × {depth}");
+            assert_eq!(block_rams(width, depth), blocks, "{width} × {depth}");
+        }
+    }
+
+    #[test]
+    fn the_default_machine_takes_all_multipliers_of_its_fpga() {
+        let own = Configuration::default();
+        assert_eq!(multipliers(&own), 156);
+        assert_eq!(multipliers(&Configuration { scale_in_multipliers: false, ..own.clone() }), 144);
+        assert_eq!(total_block_rams(&own), 36 * 4 + 24 + 10 + 4 * 2);
+    }
 }

@@ -47,8 +47,6 @@ pub struct Step {
     pub offset: u32,
     /// Address presented, before it is reduced to the unit's address width.
     pub address: i64,
-    /// Is this a prefix step (see [`Sequence::steps_with_prefix`])?
-    pub prefix: bool,
     /// First step of a run.
     pub first: bool,
     /// Last step of a run.
@@ -74,7 +72,7 @@ impl Sequence {
         Sequence { pause: interval.saturating_sub(1), ..self }
     }
 
-    /// Steps of one run, without prefix; [`u32::MAX`] where there are more.
+    /// Steps of one run; [`u32::MAX`] where there are more.
     pub fn run_steps(&self) -> u32 {
         let (run, _) = self.split();
         run.iter().fold(1, |product: u32, &count| product.saturating_mul(count))
@@ -91,29 +89,21 @@ impl Sequence {
         self.count.split_at((self.run_levels as usize).min(LEVELS))
     }
 
-    /// Cycles from the first to the last step, both included, with `prefix` steps in front of each run; [`u64::MAX`] where
-    /// there are more.
-    pub fn duration(&self, prefix: u32) -> u64 {
+    /// Cycles from the first to the last step, both included; [`u64::MAX`] where there are more.
+    pub fn duration(&self) -> u64 {
         let (run, outer) = self.split();
-        let (steps, runs) = (product(run).saturating_add(u64::from(prefix)), product(outer));
+        let (steps, runs) = (product(run), product(outer));
         let run = steps.saturating_add(steps.saturating_sub(1).saturating_mul(u64::from(self.pause)));
         runs.saturating_mul(run).saturating_add(runs.saturating_sub(1).saturating_mul(u64::from(self.gap)))
     }
 
-    /// Least and largest address of all steps, with `prefix` steps in front of each run.
+    /// Least and largest address of all steps.
     ///
     /// Takes the same few additions for every sequence, however many steps it has.
-    pub fn extent(&self, prefix: u32) -> (i64, i64) {
-        let prefix = i128::from(prefix);
+    pub fn extent(&self) -> (i64, i64) {
         let mut range = Extent { low: 0, high: 0, travel: 0 };
-        for level in 0..LEVELS {
-            if level == self.run_levels as usize {
-                range.add_prefix(prefix);
-            }
-            range.repeat(self.count[level], self.delta[level]);
-        }
-        if self.run_levels as usize >= LEVELS {
-            range.add_prefix(prefix);
+        for (&count, &delta) in self.count.iter().zip(&self.delta) {
+            range.repeat(count, delta);
         }
         let address = |offset: i128| {
             let address = offset.saturating_add(i128::from(self.base));
@@ -125,17 +115,12 @@ impl Sequence {
     /// The same sequence as a counter of `address_bits` bits walks it: an instruction word holds each delta modulo the
     /// address width only, and of all numbers that look alike there, this takes the one that keeps the address inside
     /// `0..1 << address_bits` when its level advances for the first time. Deltas of levels that never advance become 0.
-    pub fn unwrapped(&self, address_bits: u32, prefix: u32) -> Sequence {
+    pub fn unwrapped(&self, address_bits: u32) -> Sequence {
         let mut sequence = *self;
         let width = 1i128 << address_bits;
         let mut range = Extent { low: 0, high: 0, travel: 0 };
         for level in 0..LEVELS {
-            if level == self.run_levels as usize {
-                range.add_prefix(i128::from(prefix));
-            }
-            // Inside a run, the first walk stands behind the prefix.
-            let ahead = if level < self.run_levels as usize { i128::from(prefix) } else { 0 };
-            let from = range.travel.saturating_add(i128::from(self.base) + ahead);
+            let from = range.travel.saturating_add(i128::from(self.base));
             let to = from.saturating_add(i128::from(self.delta[level])).rem_euclid(width);
             sequence.delta[level] = match i32::try_from(to.saturating_sub(from)) {
                 _ if self.count[level] <= 1 => 0,
@@ -149,15 +134,8 @@ impl Sequence {
 
     /// The steps in time order.
     pub fn steps(&self) -> Steps {
-        self.steps_with_prefix(0)
-    }
-
-    /// The steps in time order, each run preceded by `prefix` steps at consecutive addresses: a tile reads its bias there.
-    pub fn steps_with_prefix(&self, prefix: u32) -> Steps {
         Steps {
             sequence: *self,
-            prefix,
-            prefix_left: prefix,
             index: [0; LEVELS],
             address: i64::from(self.base),
             offset: 0,
@@ -181,15 +159,6 @@ struct Extent {
 }
 
 impl Extent {
-    /// Puts `prefix` consecutive addresses in front.
-    fn add_prefix(&mut self, prefix: i128) {
-        if prefix > 0 {
-            self.low = self.low.saturating_add(prefix).min(0);
-            self.high = self.high.saturating_add(prefix).max(prefix - 1);
-            self.travel = self.travel.saturating_add(prefix);
-        }
-    }
-
     /// Wraps one more loop around.
     fn repeat(&mut self, count: u32, delta: i32) {
         let again = i128::from(count.saturating_sub(1));
@@ -204,8 +173,6 @@ impl Extent {
 #[derive(Clone, Debug)]
 pub struct Steps {
     sequence: Sequence,
-    prefix: u32,
-    prefix_left: u32,
     index: [u32; LEVELS],
     address: i64,
     offset: u32,
@@ -221,28 +188,12 @@ impl Iterator for Steps {
         if self.done {
             return None;
         }
-        if self.prefix_left > 0 {
-            let step = Step {
-                offset: self.offset,
-                address: self.address,
-                prefix: true,
-                first: self.fresh,
-                last: false,
-                end_of_level_0: false,
-            };
-            self.prefix_left -= 1;
-            self.address += 1;
-            self.offset += 1 + self.sequence.pause;
-            self.fresh = false;
-            return Some(step);
-        }
         let sequence = &self.sequence;
         if self.index[0] + 1 < sequence.count[0] {
             // Most steps are of this kind: the innermost level advances and nothing else happens.
             let step = Step {
                 offset: self.offset,
                 address: self.address,
-                prefix: false,
                 first: self.fresh,
                 last: false,
                 end_of_level_0: false,
@@ -255,14 +206,8 @@ impl Iterator for Steps {
         }
         let ends: [bool; LEVELS] = std::array::from_fn(|level| self.index[level] + 1 == sequence.count[level]);
         let last = ends[..sequence.run_levels as usize].iter().all(|&end| end);
-        let step = Step {
-            offset: self.offset,
-            address: self.address,
-            prefix: false,
-            first: self.fresh,
-            last,
-            end_of_level_0: ends[0],
-        };
+        let step =
+            Step { offset: self.offset, address: self.address, first: self.fresh, last, end_of_level_0: ends[0] };
         self.fresh = last;
         self.offset += 1;
         match ends.iter().position(|&end| !end) {
@@ -273,7 +218,6 @@ impl Iterator for Steps {
                 self.address += i64::from(sequence.delta[level]);
                 if last {
                     self.offset += sequence.gap;
-                    self.prefix_left = self.prefix;
                 } else {
                     self.offset += sequence.pause;
                 }
@@ -320,15 +264,7 @@ mod tests {
                 (7, 12, false, true)
             ]
         );
-        assert_eq!(sequence.duration(0), 8);
-    }
-
-    #[test]
-    fn a_prefix_stands_in_front_of_each_run_and_moves_the_address() {
-        let sequence = Sequence { delta: [1, 1, 0, 0], ..Sequence::repeated(0, 2, 2, 0, 0) };
-        let seen: Vec<_> = sequence.steps_with_prefix(1).map(|s| (s.offset, s.address, s.prefix)).collect();
-        assert_eq!(seen, [(0, 0, true), (1, 1, false), (2, 2, false), (3, 3, true), (4, 4, false), (5, 5, false)]);
-        assert_eq!(sequence.duration(1), 6);
+        assert_eq!(sequence.duration(), 8);
     }
 
     #[test]
@@ -336,7 +272,7 @@ mod tests {
         let sequence = Sequence::repeated(10, 2, 2, 0, 3).paced(2);
         let seen: Vec<_> = sequence.steps().map(|s| s.offset).collect();
         assert_eq!(seen, [0, 2, 6, 8]);
-        assert_eq!(sequence.duration(0), 9);
+        assert_eq!(sequence.duration(), 9);
     }
 
     #[test]

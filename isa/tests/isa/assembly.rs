@@ -104,7 +104,7 @@ fn a_schedule_reads_like_this() {
     let text = "
 tile_group 0
 +6 nop
-+150 multiply source=slice0 bias=yes base=0 count=32x4 delta=1,1 run_levels=1 gap=0 layer=0
++150 multiply source=slice0 base=0 count=32x4 delta=1,1 run_levels=1 gap=0 layer=0
 +6 halt
 vector
 +90 vector function=add source_a=slice0 source_b=constant constant=-3 minimum=-128 maximum=127 count=8 run_levels=1 gap=0
@@ -114,7 +114,7 @@ vector
     let queues = assemble(text, &configuration).unwrap();
     let region = lpu_isa::program::Region { tensor: "x".into(), slice: 0, base: 0, beats: 1, positions: vec![] };
     let program = lpu_isa::program::Program {
-        format: 1,
+        format: lpu_isa::program::FORMAT,
         model: "ad01".into(),
         board: "bench".into(),
         configuration,
@@ -142,20 +142,20 @@ vector
 tile_group 0
 ;  cycle  interval  operation
        0  +6        nop
-       6  +150      multiply  source=slice0  bias=yes  base=0  count=32x4x1x1  delta=1,1,0,0  run_levels=1  gap=0  layer=0  ; steps 7..138, layer dense_1
+       6  +150      multiply  source=slice0  base=0  count=32x4x1x1  delta=1,1,0,0  run_levels=1  gap=0  layer=0  ; steps 7..134, layer dense_1
      156  +6        halt
 
 read 0
 ;  cycle  interval  operation
-       0  +6        halt
+       0  +5        halt
 
 write 0
 ;  cycle  interval  operation
-       0  +6        halt
+       0  +5        halt
 
 requantiser
 ;  cycle  interval  operation
-       0  +6        halt
+       0  +5        halt
 
 vector
 ;  cycle  interval  operation

@@ -3,20 +3,21 @@
 use crate::strategies::{configuration, program, scale};
 use bitvec::prelude::*;
 use lpu_isa::configuration::{Configuration, WEIGHT_BITS};
-use lpu_isa::host::{BUS_BITS, Memory, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
+use lpu_isa::host::{BUS_BITS, Memory, SCALE_BITS, SCALE_FACTOR_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
 use lpu_isa::image::{Image, images};
 use lpu_isa::instruction::{Instruction, Word, word_bits};
 use lpu_isa::program::Scale;
 use proptest::prelude::*;
 
-/// What the requantiser makes of an entry of the scale table: multiplier, left shift, right shift.
-fn decode(entry: u64) -> (i32, u32, u32) {
+/// What the requantiser makes of an entry of the scale table: multiplier, left shift, right shift, bias.
+fn decode(entry: u128) -> (i32, u32, u32, i32) {
     let fraction = (entry & ((1 << SCALE_FRACTION_BITS) - 1)) as i32;
     let amount = (entry >> SCALE_FRACTION_BITS & ((1 << SCALE_SHIFT_BITS) - 1)) as u32;
-    let left = entry >> (SCALE_FRACTION_BITS + SCALE_SHIFT_BITS) == 1;
+    let left = entry >> (SCALE_FACTOR_BITS - 1) & 1 == 1;
+    let bias = (entry >> SCALE_FACTOR_BITS) as u32 as i32;
     let highest = i32::from(!(left && amount == 31));
     let multiplier = highest << SCALE_FRACTION_BITS | fraction;
-    if left { (multiplier, amount, 0) } else { (multiplier, 0, amount) }
+    if left { (multiplier, amount, 0, bias) } else { (multiplier, 0, amount, bias) }
 }
 
 /// The words of a memory, each as its bits.
@@ -38,8 +39,9 @@ proptest! {
     #[test]
     fn a_scale_comes_back_from_the_table(scale in scale()) {
         prop_assert!(scale.is_encodable());
-        let (multiplier, left, right) = decode(scale.encode());
-        prop_assert_eq!(multiplier, scale.multiplier);
+        prop_assert_eq!(scale.encode() >> SCALE_BITS, 0);
+        let (multiplier, left, right, bias) = decode(scale.encode());
+        prop_assert_eq!((multiplier, bias), (scale.multiplier, scale.bias));
         // A product with zero is zero, whatever it is shifted by.
         if multiplier != 0 {
             prop_assert_eq!(left as i32 - right as i32, scale.shift);
@@ -48,9 +50,9 @@ proptest! {
     }
 
     #[test]
-    fn every_other_scale_is_refused(multiplier: i32, shift in -40..40i32) {
+    fn every_other_scale_is_refused(multiplier: i32, shift in -40..40i32, bias: i32) {
         let normalised = multiplier == 0 || multiplier >= 1 << 30;
-        prop_assert_eq!(Scale { multiplier, shift }.is_encodable(), normalised && (-31..=30).contains(&shift));
+        prop_assert_eq!(Scale { multiplier, shift, bias }.is_encodable(), normalised && (-31..=30).contains(&shift));
     }
 
     #[test]
@@ -83,7 +85,7 @@ proptest! {
                     for (address, word) in words.iter().enumerate() {
                         let (entry, part) = (address / interval, address % interval);
                         let element = part * configuration.requantiser_lanes() as usize + lane as usize;
-                        prop_assert_eq!(word.load_le::<u64>(), program.scales[entry][element].encode());
+                        prop_assert_eq!(word.load_le::<u128>(), program.scales[entry][element].encode());
                     }
                 }
                 Memory::Weights(tile) => {
@@ -117,4 +119,21 @@ proptest! {
         let most = configuration.queue_words().max(configuration.weight_depth).max(configuration.scale_words());
         prop_assert!(1u64 << bits >= u64::from(most));
     }
+}
+
+#[test]
+fn the_parts_of_a_scale_stand_at_the_bits_that_the_memory_map_names() {
+    let entry = |multiplier, shift, bias| Scale { multiplier, shift, bias }.encode();
+    let one_half = 1 << 30;
+    assert_eq!(entry(one_half, 0, 0), 0);
+    assert_eq!(entry(one_half + 1, 0, 0), 1);
+    assert_eq!(entry(i32::MAX, 0, 0), (1 << 30) - 1);
+    assert_eq!(entry(one_half, -1, 0), 1 << 30);
+    assert_eq!(entry(one_half, 3, 0), 3 << 30 | 1 << 35);
+    assert_eq!(entry(0, 0, 0), 31 << 30 | 1 << 35);
+    assert_eq!(entry(one_half, 0, 1), 1 << 36);
+    assert_eq!(entry(one_half, 0, i32::MIN), 1 << 67);
+    assert_eq!(entry(one_half, 0, -1), 0xffff_ffff << 36);
+    // A word of the table is three chunks on the bus.
+    assert_eq!((SCALE_BITS, Memory::Scale(0).chunks(&Configuration::default())), (68, 3));
 }

@@ -42,6 +42,7 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             queue_depth,
             queue_word_bits,
             requantise_interval: 1 << halvings.min(stream_elements.trailing_zeros()),
+            scale_in_multipliers: halvings > 0,
             pipeline,
         };
         configuration.check().unwrap();
@@ -49,18 +50,15 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
     })
 }
 
-/// A sequence whose addresses, prefixes included, lie in `0..limit`. Where `noisy`, levels that never advance have deltas too.
-fn sequence(limit: u32, prefix: u32, noisy: bool) -> impl Strategy<Value = Sequence> {
+/// A sequence whose addresses lie in `0..limit`. Where `noisy`, levels that never advance have deltas too.
+fn sequence(limit: u32, noisy: bool) -> impl Strategy<Value = Sequence> {
     let level = (prop_oneof![Just(1u32), 2..=4u32, 2..=40u32], -100..=100i64, any::<i16>());
     (vec(level, LEVELS), 1..=LEVELS as u32, 0..4096u32, 0..4u32, 0..=100i64).prop_map(move |fields| {
         let (levels, run_levels, gap, pause, base) = fields;
-        let mut room = i64::from(limit - 1 - prefix);
+        let mut room = i64::from(limit - 1);
         let (mut count, mut delta) = ([1; LEVELS], [0; LEVELS]);
         let (mut lowest, mut travel) = (0, 0);
         for (level, (iterations, stride, noise)) in levels.into_iter().enumerate() {
-            if level as u32 == run_levels {
-                travel += i64::from(prefix);
-            }
             count[level] = iterations;
             let again = i64::from(iterations) - 1;
             if again == 0 {
@@ -93,43 +91,34 @@ fn clamp() -> impl Strategy<Value = (i32, i32)> {
 pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> BoxedStrategy<Instruction> {
     let element = any::<i16>().prop_map(i32::from);
     let limit = unit.address_limit(configuration);
-    let operation =
-        match unit {
-            Unit::TileGroup(_) => {
-                let words = configuration.bias_words();
-                let depth = configuration.weight_depth;
-                (source(configuration), any::<bool>())
-                    .prop_flat_map(move |(source, bias)| {
-                        let bias = bias && words < depth;
-                        sequence(depth, if bias { words } else { 0 }, noisy)
-                            .prop_map(move |sequence| Operation::Multiply { source, bias, sequence })
-                    })
-                    .boxed()
-            }
-            Unit::Read(_) => sequence(limit, 0, noisy).prop_map(|sequence| Operation::Read { sequence }).boxed(),
-            Unit::Write(_) => (source(configuration), 1..=configuration.beats_per_word(), sequence(limit, 0, noisy))
-                .prop_map(|(source, last_beats, sequence)| Operation::Write { source, last_beats, sequence })
-                .boxed(),
-            Unit::Requantiser => {
-                let from = proptest::option::of(source(configuration));
-                (from, element.clone(), element, clamp(), sequence(limit, 0, noisy))
-                    .prop_map(|(from, input_zero_point, zero_point, (minimum, maximum), sequence)| {
-                        let from = from.map_or(RequantiseFrom::Tiles, RequantiseFrom::Stream);
-                        Operation::Requantise { from, input_zero_point, zero_point, minimum, maximum, sequence }
-                    })
-                    .boxed()
-            }
-            Unit::Vector => {
-                let sources = (source(configuration), proptest::option::of(source(configuration)));
-                (select(Function::ALL.to_vec()), sources, element, clamp(), sequence(1000, 0, noisy), any::<Index>())
-                    .prop_map(move |((function, _), (a, b), constant, (minimum, maximum), mut sequence, base)| {
-                        (sequence.base, sequence.delta) =
-                            if noisy { (base.index(4) as u32, sequence.delta) } else { (0, [0; LEVELS]) };
-                        Operation::Vector { function, a, b, constant, minimum, maximum, sequence }
-                    })
-                    .boxed()
-            }
-        };
+    let operation = match unit {
+        Unit::TileGroup(_) => (source(configuration), sequence(limit, noisy))
+            .prop_map(|(source, sequence)| Operation::Multiply { source, sequence })
+            .boxed(),
+        Unit::Read(_) => sequence(limit, noisy).prop_map(|sequence| Operation::Read { sequence }).boxed(),
+        Unit::Write(_) => (source(configuration), 1..=configuration.beats_per_word(), sequence(limit, noisy))
+            .prop_map(|(source, last_beats, sequence)| Operation::Write { source, last_beats, sequence })
+            .boxed(),
+        Unit::Requantiser => {
+            let from = proptest::option::of(source(configuration));
+            (from, element, clamp(), sequence(limit, noisy))
+                .prop_map(|(from, zero_point, (minimum, maximum), sequence)| {
+                    let from = from.map_or(RequantiseFrom::Tiles, RequantiseFrom::Stream);
+                    Operation::Requantise { from, zero_point, minimum, maximum, sequence }
+                })
+                .boxed()
+        }
+        Unit::Vector => {
+            let sources = (source(configuration), proptest::option::of(source(configuration)));
+            (select(Function::ALL.to_vec()), sources, element, clamp(), sequence(1000, noisy), any::<Index>())
+                .prop_map(move |((function, _), (a, b), constant, (minimum, maximum), mut sequence, base)| {
+                    (sequence.base, sequence.delta) =
+                        if noisy { (base.index(4) as u32, sequence.delta) } else { (0, [0; LEVELS]) };
+                    Operation::Vector { function, a, b, constant, minimum, maximum, sequence }
+                })
+                .boxed()
+        }
+    };
     let operation = prop_oneof![1 => Just(Operation::Nop), 6 => operation];
     (configuration.minimum_interval()..1 << 16, operation)
         .prop_map(|(interval, operation)| Instruction { interval, operation })
@@ -184,8 +173,8 @@ fn layer(configuration: &Configuration) -> impl Strategy<Value = Layer> + use<> 
 
 /// A scale that has a form in the scale table.
 pub fn scale() -> impl Strategy<Value = Scale> {
-    (prop_oneof![1 => Just(0), 8 => Scale::LEAST_MULTIPLIER..=i32::MAX], -31..=30)
-        .prop_map(|(multiplier, shift)| Scale { multiplier, shift })
+    (prop_oneof![1 => Just(0), 8 => Scale::LEAST_MULTIPLIER..=i32::MAX], -31..=30, any::<i32>())
+        .prop_map(|(multiplier, shift, bias)| Scale { multiplier, shift, bias })
 }
 
 /// A program that is valid word by word; as a schedule it is nonsense.
