@@ -6,13 +6,14 @@ mod support;
 
 use lpu_hdl::layer::{Design, Module};
 use lpu_hdl::primitives;
+use lpu_isa::resources::{block_rams, block_shape};
 use std::process::Command;
 use std::sync::Arc;
 use support::{Verilator, transcript, yosys};
 
 /// Shapes of memories: odd ones, exact ones, one bit, one word, several blocks wide and deep.
-const SHAPES: [(usize, usize); 9] =
-    [(1, 1), (7, 3), (32, 512), (36, 512), (37, 513), (36, 2048), (64, 300), (1, 1025), (144, 700)];
+const SHAPES: [(usize, usize); 10] =
+    [(1, 1), (7, 3), (32, 512), (36, 512), (37, 513), (36, 2048), (64, 300), (1, 1025), (144, 700), (64, 1024)];
 
 fn design(module: Arc<Module>) -> Design {
     Design::new(module).unwrap()
@@ -23,8 +24,13 @@ fn behavioural_twins_lint_without_a_warning() {
     let Some(verilator) = Verilator::find_or_skip("linting the primitives") else {
         return;
     };
-    let mut modules =
-        vec![primitives::multiplier(18, 18), primitives::multiplier(8, 16), primitives::soft_multiplier(32, 31)];
+    let mut modules = vec![
+        primitives::multiplier(18, 18),
+        primitives::multiplier(8, 16),
+        primitives::scale_multiplier(32, 31, true),
+        primitives::scale_multiplier(32, 31, false),
+        primitives::accumulator(32),
+    ];
     for (width, depth) in SHAPES {
         modules.push(primitives::block_ram(width, depth));
         modules.push(primitives::distributed_ram(width, depth));
@@ -40,16 +46,12 @@ fn behavioural_twins_lint_without_a_warning() {
 }
 
 #[test]
-fn every_word_of_36_bits_by_512_takes_a_block() {
-    assert_eq!(primitives::block_ram_blocks(1, 1), 1);
-    assert_eq!(primitives::block_ram_blocks(36, 512), 1);
-    assert_eq!(primitives::block_ram_blocks(37, 512), 2);
-    assert_eq!(primitives::block_ram_blocks(36, 513), 2);
-    assert_eq!(primitives::block_ram_blocks(144, 2048), 16);
+fn a_memory_is_as_many_blocks_as_were_counted() {
     for (width, depth) in SHAPES {
         let design = design(primitives::block_ram(width, depth));
-        let blocks = design.single_ecp5_text().matches("PDPW16KD #(").count();
-        assert_eq!(blocks, primitives::block_ram_blocks(width, depth));
+        let text = design.single_ecp5_text();
+        let blocks = text.matches(" PDPW16KD #(").count() + text.matches(" DP16KD #(").count();
+        assert_eq!(blocks as u32, block_rams(width as u32, depth as u32), "{width} x {depth}");
     }
 }
 
@@ -72,8 +74,9 @@ fn cells(transcript: &str, kind: &str) -> usize {
 fn yosys_maps_primitives_to_the_cells_they_name() {
     let mut checks = vec![(primitives::multiplier(18, 18), "MULT18X18D", 1)];
     for (width, depth) in [(36, 512), (37, 513), (64, 300), (1, 1025)] {
-        let blocks = primitives::block_ram_blocks(width, depth);
-        checks.push((primitives::block_ram(width, depth), "PDPW16KD", blocks));
+        let blocks = block_rams(width as u32, depth as u32) as usize;
+        let kind = if block_shape(width as u32, depth as u32).width == 36 { "PDPW16KD" } else { "DP16KD" };
+        checks.push((primitives::block_ram(width, depth), kind, blocks));
     }
     checks.push((primitives::distributed_ram(8, 16), "TRELLIS_DPR16X4", 2));
     for (module, kind, expected) in checks {
@@ -169,10 +172,15 @@ fn ecp5_texts_do_what_their_behavioural_twins_do() {
     let mut checks = vec![
         (design(primitives::multiplier(18, 18)), None),
         (design(primitives::multiplier(8, 16)), None),
-        (design(primitives::soft_multiplier(32, 31)), None),
-        (design(primitives::soft_multiplier(9, 18)), None),
+        (design(primitives::scale_multiplier(32, 31, true)), None),
+        (design(primitives::scale_multiplier(33, 32, true)), None),
+        (design(primitives::scale_multiplier(18, 18, true)), None),
+        (design(primitives::scale_multiplier(32, 31, false)), None),
+        (design(primitives::scale_multiplier(18, 18, false)), None),
+        (design(primitives::accumulator(32)), None),
     ];
-    for (width, depth) in [(37, 1025), (7, 3)] {
+    // Narrow and wide blocks, one and several of them in each direction.
+    for (width, depth) in [(37, 1025), (7, 3), (33, 2048), (10, 2100), (64, 1024), (40, 400)] {
         checks.push((design(primitives::block_ram(width, depth)), Some(depth)));
     }
     // One build for all of them: most of its time goes into the simulator's own library.

@@ -23,7 +23,7 @@ pub const MULTIPLIER: u32 = 3;
 /// Cycles of the block RAM primitive: the RAM itself and its output register.
 pub const BLOCK_RAM: u32 = 2;
 /// Cycles of the multiplication in the requantiser, made of logic or of multiplier cells.
-pub const SOFT_MULTIPLIER: u32 = 5;
+pub const SCALE_MULTIPLIER: u32 = 6;
 
 /// The latency table of one configuration. All values are cycles.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,6 @@ impl Latency {
 
 /// Registers of a requantiser lane behind the crossbar: operand, its sum with the bias, left shift (2), multiplication, doubling
 /// high half, rounding addend, its sum, right shift (2), zero point, cut to 17 bits, clamp.
-pub const REQUANTISER_STAGES: u32 = 12 + SOFT_MULTIPLIER;
+pub const REQUANTISER_STAGES: u32 = 12 + SCALE_MULTIPLIER;
 /// Registers of a vector unit lane behind the crossbar: operands, result, clamp.
 pub const VECTOR_UNIT_STAGES: u32 = 3;

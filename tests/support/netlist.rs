@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 /// Simulation models of the ECP5's cells, as files for Verilator.
 #[must_use]
 pub fn ecp5_cells() -> Vec<(String, String)> {
-    const CELLS: [(&str, &str); 8] = [
+    const CELLS: [(&str, &str); 9] = [
         ("LUT4", include_str!("../../hdl/models/ecp5/LUT4.v")),
         ("PFUMX", include_str!("../../hdl/models/ecp5/PFUMX.v")),
         ("L6MUX21", include_str!("../../hdl/models/ecp5/L6MUX21.v")),
@@ -20,6 +20,7 @@ pub fn ecp5_cells() -> Vec<(String, String)> {
         ("TRELLIS_DPR16X4", include_str!("../../hdl/models/ecp5/TRELLIS_DPR16X4.v")),
         ("MULT18X18D", include_str!("../../hdl/models/ecp5/MULT18X18D.v")),
         ("PDPW16KD", include_str!("../../hdl/models/ecp5/PDPW16KD.v")),
+        ("DP16KD", include_str!("../../hdl/models/ecp5/DP16KD.v")),
     ];
     CELLS.iter().map(|(name, text)| (format!("{name}.v"), tolerant(text))).collect()
 }

@@ -1,22 +1,25 @@
-//! Where the multipliers and weight RAMs stand: the generator knows the FPGA's geometry and says it, instead of letting place
+//! Where the multipliers and block RAMs stand: the generator knows the FPGA's geometry and says it, instead of letting place
 //! and route guess.
 //!
 //! A tile is four multipliers and up to four block RAMs. In an ECP5 these stand in a *cluster*: four multipliers side by side,
 //! the block RAMs a few rows below. The tiles of a group pass operands and results from row to row, so the rows of a group go
-//! to clusters that touch: blocks of four clusters along a serpentine that runs from the bottom of the chip, where the vector
-//! memory and everything else stands, to the top and back.
+//! to clusters that touch: blocks of four clusters along a serpentine through the chip. Every other group walks it backwards, so
+//! that the first rows of two groups, where operands enter and results leave, stand side by side. Where the requantiser has
+//! multipliers of its own, they and its tables take the clusters in the middle.
 
 use super::netlist::Cell;
 use lpu_isa::board::Board;
 use lpu_isa::configuration::Configuration;
+use lpu_isa::host::SCALE_BITS;
+use lpu_isa::resources::block_shape;
 use std::collections::{HashMap, HashSet};
 
 /// Clusters side by side that hold a row of a tile group.
 const BLOCK: usize = 4;
 /// Multipliers of a cluster.
 const MULTIPLIERS: usize = 4;
-/// Block RAMs of a cluster.
-const BLOCK_RAMS: usize = 4;
+/// Block RAMs of a cluster: as many as multipliers.
+const BLOCK_RAMS: usize = MULTIPLIERS;
 /// Place of a cluster's multipliers: columns right of its first, and number of the site.
 const MULTIPLIER_SITES: [(u32, u32); MULTIPLIERS] = [(0, 0), (1, 1), (4, 4), (5, 5)];
 /// Place of a cluster's block RAMs: columns right of its first.
@@ -42,19 +45,27 @@ fn geometry(device: &str) -> Option<Geometry> {
     }
 }
 
-/// A primitive of a tile, found by its name.
-#[derive(Debug, PartialEq, Eq)]
+/// First column of a cluster, row of its multipliers and row of its block RAMs.
+type Cluster = (u32, u32, u32);
+
+/// The clusters of an FPGA, dealt out.
+struct Clusters {
+    /// For the tiles, in the order in which the serpentine passes them.
+    tiles: Vec<Cluster>,
+    /// For the requantiser, where it has multipliers.
+    requantiser: Vec<Cluster>,
+}
+
+/// A place inside the machine that has a site: of its kind the number `index` in the cluster `cluster`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
-    /// Its tile's place in the order of groups, rows and columns.
-    turn: u32,
+    cluster: Cluster,
     primitive: Primitive,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Primitive {
-    /// The multiplier of this element of the dot product.
     Multiplier(usize),
-    /// This block of the weight RAM's depth.
     BlockRam(usize),
 }
 
@@ -62,65 +73,129 @@ enum Primitive {
 /// is not known, that is everything.
 pub fn place(board: &Board, cells: &[Cell]) -> HashMap<String, String> {
     let Some(geometry) = geometry(&board.device) else { return HashMap::new() };
-    let clusters = serpentine(&geometry);
+    let clusters = Clusters::of(&geometry, &board.configuration);
     let mut taken = HashSet::new();
     let mut sites = HashMap::new();
     for cell in cells.iter().filter(|cell| ["MULT18X18D", "PDPW16KD", "DP16KD"].contains(&cell.kind.as_str())) {
-        let site = find(&cell.name, &board.configuration).and_then(|place| site(&clusters, &place));
-        if let Some(site) = site.filter(|site| taken.insert(site.clone())) {
+        let name = Name(&cell.name);
+        let place = clusters.of_tile(&name, &board.configuration);
+        let place = place.or_else(|| clusters.of_requantiser(&name, &board.configuration));
+        if let Some(site) = place.and_then(Place::site).filter(|site| taken.insert(site.clone())) {
             sites.insert(cell.name.clone(), site);
         }
     }
     sites
 }
 
-/// The site of a primitive; none where the chip or the cluster has no more.
-fn site(clusters: &[(u32, u32, u32)], place: &Place) -> Option<String> {
-    let &(x, multiplier_row, block_ram_row) = clusters.get(place.turn as usize)?;
-    match place.primitive {
-        Primitive::Multiplier(index) => {
-            let (right, number) = MULTIPLIER_SITES.get(index)?;
-            Some(format!("X{}/Y{multiplier_row}/MULT18_{number}", x + right))
-        }
-        Primitive::BlockRam(index) => {
-            let right = BLOCK_RAM_COLUMNS.get(index)?;
-            Some(format!("X{}/Y{block_ram_row}/EBR{index}", x + right))
+impl Place {
+    /// The site; none where the cluster has no more of the kind.
+    fn site(self) -> Option<String> {
+        let (x, multiplier_row, block_ram_row) = self.cluster;
+        match self.primitive {
+            Primitive::Multiplier(index) => {
+                let (right, number) = MULTIPLIER_SITES.get(index)?;
+                Some(format!("X{}/Y{multiplier_row}/MULT18_{number}", x + right))
+            }
+            Primitive::BlockRam(index) => {
+                let right = BLOCK_RAM_COLUMNS.get(index)?;
+                Some(format!("X{}/Y{block_ram_row}/EBR{index}", x + right))
+            }
         }
     }
 }
 
-/// First column, row of the multipliers and row of the block RAMs of each cluster, in the order in which tiles take them.
-fn serpentine(geometry: &Geometry) -> Vec<(u32, u32, u32)> {
-    let mut clusters = Vec::new();
-    for (number, block) in geometry.columns.chunks(BLOCK).enumerate() {
-        let mut rows = geometry.rows.clone();
-        if number % 2 == 0 {
-            rows.reverse();
+impl Clusters {
+    fn of(geometry: &Geometry, configuration: &Configuration) -> Clusters {
+        let middle = configuration.scale_in_multipliers.then_some(geometry.columns.len() / 2);
+        let columns: Vec<u32> = geometry.columns.iter().copied().collect();
+        let for_tiles: Vec<u32> =
+            columns.iter().enumerate().filter(|(index, _)| Some(*index) != middle).map(|(_, &x)| x).collect();
+        let mut tiles = Vec::new();
+        for (number, block) in for_tiles.chunks(BLOCK).enumerate() {
+            let mut rows = geometry.rows.clone();
+            if number % 2 == 0 {
+                rows.reverse();
+            }
+            for (multipliers, block_rams) in rows {
+                tiles.extend(block.iter().map(|&x| (x, multipliers, block_rams)));
+            }
         }
-        for (multipliers, block_rams) in rows {
-            clusters.extend(block.iter().map(|&x| (x, multipliers, block_rams)));
-        }
+        let of_column = |index: usize| geometry.rows.iter().map(move |&(m, b)| (columns[index], m, b));
+        Clusters { tiles, requantiser: middle.into_iter().flat_map(of_column).collect() }
     }
-    clusters
+
+    /// Reads `….tile_group_1.row_0.tile_2.multiplier_3.…` and `….weight_ram.block_3_0`.
+    fn of_tile(&self, name: &Name, configuration: &Configuration) -> Option<Place> {
+        let (group, row, column) = (name.number("tile_group_")?, name.number("row_")?, name.number("tile_")?);
+        let primitive = match name.number("multiplier_") {
+            Some(index) => Primitive::Multiplier(index as usize),
+            None => {
+                let bits = configuration.weight_word_bits();
+                Primitive::BlockRam(name.block(bits, configuration.weight_depth)? as usize)
+            }
+        };
+        let columns = |group: u32| {
+            let first = group * configuration.dot;
+            first..configuration.columns().min(first + configuration.dot)
+        };
+        let tiles_of_row = |group: u32, row: u32| {
+            columns(group).filter(|&column| row < configuration.rows_of_column(column)).count() as u32
+        };
+        let rows = || 0..configuration.tile_rows();
+        let before: u32 = (0..group).flat_map(|group| rows().map(move |row| tiles_of_row(group, row))).sum();
+        // Groups with even numbers walk the serpentine backwards.
+        let nearer: u32 = rows()
+            .filter(|&other| if group % 2 == 0 { other > row } else { other < row })
+            .map(|row| tiles_of_row(group, row))
+            .sum();
+        let cluster = *self.tiles.get((before + nearer + column) as usize)?;
+        Some(Place { cluster, primitive })
+    }
+
+    /// Reads `….requantiser.lane_2.scale.both_cell` and `….requantiser.scale_table_2.block_0_1`.
+    fn of_requantiser(&self, name: &Name, configuration: &Configuration) -> Option<Place> {
+        let each = configuration.multipliers_per_lane();
+        let (index, primitive): (u32, fn(usize) -> Primitive) =
+            match (name.number("lane_"), name.number("scale_table_")) {
+                (Some(lane), _) => {
+                    let product = PRODUCTS.iter().position(|product| name.has(product))? as u32;
+                    (lane * each + product, Primitive::Multiplier)
+                }
+                (None, Some(lane)) => {
+                    let blocks = block_shape(SCALE_BITS, configuration.scale_words());
+                    let blocks = blocks.blocks(SCALE_BITS, configuration.scale_words());
+                    (lane * blocks + name.block(SCALE_BITS, configuration.scale_words())?, Primitive::BlockRam)
+                }
+                (None, None) => return None,
+            };
+        let (cluster, index) = (index as usize / MULTIPLIERS, index as usize % MULTIPLIERS);
+        Some(Place { cluster: *self.requantiser.get(cluster)?, primitive: primitive(index) })
+    }
 }
 
-/// Reads `….tile_group_1.row_0.tile_2.multiplier_3.…` and `….weight_ram.block_3_0`.
-fn find(name: &str, configuration: &Configuration) -> Option<Place> {
-    let number =
-        |prefix: &str| -> Option<u32> { name.split('.').find_map(|part| part.strip_prefix(prefix)?.parse().ok()) };
-    let (group, row, column) = (number("tile_group_")?, number("row_")?, number("tile_")?);
-    let columns = |group: u32| group * configuration.dot..configuration.columns().min((group + 1) * configuration.dot);
-    let tiles_of = |group: u32| columns(group).map(|column| configuration.rows_of_column(column)).sum::<u32>();
-    let turn = (0..group).map(tiles_of).sum::<u32>() + row * columns(group).len() as u32 + column;
-    let primitive = match number("multiplier_") {
-        Some(index) => Primitive::Multiplier(index as usize),
-        None => {
-            let block = name.split('.').find_map(|part| part.strip_prefix("block_"))?;
-            let (depth, _) = block.split_once('_')?;
-            Primitive::BlockRam(depth.parse().ok()?)
-        }
-    };
-    Some(Place { turn, primitive })
+/// The three products of a lane's multiplier.
+const PRODUCTS: [&str; 3] = ["upper_cell", "lower_cell", "both_cell"];
+
+/// A cell's name in the netlist: instances, joined by dots.
+struct Name<'a>(&'a str);
+
+impl Name<'_> {
+    fn has(&self, part: &str) -> bool {
+        self.0.split('.').any(|other| other == part)
+    }
+
+    /// The number behind `prefix` in the part that has nothing else.
+    fn number(&self, prefix: &str) -> Option<u32> {
+        self.0.split('.').find_map(|part| part.strip_prefix(prefix)?.parse().ok())
+    }
+
+    /// The number of this block of a memory of `depth` words of `width` bits, from `block_ROW_COLUMN`.
+    fn block(&self, width: u32, depth: u32) -> Option<u32> {
+        let block = self.0.split('.').find_map(|part| part.strip_prefix("block_"))?;
+        let (row, column) = block.split_once('_')?;
+        let columns = width.div_ceil(block_shape(width, depth).width);
+        Some(row.parse::<u32>().ok()? * columns + column.parse::<u32>().ok()?)
+    }
 }
 
 #[cfg(test)]
@@ -133,25 +208,45 @@ mod tests {
     }
 
     #[test]
-    fn tiles_go_to_clusters_in_a_serpentine() {
+    fn the_first_rows_of_two_groups_stand_side_by_side_and_the_others_along_a_serpentine() {
         let board = Board::find("ulx3s-85f").unwrap();
-        assert_eq!((board.configuration.stream_elements, board.configuration.dot), (8, 4));
+        let Configuration { tiles, stream_elements, dot, scale_in_multipliers, .. } = board.configuration;
+        assert_eq!((tiles, stream_elements, dot, scale_in_multipliers), (36, 8, 4, true));
         let names = [
-            ("lpu.tile_group_0.row_0.tile_0.multiplier_2.mult18x18d", "MULT18X18D"),
-            ("lpu.tile_group_0.row_0.tile_1.weight_ram.block_3_0", "PDPW16KD"),
-            ("lpu.tile_group_0.row_3.tile_1.multiplier_0.mult18x18d", "MULT18X18D"),
-            ("lpu.tile_group_1.row_4.tile_2.multiplier_3.mult18x18d", "MULT18X18D"),
-            ("lpu.tile_group_0.row_0.tile_1.weight_ram.block_4_0", "PDPW16KD"),
-            ("lpu.slice_0.bank_1.block_0_0", "PDPW16KD"),
-            ("lpu.tile_group_0.row_0.tile_0.multiplier_2.helper", "LUT4"),
+            // The five rows of group 0 end at the bottom left, the four of group 1 at the top right.
+            ("lpu.tile_group_0.row_0.tile_0.multiplier_2.mult18x18d", "MULT18X18D", Some("X44/Y34/MULT18_4")),
+            ("lpu.tile_group_0.row_1.tile_0.multiplier_2.mult18x18d", "MULT18X18D", Some("X44/Y10/MULT18_4")),
+            ("lpu.tile_group_0.row_4.tile_1.weight_ram.block_0_3", "DP16KD", Some("X19/Y70/EBR3")),
+            ("lpu.tile_group_1.row_0.tile_2.multiplier_3.mult18x18d", "MULT18X18D", Some("X74/Y58/MULT18_5")),
+            ("lpu.tile_group_1.row_3.tile_3.multiplier_0.mult18x18d", "MULT18X18D", Some("X114/Y10/MULT18_0")),
+            // The middle is the requantiser's.
+            ("lpu.requantiser.lane_0.scale.upper_cell", "MULT18X18D", Some("X58/Y10/MULT18_0")),
+            ("lpu.requantiser.lane_1.scale.lower_cell", "MULT18X18D", Some("X58/Y34/MULT18_0")),
+            ("lpu.requantiser.scale_table_3.block_0_1", "PDPW16KD", Some("X64/Y46/EBR3")),
+            // What has no place by construction.
+            ("lpu.tile_group_0.row_0.tile_1.weight_ram.block_1_0", "DP16KD", None),
+            ("lpu.slice_0.bank_1.block_0_0", "DP16KD", None),
+            ("lpu.tile_group_0.row_0.tile_0.multiplier_2.helper", "LUT4", None),
         ];
-        let sites = place(&board, &cells(&names));
-        assert_eq!(sites.len(), 4);
-        // Group 0 begins at the bottom left, its fourth row at the top of the next block; group 1 ends at the bottom of the last column.
-        assert_eq!(sites[names[0].0], "X8/Y58/MULT18_4");
-        assert_eq!(sites[names[1].0], "X19/Y70/EBR3");
-        assert_eq!(sites[names[2].0], "X49/Y10/MULT18_0");
-        assert_eq!(sites[names[3].0], "X119/Y58/MULT18_5");
+        let kinds: Vec<(&str, &str)> = names.iter().map(|&(name, kind, _)| (name, kind)).collect();
+        let sites = place(&board, &cells(&kinds));
+        for (name, _, site) in names {
+            assert_eq!(sites.get(name).map(String::as_str), site, "{name}");
+        }
+    }
+
+    #[test]
+    fn tiles_that_take_all_multipliers_take_the_middle_too() {
+        let mut board = Board::find("ulx3s-85f").unwrap();
+        board.configuration = Configuration { tiles: 39, scale_in_multipliers: false, ..board.configuration };
+        let names: Vec<String> = (0..2)
+            .flat_map(|group| (0..5).map(move |row| (group, row)))
+            .flat_map(|(group, row)| (0..4).map(move |tile| (group, row, tile)))
+            .map(|(group, row, tile)| format!("lpu.tile_group_{group}.row_{row}.tile_{tile}.multiplier_0.mult18x18d"))
+            .collect();
+        let kinds: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "MULT18X18D")).collect();
+        let sites: HashSet<String> = place(&board, &cells(&kinds)).into_values().collect();
+        assert_eq!(sites.len(), 39);
     }
 
     #[test]

@@ -8,9 +8,9 @@ use super::{LoadBus, bit, held_while_idle, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
-use lpu_isa::host::{SCALE_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
+use lpu_isa::host::{SCALE_BITS, SCALE_FACTOR_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
 use lpu_isa::instruction::{Unit, word_bits};
-use lpu_isa::latency::{BLOCK_RAM, Latency, REQUANTISER_STAGES, SOFT_MULTIPLIER};
+use lpu_isa::latency::{BLOCK_RAM, Latency, REQUANTISER_STAGES, SCALE_MULTIPLIER};
 use std::sync::Arc;
 
 /// The requantiser.
@@ -31,9 +31,9 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let bits = word_bits(unit, configuration);
     let mut m = ModuleBuilder::new("requantiser");
     m.describe(
-        "Scales, rounds, shifts and clamps a word of 32-bit accumulators to elements, with a multiplier and a shift for \
-         each lane from the scale table. It takes the rows that leave the drain chains, or a stream of elements less a \
-         zero point. Where it has fewer lanes than a word has elements, each lane takes its elements one after the other.",
+        "Adds a bias to each of a word of 32-bit accumulators, scales, rounds, shifts and clamps them to elements; bias, \
+         multiplier and shift of each element come from the scale table. It takes the rows that leave the drain chains, or a \
+         stream of elements. Where it has fewer lanes than a word has elements, each lane takes its elements one after the other.",
     );
     m.latency("step to the whole word of results", latency.requantise as usize);
     m.section("Control");
@@ -57,8 +57,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
     let fields = Fields::of(unit, configuration, queue.output("fields"));
-    let shape =
-        Shape { address_bits: configuration.scale_address_bits(), prefix: 0, end_of_level_0: false, run_edges: false };
+    let shape = Shape { address_bits: configuration.scale_address_bits(), end_of_level_0: false, run_edges: false };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     let pick = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&pick));
@@ -98,7 +97,6 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let table_address = m.wire("table_address", table_address);
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let from_stream = follow("from_stream", 0);
-    let input_zero_point = follow("input_zero_point", 0);
     let stages = REQUANTISER_STAGES as usize;
     let zero_point = follow("zero_point", waiting + stages - 3);
     let minimum = follow("minimum", waiting + stages - 1);
@@ -106,9 +104,10 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
 
     m.section("Lanes");
     let table = primitives::block_ram(SCALE_BITS as usize, configuration.scale_words() as usize);
-    let lane_module = requantiser_lane()?;
+    let lane_module = requantiser_lane(configuration)?;
     let mut results: Vec<Expr> = Vec::new();
     let (fraction_bits, shift_bits) = (SCALE_FRACTION_BITS as usize, SCALE_SHIFT_BITS as usize);
+    let factor_bits = SCALE_FACTOR_BITS as usize;
     let load_enables = m.delay("scale_load_enable_q", Expr::from(&scale_load_enable), 1);
     let load_address = m.delay("scale_load_address_q", Expr::from(&scale_load_address), 1);
     let load_entry = m.delay("scale_load_entry_q", Expr::from(&scale_load_entry), 1);
@@ -134,13 +133,14 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         let mut beside = |name: &str, value: Expr| {
             Expr::from(&held_while_idle(&mut m, &format!("{name}_{lane}"), &Expr::from(&entered), value))
         };
+        let bias = beside("bias", scale.slice(factor_bits, ACCUMULATOR_BITS as usize).as_signed());
         let multiplier = beside("multiplier", multiplier);
         let left_shift = beside("left_shift", left.choose(&amount, &no_shift));
         let right_shift = beside("right_shift", left.choose(&no_shift, &amount));
         let mut operand_of = |part: usize| {
             let position = part * lanes + lane;
             let of_stream = Expr::from(&stream).slice(position * element, element).as_signed();
-            let of_stream = of_stream.sub_wide(&input_zero_point).extend(ACCUMULATOR_BITS as usize);
+            let of_stream = of_stream.extend(ACCUMULATOR_BITS as usize);
             let operand = match drains.get(position) {
                 Some(drain) => from_stream.choose(of_stream, Expr::from(drain)),
                 None => from_stream.choose(of_stream, literal(0, drain_type)),
@@ -161,6 +161,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
             vec![
                 ("valid", Expr::from(&valid)),
                 ("operand", operand.into()),
+                ("bias", bias),
                 ("multiplier", multiplier),
                 ("left_shift", left_shift),
                 ("right_shift", right_shift),
@@ -181,6 +182,6 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         word.push(earlier.clone());
     }
     m.drive(&result, concat(&word));
-    debug_assert_eq!(stages, 11 + SOFT_MULTIPLIER as usize);
+    debug_assert_eq!(stages, 12 + SCALE_MULTIPLIER as usize);
     m.finish()
 }

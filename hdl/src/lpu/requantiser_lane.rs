@@ -3,9 +3,9 @@
 use super::{bit, follow_valid, held_while_idle};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat, literal};
 use crate::primitives;
-use lpu_isa::configuration::{ACCUMULATOR_BITS, ELEMENT_BITS};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use lpu_isa::host::{SCALE_MULTIPLIER_BITS, SCALE_SHIFT_BITS};
-use lpu_isa::latency::{REQUANTISER_STAGES, SOFT_MULTIPLIER};
+use lpu_isa::latency::{REQUANTISER_STAGES, SCALE_MULTIPLIER};
 use std::sync::Arc;
 
 /// Bits of a shift's amount that its second cycle takes care of.
@@ -21,23 +21,23 @@ fn by_eights(amount: &Expr) -> Expr {
 ///
 /// # Errors
 /// None.
-pub fn requantiser_lane() -> Result<Arc<Module>, DesignError> {
-    debug_assert_eq!(primitives::SOFT_MULTIPLIER_STAGES, SOFT_MULTIPLIER as usize);
+pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let bits = ACCUMULATOR_BITS as usize;
     let accumulator = Type::signed(bits);
     let element = Type::signed(ELEMENT_BITS as usize);
     let shift = Type::bits(SCALE_SHIFT_BITS as usize);
     let mut m = ModuleBuilder::new("requantiser_lane");
     m.describe(
-        "result = clamp(round(round(operand * 2^left_shift * multiplier / 2^31) / 2^right_shift) + zero_point). The first \
+        "result = clamp(round(round((operand + bias) * 2^left_shift * multiplier / 2^31) / 2^right_shift) + zero_point). The first \
          rounding is to nearest with ties upwards, the second to nearest with ties away from zero: gemmlowp's double \
          rounding.",
     );
-    m.latency("valid, operand, multiplier and shifts to result", REQUANTISER_STAGES as usize - 1);
+    m.latency("valid, operand, bias, multiplier and shifts to result", REQUANTISER_STAGES as usize - 1);
     m.latency("zero_point to result", 3);
     m.latency("minimum and maximum to result", 1);
     m.section("Operands");
     let operand = m.input("operand", accumulator);
+    let bias = m.input("bias", accumulator);
     let multiplier = m.input("multiplier", Type::bits(SCALE_MULTIPLIER_BITS as usize));
     let left_shift = m.input("left_shift", shift);
     let right_shift = m.input("right_shift", shift);
@@ -56,18 +56,21 @@ pub fn requantiser_lane() -> Result<Arc<Module>, DesignError> {
     let held = |m: &mut ModuleBuilder, name: &str, stage: usize, value: Expr| {
         Expr::from(&held_while_idle(m, name, &at(stage), value))
     };
+    m.section("Bias");
+    let sum = held(&mut m, "sum", 0, Expr::from(&operand).add(Expr::from(&bias)));
+    let left_shift = held(&mut m, "left_shift_q", 0, Expr::from(&left_shift));
     m.section("Left shift");
     // By multiples of eight, then by the rest: a barrel shifter in one cycle would set the pace of the machine.
-    let eights = by_eights(&Expr::from(&left_shift));
-    let coarse = held(&mut m, "shifted_by_eights", 0, Expr::from(&operand).shift_left_by(eights));
-    let fine = held(&mut m, "left_shift_rest", 0, Expr::from(&left_shift).slice(0, FINE_SHIFT_BITS));
-    let shifted = held(&mut m, "shifted", 1, coarse.shift_left_by(fine));
-    let multiplier_waits = held(&mut m, "multiplier_q", 0, Expr::from(&multiplier));
-    let multiplier = held(&mut m, "multiplier_qq", 1, multiplier_waits);
+    let eights = by_eights(&left_shift);
+    let coarse = held(&mut m, "shifted_by_eights", 1, sum.shift_left_by(eights));
+    let fine = held(&mut m, "left_shift_rest", 1, left_shift.slice(0, FINE_SHIFT_BITS));
+    let shifted = held(&mut m, "shifted", 2, coarse.shift_left_by(fine));
+    let multiplier = (0..3)
+        .fold(Expr::from(&multiplier), |waiting, stage| held(&mut m, &format!("multiplier_{stage}"), stage, waiting));
     m.section("Scale");
-    let product = primitives::soft_multiplier(bits, SCALE_MULTIPLIER_BITS as usize);
-    let connections = vec![("enable", at(2)), ("a", shifted), ("b", multiplier)];
-    let product = m.instance("scale", &product, connections)?.output("p");
+    let product =
+        primitives::scale_multiplier(bits, SCALE_MULTIPLIER_BITS as usize, configuration.scale_in_multipliers);
+    let product = m.instance("scale", &product, vec![("a", shifted), ("b", multiplier)])?.output("p");
     // Doubled high half, rounded: bits 30 and up, plus 1, halved. The multiplier is below 2^31, so it always fits: no
     // saturation is needed.
     let lowest = SCALE_MULTIPLIER_BITS as usize - 1;
@@ -76,7 +79,7 @@ pub fn requantiser_lane() -> Result<Arc<Module>, DesignError> {
     let one = literal(1, Type::bits(bits + 1));
     let rounded = m.wire("rounded", upper.add(one));
     m.unused(Expr::from(&rounded).bit(0));
-    let arrived = 2 + SOFT_MULTIPLIER as usize;
+    let arrived = 3 + SCALE_MULTIPLIER as usize;
     let high = held(&mut m, "high", arrived, Expr::from(&rounded).slice(1, bits).as_signed());
 
     // Right shift, rounding to nearest, ties away from zero: add half, less one for negative numbers, then floor.

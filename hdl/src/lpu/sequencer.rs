@@ -1,8 +1,7 @@
 //! Sequencer: four nested strided counters, one step a cycle.
 
-use super::{bit, constant, decrement, increment};
+use super::{bit, constant, decrement};
 use crate::layer::{DesignError, Expr, Instance, Module, ModuleBuilder, Signal, Type, select};
-use lpu_isa::configuration::bits_for;
 use lpu_isa::sequence::{COUNT_BITS, GAP_BITS, LEVELS, PAUSE_BITS};
 use std::sync::Arc;
 
@@ -13,8 +12,6 @@ use super::fields::Fields;
 pub struct Shape {
     /// Bits of the address; 0 counts steps only.
     pub address_bits: u32,
-    /// Steps in front of each run where the instruction asks for them; 0 leaves the logic out.
-    pub prefix: u32,
     /// Give out `end_of_level_0`?
     pub end_of_level_0: bool,
     /// Give out `first` and `last`?
@@ -29,9 +26,8 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
     let mut m = ModuleBuilder::new_variant(
         "sequencer",
         &format!(
-            "{}{}{}{}",
+            "{}{}{}",
             shape.address_bits,
-            if shape.prefix > 0 { "_prefix" } else { "" },
             if shape.end_of_level_0 { "_rows" } else { "" },
             if shape.run_edges { "_runs" } else { "" }
         ),
@@ -42,9 +38,6 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
          between two steps of a run for pause cycles. What a counter compares with is compared when the counter changes, so \
          that a step decides with single bits.",
     );
-    if shape.prefix > 0 {
-        m.note("Where prefix_enable is set, extra steps at consecutive addresses stand in front of each run.");
-    }
     m.latency("issue to the first step", 1);
     let count = Type::bits(COUNT_BITS as usize);
     let address = Type::bits(shape.address_bits as usize);
@@ -58,7 +51,6 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
     let run_levels_in = m.input("run_levels", Type::bits(2));
     let gap_in = m.input("gap", Type::bits(GAP_BITS as usize));
     let pause_in = m.input("pause", Type::bits(PAUSE_BITS as usize));
-    let prefix_enable_in = (shape.prefix > 0).then(|| m.input("prefix_enable", bit()));
     m.section("Step");
     let step_port = m.output("step", bit());
     let address_port = has_address.then(|| m.output("address", address));
@@ -83,19 +75,6 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
     let step = m.wire("step_now", Expr::from(&active).and(Expr::from(&idle).not()));
     let issue_expr = Expr::from(&issue);
 
-    // The prefix counter; without a prefix every step is an ordinary one.
-    let prefix_bits = bits_for(shape.prefix + 1);
-    let prefix = prefix_enable_in.as_ref().map(|enable| {
-        let enable_q = load(&mut m, "prefix_enable_q", enable);
-        let prefix_left = m.register("prefix_left", Type::bits(prefix_bits as usize));
-        (enable.clone(), enable_q, prefix_left)
-    });
-    let in_prefix = prefix.as_ref().map(|(_, _, left)| m.wire("in_prefix", Expr::from(left).any()));
-    let ordinary = match &in_prefix {
-        Some(in_prefix) => m.wire("ordinary_step", Expr::from(&step).and(Expr::from(in_prefix).not())),
-        None => step.clone(),
-    };
-
     // end[k]: level k is in its last iteration; single[k]: that is its only one.
     let single: Vec<Signal> = (0..LEVELS)
         .map(|k| {
@@ -116,12 +95,12 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
     let end_of: Vec<Expr> = end_of.iter().map(Expr::from).collect();
     let run_end = m.wire("run_end", select(Expr::from(&run_levels), &end_of));
     let finished = m.wire("finished", end_of[LEVELS - 1].clone());
-    let advance = m.wire("advance", Expr::from(&ordinary).and(Expr::from(&finished).not()));
+    let advance = m.wire("advance", Expr::from(&step).and(Expr::from(&finished).not()));
     let run_break = m.wire("run_break", Expr::from(&advance).and(Expr::from(&run_end)));
 
     m.next_cases(
         &active,
-        &[(issue_expr.clone(), constant(1, 1)), (Expr::from(&ordinary).and(Expr::from(&finished)), constant(0, 1))],
+        &[(issue_expr.clone(), constant(1, 1)), (Expr::from(&step).and(Expr::from(&finished)), constant(0, 1))],
     );
     let gap_idles = m.register("gap_idles", bit());
     m.next_when(&gap_idles, issue_expr.clone(), Expr::from(&gap_in).any());
@@ -155,19 +134,6 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         let at_issue = Expr::from(&count_in[k]).any().not();
         m.next_cases(&end[k], &[(issue_expr.clone(), at_issue), (inner_end, ends_next)]);
     }
-    if let Some((enable, enable_q, prefix_left)) = &prefix {
-        let full = constant(u64::from(shape.prefix), prefix_bits);
-        let none = constant(0, prefix_bits);
-        let in_prefix = in_prefix.as_ref().map_or_else(|| constant(0, 1), Expr::from);
-        m.next_cases(
-            prefix_left,
-            &[
-                (issue_expr.clone(), Expr::from(enable).choose(full.clone(), none.clone())),
-                (Expr::from(&run_break), Expr::from(enable_q).choose(full, none)),
-                (Expr::from(&step).and(in_prefix), decrement(prefix_left)),
-            ],
-        );
-    }
     if let (Some(base), Some(port)) = (&base, &address_port) {
         let address_q = m.register("address_q", address);
         let not_end: Vec<Expr> = end_of.iter().map(Expr::not).collect();
@@ -176,23 +142,12 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
             not_end[1].choose(Expr::from(&delta_q[1]), not_end[2].choose(Expr::from(&delta_q[2]), &delta_q[3])),
         );
         let delta = m.wire("delta", delta);
-        let mut cases = vec![(issue_expr.clone(), Expr::from(base))];
-        if let Some(in_prefix) = &in_prefix {
-            cases.push((Expr::from(&step).and(Expr::from(in_prefix)), increment(&address_q)));
-        }
-        cases.push((Expr::from(&advance), Expr::from(&address_q).add(Expr::from(&delta))));
+        let stepped = Expr::from(&address_q).add(Expr::from(&delta));
+        let cases = [(issue_expr.clone(), Expr::from(base)), (Expr::from(&advance), stepped)];
         m.next_cases(&address_q, &cases);
         m.drive(port, Expr::from(&address_q));
     }
     m.drive(&step_port, Expr::from(&step));
-    if let (Some(in_prefix), Some((_, _, prefix_left))) = (&in_prefix, &prefix) {
-        let port = m.output("prefix", bit());
-        m.drive(&port, Expr::from(in_prefix));
-        if shape.prefix > 1 {
-            let port = m.output("prefix_left_o", Type::bits(prefix_bits as usize));
-            m.drive(&port, Expr::from(prefix_left));
-        }
-    }
     if shape.end_of_level_0 {
         let port = m.output("end_of_level_0", bit());
         m.drive(&port, Expr::from(&end[0]));
@@ -210,7 +165,7 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         let first = m.output("first", bit());
         m.drive(&first, Expr::from(&fresh));
         let last = m.output("last", bit());
-        m.drive(&last, Expr::from(&ordinary).and(Expr::from(&run_end)));
+        m.drive(&last, Expr::from(&step).and(Expr::from(&run_end)));
     }
     m.finish()
 }
@@ -237,8 +192,5 @@ pub fn place(
     connections.push(("run_levels", fields.bits("run_levels")));
     connections.push(("gap", fields.bits("gap")));
     connections.push(("pause", fields.bits("pause")));
-    if shape.prefix > 0 {
-        connections.push(("prefix_enable", fields.bits("bias")));
-    }
     m.instance(name, &sequencer(shape)?, connections)
 }

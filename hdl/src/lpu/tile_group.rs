@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
 use super::tile_row::tile_row;
-use super::{LoadBus, bit, constant, picked};
+use super::{LoadBus, bit, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, literal};
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use lpu_isa::instruction::{Unit, word_bits};
@@ -65,42 +65,28 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
     let fields = Fields::of(unit, configuration, queue.output("fields"));
-    let shape = Shape {
-        address_bits: configuration.weight_address_bits(),
-        prefix: configuration.bias_words(),
-        end_of_level_0: false,
-        run_edges: true,
-    };
+    let shape = Shape { address_bits: configuration.weight_address_bits(), end_of_level_0: false, run_edges: true };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     let source_q = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&source_q));
 
     let step = sequencer.output("step");
-    let in_prefix = sequencer.output("prefix");
     let last = sequencer.output("last");
     let token = m.delay("drain_token", Expr::from(&last), latency.step_to_shadow as usize);
+    // A weight meets its activation at the multiplier: the address leads by the read of the weight RAM. It is made to here, once
+    // for all tiles of the group: either the address and its controls wait for the activation to cross, or the other way round.
+    let (crossing, reading) = (latency.crossbar as usize, latency.weight_read as usize);
+    let wait = |m: &mut ModuleBuilder, name: &str, value: Expr| {
+        Expr::from(&m.delay(&format!("{name}_wait"), value, crossing.saturating_sub(reading)))
+    };
+    let activation = Expr::from(&m.delay("activation_wait", Expr::from(&activation), reading.saturating_sub(crossing)));
     let mut control: Vec<(&str, Expr)> = vec![
-        ("weight_address", Expr::from(&sequencer.output("address"))),
-        ("activation", Expr::from(&activation)),
-        ("accumulate", Expr::from(&step)),
-        ("clear", Expr::from(&sequencer.output("first"))),
-        ("bias", Expr::from(&in_prefix)),
-        ("capture", Expr::from(&last)),
+        ("weight_address", wait(&mut m, "weight_address", Expr::from(&sequencer.output("address")))),
+        ("activation", activation),
+        ("accumulate", wait(&mut m, "accumulate", Expr::from(&step))),
+        ("clear", wait(&mut m, "clear", Expr::from(&sequencer.output("first")))),
+        ("capture", wait(&mut m, "capture", Expr::from(&last))),
     ];
-    if configuration.bias_words() > 1 {
-        let left = sequencer.output("prefix_left_o");
-        let bits = left.ty().width() as u32;
-        let each = configuration.words_per_bias();
-        if each > 1 {
-            // Low half first; the count of words that are left is odd with the high half.
-            control.push(("bias_high", Expr::from(&left).bit(0)));
-        }
-        if configuration.channels_per_tile() > 1 {
-            control.push(("bias_part", Expr::from(&left).less_equal(constant(each.into(), bits))));
-        } else {
-            m.unused(Expr::from(&left).slice(1, bits as usize - 1));
-        }
-    }
     control.push(("drain_token_in", Expr::from(&token)));
     let bus = |m: &mut ModuleBuilder, input: &Signal, name: &str| Expr::from(&m.delay(name, Expr::from(input), 1));
     control.push(("load_address", bus(&mut m, &weight_load_address, "weight_load_address_q")));

@@ -43,13 +43,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     let address_in = m.input("weight_address", address_type);
     let activation_in = m.input("activation", operands_type);
     m.section("Control");
-    let mut controls = vec!["accumulate", "clear", "bias", "capture"];
-    if configuration.words_per_bias() > 1 {
-        controls.push("bias_high");
-    }
-    if parts > 1 {
-        controls.push("bias_part");
-    }
+    let controls = ["accumulate", "clear", "capture"];
     let control_in: Vec<Signal> = controls.iter().map(|name| m.input(name, bit())).collect();
     m.section("Hop");
     let hop = |m: &mut ModuleBuilder, name: &str, input: &Signal| {
@@ -83,7 +77,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     let load_word = hop(&mut m, "load_word", &load_word);
     let load_enable = m.delay("load_enable_q", Expr::from(&load_enable), 1);
 
-    // The addend is chosen one cycle before the accumulator adds it, and each tile registers its controls once more.
+    // Each tile registers its controls once more.
     let delay = control_delay(configuration) - 1;
     let followed: Vec<Expr> =
         controls.iter().zip(&control).map(|(name, signal)| follow(&mut m, name, signal, delay)).collect();
@@ -101,7 +95,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
             ("load_address", Expr::from(&load_address)),
             ("load_word", Expr::from(&load_word)),
         ];
-        connections.extend(controls.iter().copied().zip(followed.iter().cloned()));
+        connections.extend(controls.into_iter().zip(followed.iter().cloned()));
         let instance = m.instance(&format!("tile_{column}"), &tile, connections)?;
         m.drive(&drain_out, Expr::from(&instance.output("drain_out")));
     }

@@ -94,7 +94,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let read_queue = m.instance("read_queue", &module, read_load.queue(&start, &entry))?;
     m.drive(&read_halted, Expr::from(&read_queue.output("halted")));
     let fields = Fields::of(Unit::Read(0), configuration, read_queue.output("fields"));
-    let shape = Shape { address_bits, prefix: 0, end_of_level_0: false, run_edges: false };
+    let shape = Shape { address_bits, end_of_level_0: false, run_edges: false };
     let reader = sequencer::place(&mut m, "read_sequencer", shape, &read_queue.output("run"), &fields)?;
     let reading = Expr::from(&host_read).or(Expr::from(&reader.output("step")));
     let arriving = m.delay("read_arriving", reading, 1 + BLOCK_RAM as usize);
@@ -115,7 +115,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     m.drive(&write_halted, Expr::from(&write_queue.output("halted")));
     let run = write_queue.output("run");
     let fields = Fields::of(Unit::Write(0), configuration, write_queue.output("fields"));
-    let shape = Shape { address_bits, prefix: 0, end_of_level_0: banks > 1, run_edges: false };
+    let shape = Shape { address_bits, end_of_level_0: banks > 1, run_edges: false };
     let writer = sequencer::place(&mut m, "write_sequencer", shape, &run, &fields)?;
     let source_q = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&source_q));

@@ -80,7 +80,7 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
     let fields = Fields::of(unit, configuration, queue.output("fields"));
-    let shape = Shape { address_bits: 0, prefix: 0, end_of_level_0: false, run_edges: false };
+    let shape = Shape { address_bits: 0, end_of_level_0: false, run_edges: false };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     let pick_a = picked(&mut m, &fields, &run, "source_a", configuration);
     let pick_b = picked(&mut m, &fields, &run, "source_b", configuration);

@@ -2,20 +2,14 @@
 
 use super::{Primitive, address_width, constant_pins, memory_ports, pins, range};
 use crate::layer::{FamilyTexts, Module};
-use lpu_isa::resources;
+use lpu_isa::resources::{BlockShape, block_shape};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Width of a PDPW16KD word.
-const BLOCK_WIDTH: usize = resources::BLOCK_WIDTH as usize;
-/// Words of a PDPW16KD.
-const BLOCK_DEPTH: usize = resources::BLOCK_DEPTH as usize;
-
-/// How many 18-Kbit blocks `block_ram(width, depth)` takes on an ECP5: 36 × 512 each.
-#[must_use]
-pub const fn block_ram_blocks(width: usize, depth: usize) -> usize {
-    width.div_ceil(BLOCK_WIDTH) * depth.div_ceil(BLOCK_DEPTH)
-}
+/// Address pins of a port.
+const ADDRESS_PINS: usize = 14;
+/// Data pins of a port.
+const DATA_PINS: usize = 18;
 
 /// A memory of `depth` words of `width` bits (both at least 1): ports `clk`, `write_enable`, `write_address`,
 /// `write_data`, `read_address` and `read_data`, read latency two cycles.
@@ -24,8 +18,9 @@ pub const fn block_ram_blocks(width: usize, depth: usize) -> usize {
 /// there may overwrite nothing or another word beyond it. What a read gives in the cycle of a write to the same word
 /// depends on the family: do not rely on it.
 ///
-/// On ECP5 it is a grid of PDPW16KD with their output registers in use. A memory of more than 512 words selects its
-/// block after those registers, so the outputs carry a multiplexer: register them again.
+/// On ECP5 it is a grid of PDPW16KD or DP16KD with their output registers in use, in the form that [`block_shape`] chooses. A
+/// memory deeper than a block selects its row of blocks after those registers, so the outputs carry a multiplexer: register
+/// them again.
 #[must_use]
 pub fn block_ram(width: usize, depth: usize) -> Arc<Module> {
     Primitive {
@@ -64,20 +59,23 @@ fn behavioural_body(width: usize, depth: usize) -> String {
 }
 
 fn ecp5_body(width: usize, depth: usize) -> String {
-    let columns = width.div_ceil(BLOCK_WIDTH);
-    let rows = depth.div_ceil(BLOCK_DEPTH);
+    let shape = block_shape(width as u32, depth as u32);
+    let (block_width, block_depth) = (shape.width as usize, shape.depth as usize);
+    let columns = width.div_ceil(block_width);
+    let rows = depth.div_ceil(block_depth);
     let address = address_width(depth);
-    let padded = columns * BLOCK_WIDTH;
+    let inside = address_width(block_depth);
+    let padded = columns * block_width;
     let mut body = String::from("\n  // Ports padded to whole blocks\n");
     for (name, port) in [("write_word", "write_address"), ("read_word", "read_address")] {
-        let word = if address < 9 {
-            format!("{{{}'d0, {port}}}", 9 - address)
-        } else if address == 9 {
+        let word = if address < inside {
+            format!("{{{}'d0, {port}}}", inside - address)
+        } else if address == inside {
             port.to_string()
         } else {
-            format!("{port}[8:0]")
+            format!("{port}[{}:0]", inside - 1)
         };
-        let _ = writeln!(body, "  wire [8:0] {name} = {word};");
+        let _ = writeln!(body, "  wire [{}:0] {name} = {word};", inside - 1);
     }
     let data =
         if padded == width { "write_data".to_string() } else { format!("{{{}'d0, write_data}}", padded - width) };
@@ -86,19 +84,19 @@ fn ecp5_body(width: usize, depth: usize) -> String {
         let _ = writeln!(body, "  wire [{}:0] read_row_{row};", padded - 1);
     }
     if rows > 1 {
-        body.push_str(&row_select(rows, address));
+        body.push_str(&row_select(inside, address));
     }
     for row in 0..rows {
         let enable = if rows == 1 {
             "write_enable".to_string()
         } else {
-            let bits = address - 9;
-            let position = format!("write_address[{}:9]", address - 1);
+            let bits = address - inside;
+            let position = format!("write_address[{}:{inside}]", address - 1);
             let _ = writeln!(body, "\n  wire write_row_{row} = write_enable & ({position} == {bits}'d{row});");
             format!("write_row_{row}")
         };
         for column in 0..columns {
-            body.push_str(&block(row, column, &enable));
+            body.push_str(&block(shape, row, column, &enable));
         }
     }
     let chosen = if rows == 1 { "read_row_0".to_string() } else { "read_row".to_string() };
@@ -110,7 +108,7 @@ fn ecp5_body(width: usize, depth: usize) -> String {
         format!("[{}:0]", width - 1)
     };
     if rows > 1 {
-        let bits = address - 9;
+        let bits = address - inside;
         let _ = writeln!(body, "\n  reg [{}:0] read_row;", padded - 1);
         let _ = writeln!(body, "  always @*\n    case (row_registered)");
         for row in 0..rows - 1 {
@@ -127,17 +125,16 @@ fn ecp5_body(width: usize, depth: usize) -> String {
     body
 }
 
-/// The row of blocks a read goes to, delayed as long as the data.
-fn row_select(rows: usize, address: usize) -> String {
-    debug_assert!(rows > 1 && address > 9);
-    let range = range(address - 9);
+/// The row of blocks a read goes to, delayed as long as the data. `inside` bits of the address choose within a block.
+fn row_select(inside: usize, address: usize) -> String {
+    let range = range(address - inside);
     format!(
         "
   // The row of blocks that was read, in step with the data
   reg {range}row_fetched;
   reg {range}row_registered;
   always @(posedge clk) begin
-    row_fetched <= read_address[{high}:9];
+    row_fetched <= read_address[{high}:{inside}];
     row_registered <= row_fetched;
   end
 ",
@@ -145,19 +142,29 @@ fn row_select(rows: usize, address: usize) -> String {
     )
 }
 
-fn block(row: usize, column: usize, enable: &str) -> String {
-    let lsb = column * BLOCK_WIDTH;
-    let bus = |pin: &str, name: &str, lsb: usize, width: usize| {
-        pins(pin, (0..width).map(|index| format!("{name}[{}]", lsb + index)))
+/// The pins `PIN0`, `PIN1`, … of `width` bits of the signal `name` from bit `lowest` on.
+fn bus(pin: &str, name: &str, lowest: usize, width: usize) -> String {
+    pins(pin, (0..width).map(|index| format!("{name}[{}]", lowest + index)))
+}
+
+/// An address port of 14 pins, of which the lowest ones choose within a word in narrower forms and are `idle` here.
+fn address_pins(pin: &str, word: &str, shape: BlockShape, idle: &str) -> String {
+    let unused = ADDRESS_PINS - address_width(shape.depth as usize);
+    let wire = |index: usize| match index.checked_sub(unused) {
+        None => idle.to_string(),
+        Some(bit) => format!("{word}[{bit}]"),
     };
-    // The lowest five address pins select within a word in narrower modes and are unused here.
-    let read_pins = pins(
-        "ADR",
-        (0..14).map(|index| match index {
-            0..5 => "1'b1".to_string(),
-            _ => format!("read_word[{}]", index - 5),
-        }),
-    );
+    pins(pin, (0..ADDRESS_PINS).map(wire))
+}
+
+fn block(shape: BlockShape, row: usize, column: usize, enable: &str) -> String {
+    if shape.width == 36 { wide_block(shape, row, column, enable) } else { narrow_block(shape, row, column, enable) }
+}
+
+/// A block of 512 words of 36 bits: only this form needs both ports' data pins for one word.
+fn wide_block(shape: BlockShape, row: usize, column: usize, enable: &str) -> String {
+    let width = shape.width as usize;
+    let lowest = column * width;
     format!(
         "
   PDPW16KD #(
@@ -167,7 +174,7 @@ fn block(row: usize, column: usize, enable: &str) -> String {
     .CLKR(clk), .CER(1'b1), .OCER(1'b1), .RST(1'b0), {read_select},
     {write_address},
     {write_data},
-    {read_pins},
+    {read_address},
     {read_data}
   );
 ",
@@ -175,7 +182,40 @@ fn block(row: usize, column: usize, enable: &str) -> String {
         write_select = constant_pins(&["CSW0", "CSW1", "CSW2"], 0),
         read_select = constant_pins(&["CSR0", "CSR1", "CSR2"], 0),
         write_address = bus("ADW", "write_word", 0, 9),
-        write_data = bus("DI", "write_padded", lsb, BLOCK_WIDTH),
-        read_data = bus("DO", &format!("read_row_{row}"), lsb, BLOCK_WIDTH),
+        write_data = bus("DI", "write_padded", lowest, width),
+        read_address = address_pins("ADR", "read_word", shape, "1'b1"),
+        read_data = bus("DO", &format!("read_row_{row}"), lowest, width),
+    )
+}
+
+/// A block of words of 9 or 18 bits: port A writes, port B reads.
+fn narrow_block(shape: BlockShape, row: usize, column: usize, enable: &str) -> String {
+    let width = shape.width as usize;
+    let lowest = column * width;
+    let idle: Vec<String> = (0..DATA_PINS).map(|index| format!("DIB{index}")).collect();
+    let idle: Vec<&str> = idle.iter().map(String::as_str).collect();
+    let idle: Vec<String> = idle.chunks(6).map(|names| constant_pins(names, 0)).collect();
+    format!(
+        "
+  DP16KD #(
+    .DATA_WIDTH_A({width}), .DATA_WIDTH_B({width}), .REGMODE_A(\"NOREG\"), .REGMODE_B(\"OUTREG\"), .GSR(\"DISABLED\")
+  ) block_{row}_{column} (
+    .CLKA(clk), .CEA(1'b1), .OCEA(1'b1), .WEA({enable}), .RSTA(1'b0), {write_select},
+    .CLKB(clk), .CEB(1'b1), .OCEB(1'b1), .WEB(1'b0), .RSTB(1'b0), {read_select},
+    {write_address},
+    {write_data},
+    {read_address},
+    {idle},
+    {read_data}
+  );
+",
+        write_select = constant_pins(&["CSA0", "CSA1", "CSA2"], 0),
+        read_select = constant_pins(&["CSB0", "CSB1", "CSB2"], 0),
+        // With words of 18 bits the lowest two address pins of a write are its byte enables.
+        write_address = address_pins("ADA", "write_word", shape, "1'b1"),
+        write_data = bus("DIA", "write_padded", lowest, width),
+        read_address = address_pins("ADB", "read_word", shape, "1'b1"),
+        idle = idle.join(",\n    "),
+        read_data = bus("DOB", &format!("read_row_{row}"), lowest, width),
     )
 }

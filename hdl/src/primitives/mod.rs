@@ -4,19 +4,21 @@
 //! halves the clock. So every multiplier and block RAM of a design goes through these modules, whose ECP5 text
 //! instantiates the cells themselves; the behavioural text is what is simulated, and serves families without a text.
 
+mod accumulator;
 mod block_ram;
 mod distributed_ram;
 mod multiplexer;
 mod multiplier;
 mod pll;
-mod soft_multiplier;
+mod scale_multiplier;
 
-pub use block_ram::{block_ram, block_ram_blocks};
+pub use accumulator::accumulator;
+pub use block_ram::block_ram;
 pub use distributed_ram::distributed_ram;
 pub use multiplexer::multiplexer;
 pub use multiplier::multiplier;
 pub use pll::pll;
-pub use soft_multiplier::{SOFT_MULTIPLIER_STAGES, soft_multiplier};
+pub use scale_multiplier::scale_multiplier;
 
 use crate::layer::{Body, FamilyTexts, Module, Net, NetKind, Type, fresh_id, header};
 use lpu_isa::board::Family;

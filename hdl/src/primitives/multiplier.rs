@@ -64,21 +64,29 @@ fn ecp5_body(a_bits: usize, b_bits: usize) -> String {
         };
         format!("  wire [{}:0] {name}_cell = {{{sign}{name}}};\n", CELL - 1)
     };
+    let product = a_bits + b_bits;
+    format!(
+        "\n{}{}  wire [{}:0] p_cell;\n  assign p = p_cell;\n{}",
+        operand("a", a_bits),
+        operand("b", b_bits),
+        product - 1,
+        cell("mult18x18d", "a_cell", "b_cell", "p_cell", product)
+    )
+}
+
+/// A cell of that name with all its registers: signed operands of 18 bits, the lowest `product_bits` bits of the product.
+pub(super) fn cell(name: &str, a: &str, b: &str, p: &str, product_bits: usize) -> String {
     let bus = |pin: &str, name: &str, width: usize| pins(pin, (0..width).map(|index| format!("{name}[{index}]")));
     let zeros: Vec<String> = (0..CELL).map(|index| format!("C{index}")).collect();
     let zeros: Vec<&str> = zeros.iter().map(String::as_str).collect();
     let third_operand: Vec<String> = zeros.chunks(6).map(|names| constant_pins(names, 0)).collect();
-    let product = a_bits + b_bits;
     format!(
         "
-{}{}  wire [{}:0] p_cell;
-  assign p = p_cell;
-
   MULT18X18D #(
     .REG_INPUTA_CLK(\"CLK0\"), .REG_INPUTB_CLK(\"CLK0\"),
     .REG_PIPELINE_CLK(\"CLK0\"), .REG_OUTPUT_CLK(\"CLK0\"),
     .GSR(\"DISABLED\")
-  ) mult18x18d (
+  ) {name} (
     .CLK0(clk), .CE0(1'b1), .RST0(1'b0),
     .SIGNEDA(1'b1), .SIGNEDB(1'b1), .SOURCEA(1'b0), .SOURCEB(1'b0),
     {},
@@ -87,12 +95,9 @@ fn ecp5_body(a_bits: usize, b_bits: usize) -> String {
     {}
   );
 ",
-        operand("a", a_bits),
-        operand("b", b_bits),
-        product - 1,
-        bus("A", "a_cell", CELL),
-        bus("B", "b_cell", CELL),
+        bus("A", a, CELL),
+        bus("B", b, CELL),
         third_operand.join(",\n    "),
-        bus("P", "p_cell", product),
+        bus("P", p, product_bits),
     )
 }
