@@ -73,7 +73,7 @@ pub struct Activity {
     pub unit: Unit,
     /// Instructions in its queue, `nop` and `halt` included.
     pub instructions: usize,
-    /// Steps that it takes, those that fetch a bias included.
+    /// Steps that it takes.
     pub steps: u64,
     /// Steps ÷ cycles of the run.
     pub busy: f64,

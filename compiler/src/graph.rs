@@ -181,6 +181,14 @@ impl Tensor {
     }
 }
 
+impl ChannelScale {
+    /// The entry of the scale table that adds `bias` before it scales.
+    #[must_use]
+    pub fn with_bias(self, bias: i32) -> Scale {
+        Scale { multiplier: self.multiplier, shift: self.shift, bias }
+    }
+}
+
 impl FullyConnected {
     /// The requantiser of output channel `channel`; `None` beyond the last.
     #[must_use]
@@ -328,18 +336,16 @@ fn check_ranges(operator: &Operator, by: &str) -> Result<(), GraphError> {
             "zero points {input_zero_point} and {output_zero_point} and the clamp {minimum}..={maximum} are not of int8"
         ));
     }
-    let scales: Vec<Scale> = match &operator.kind {
+    let scales: Vec<ChannelScale> = match &operator.kind {
         OperatorKind::Reshape => vec![],
-        OperatorKind::FullyConnected(layer) => {
-            layer.scales.iter().map(|&ChannelScale { multiplier, shift }| Scale { multiplier, shift }).collect()
-        }
+        OperatorKind::FullyConnected(layer) => layer.scales.clone(),
         OperatorKind::Elementwise(Elementwise { requantise, .. }) => {
-            vec![Scale { multiplier: requantise.multiplier, shift: requantise.shift }]
+            vec![ChannelScale { multiplier: requantise.multiplier, shift: requantise.shift }]
         }
     };
-    match scales.iter().enumerate().find(|(_, scale)| !scale.is_encodable()) {
+    match scales.iter().enumerate().find(|(_, scale)| !scale.with_bias(0).is_encodable()) {
         None => Ok(()),
-        Some((channel, Scale { multiplier, shift })) => wrong(format!(
+        Some((channel, ChannelScale { multiplier, shift })) => wrong(format!(
             "scale {channel} is {multiplier} shifted by {shift}, but its multiplier must be 0 or {} to {}, \
              and its shift -31 to 30",
             Scale::LEAST_MULTIPLIER,

@@ -75,7 +75,7 @@ impl Schedule {
                 Operation::Requantise { .. } => self.configuration.requantise_interval - 1,
                 _ => 0,
             };
-            let busy = last.operation.duration(&self.configuration) + u64::from(more);
+            let busy = last.operation.duration() + u64::from(more);
             last.issue + busy.max(self.minimum_interval())
         })
     }

@@ -54,7 +54,7 @@ pub struct Executed {
     pub unit: Unit,
     /// Its number in the queue, from 0.
     pub index: usize,
-    /// Number of its step, from 0, bias steps included.
+    /// Number of its step, from 0.
     pub step: usize,
     /// The instruction as the disassembler writes it.
     pub text: String,

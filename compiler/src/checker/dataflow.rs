@@ -43,13 +43,13 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn new(unit: Unit, queue: &'a [Stepping<'a>], configuration: &Configuration) -> Cursor<'a> {
+    fn new(unit: Unit, queue: &'a [Stepping<'a>]) -> Cursor<'a> {
         let mut cursor = Cursor { unit, waiting: queue.iter(), current: None, next: None, steps: 0 };
-        cursor.advance(configuration);
+        cursor.advance();
         cursor
     }
 
-    fn advance(&mut self, configuration: &Configuration) {
+    fn advance(&mut self) {
         loop {
             if let Some((stepping, steps)) = &mut self.current {
                 let next = steps.next().map(|step| (stepping.start + u64::from(step.offset), step));
@@ -60,8 +60,7 @@ impl<'a> Cursor<'a> {
             }
             self.next = None;
             let Some(stepping) = self.waiting.next() else { return };
-            let prefix = stepping.operation.prefix(configuration);
-            self.current = stepping.operation.sequence().map(|sequence| (stepping, sequence.steps_with_prefix(prefix)));
+            self.current = stepping.operation.sequence().map(|sequence| (stepping, sequence.steps()));
         }
     }
 }
@@ -89,7 +88,7 @@ impl<'a> Dataflow<'a> {
         Dataflow {
             program,
             configuration,
-            cursors: queues.map(|(queue, steps)| Cursor::new(queue.unit, steps, configuration)).collect(),
+            cursors: queues.map(|(queue, steps)| Cursor::new(queue.unit, steps)).collect(),
             end: timeline.end,
             ports: (0..configuration.crossbar_sources()).map(|_| Port::default()).collect(),
             slices,
@@ -118,7 +117,7 @@ impl<'a> Dataflow<'a> {
                 };
                 let now = Now { cycle, queue, stepping, step };
                 cursor.steps += 1;
-                cursor.advance(self.configuration);
+                cursor.advance();
                 self.take(&now, violations);
             }
         }
@@ -208,9 +207,7 @@ impl<'a> Dataflow<'a> {
         if address >= loaded {
             violations.add(Violation::WeightMissing { at: self.place(now), tile, address, loaded });
         }
-        if !now.step.prefix
-            && let Some(&(0, cause)) = self.listen(now, source, violations).first()
-        {
+        if let Some(&(0, cause)) = self.listen(now, source, violations).first() {
             let (first, last) = self.elements(0);
             let at = self.place(now);
             violations.add(Violation::InvalidOperand { at, port: source, beat: 0, first, last, cause });

@@ -84,7 +84,7 @@ impl<'a> Timeline<'a> {
                     last.cutoff = start;
                 }
                 steppings.push(Stepping { index, operation, start, cutoff: u64::MAX });
-                previous = Some((index, start + operation.duration(&program.configuration) - 1));
+                previous = Some((index, start + operation.duration() - 1));
             }
             issue += u64::from(placed.instruction.interval);
         }

@@ -65,10 +65,11 @@ pub fn lower(
         (Unit::Vector, operation, latency.vector_unit, Source::Vector)
     } else {
         let lanes = configuration.stream_elements as usize;
-        let index = lowering.add_scales(name, vec![vec![Scale { multiplier, shift }; lanes]])?;
+        // The requantiser adds what a stream's elements lack: the zero point, negated.
+        let scale = Scale { multiplier, shift, bias: -operator.input_zero_point };
+        let index = lowering.add_scales(name, vec![vec![scale; lanes]])?;
         let operation = Operation::Requantise {
             from: RequantiseFrom::Stream(source),
-            input_zero_point: operator.input_zero_point,
             zero_point,
             minimum,
             maximum,

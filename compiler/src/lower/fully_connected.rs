@@ -2,16 +2,17 @@
 //!
 //! `u` channels are computed side by side, one by each tile, or two where the weights are of 4 bits; a layer of `n` channels
 //! takes `ceil(n / u)` passes over its input. Channel `i` is computed in pass `i / u` as channel `i % u` of the pass. A pass
-//! reads the bias word(s) and then one weight word for each beat of the input, while the vector memory streams the input past
-//! all tiles.
+//! reads one weight word for each beat of the input, while the vector memory streams the input past all tiles.
 //!
 //! # Cost
 //!
-//! With `k` beats of input, `b` bias words (0 where no bias is needed) and `r` rows of results, of which the requantiser takes
-//! one each `i` cycles: `passes × max(b + k, r i)` cycles of the tiles. The round trip behind the last pass (see
-//! [`lpu_isa::latency`]) overlaps with the next layer as far as that layer's first pass does not need the last results.
+//! With `k` beats of input and `r` rows of results, of which the requantiser takes one each `i` cycles: `passes × max(k, r i)`
+//! cycles of the tiles. The round trip behind the last pass (see [`lpu_isa::latency`]) overlaps with the next layer as far as
+//! that layer's first pass does not need the last results.
 //!
-//! The zero point of the input is folded into the bias: `Σ w (x - z) = Σ w x - z Σ w`, modulo 2³² on both sides.
+//! The bias of a channel stands beside its scale, and the requantiser adds it to the sum of products: one entry of the scale
+//! table for each row of results of each pass, or a single one where all channels have the same. The zero point of the input is
+//! folded into the bias: `Σ w (x - z) = Σ w x - z Σ w`, modulo 2³² on both sides.
 
 use super::{Lowered, Lowering};
 use crate::error::{CompileError, Resource};
@@ -104,12 +105,9 @@ pub fn lower(
         );
         return Err(CompileError::Unsupported { layer: name.into(), why });
     }
-    let biases = folded_biases(layer);
-    let with_bias = biases.iter().any(|&bias| bias != 0);
-    let prefix = if with_bias { configuration.bias_words() } else { 0 };
     let input_beats = input.region.beats;
     let pace = configuration.requantise_interval;
-    let period = (prefix + input_beats).max(configuration.drain_cycles()).max(configuration.minimum_interval());
+    let period = input_beats.max(configuration.drain_cycles()).max(configuration.minimum_interval());
     let limit = |what, value: u32, limit: u32| {
         if value > limit {
             let (value, limit) = (u64::from(value), u64::from(limit));
@@ -122,9 +120,9 @@ pub fn lower(
     let shape = Shape::best(channels, u64::from(period), next_passes, &configuration);
     limit("the number of passes", shape.passes, 1 << COUNT_BITS)?;
 
-    let base = add_weights(lowering, name, layer, input, &biases, prefix, &shape)?;
+    let base = add_weights(lowering, name, layer, input, &shape)?;
     let scales = scale_entries(layer, &shape, &configuration);
-    let per_channel = scales.len() > 1;
+    let per_row = scales.len() > 1;
     let scale_base = lowering.add_scales(name, scales)?;
 
     let result_beats = shape.result_beats(&configuration);
@@ -132,34 +130,34 @@ pub fn lower(
     let (slice, result_base, last_read) = lowering.schedule.allocate(lowering.model, name, result_beats, next_slice)?;
 
     // All offsets count from the first step of the tiles.
-    let words_per_pass = prefix + input_beats;
-    let tile_gap = period - words_per_pass;
+    let gap = period - input_beats;
     let mut drafts = Vec::new();
-    let weights = Sequence::repeated(base, input_beats, shape.passes, words_per_pass as i32 - prefix as i32, tile_gap);
+    let weights = Sequence::repeated(base, input_beats, shape.passes, input_beats as i32, gap);
     let source = Source::Slice(input.region.slice);
     for group in 0..configuration.tile_groups().min(shape.beats) {
         drafts.push(Draft {
             unit: Unit::TileGroup(group),
             offset: 0,
-            operation: Operation::Multiply { source, bias: with_bias, sequence: weights },
+            operation: Operation::Multiply { source, sequence: weights },
         });
     }
-    let read_offset = i64::from(prefix) - i64::from(latency.vector_read);
+    let read_offset = -i64::from(latency.vector_read);
     drafts.push(Draft {
         unit: Unit::Read(input.region.slice),
         offset: read_offset,
         operation: Operation::Read {
-            sequence: Sequence::repeated(input.region.base, input_beats, shape.passes, 0, period - input_beats),
+            sequence: Sequence::repeated(input.region.base, input_beats, shape.passes, 0, gap),
         },
     });
-    let requantise_offset = i64::from(words_per_pass) - 1 + i64::from(latency.step_to_drain);
+    let last_step = i64::from(input_beats) - 1;
+    let requantise_offset = last_step + i64::from(latency.step_to_drain);
     let write_offset = requantise_offset + i64::from(latency.requantise);
     for (first_pass, passes, channels) in parts(&shape, &configuration) {
         let rows = rows(channels, &configuration);
         let beats = beats(channels, &configuration);
         let later = i64::from(first_pass) * i64::from(period);
         let gap = period - ((rows - 1) * pace + 1);
-        let scales = if per_channel {
+        let scales = if per_row {
             let stride = shape.rows as i32;
             Sequence::repeated(scale_base + first_pass * shape.rows, rows, passes, stride, gap)
         } else {
@@ -171,7 +169,6 @@ pub fn lower(
             offset: requantise_offset + later,
             operation: Operation::Requantise {
                 from: RequantiseFrom::Tiles,
-                input_zero_point: 0,
                 zero_point: layer.output_zero_point,
                 minimum: layer.minimum,
                 maximum: layer.maximum,
@@ -205,7 +202,6 @@ pub fn lower(
     }
     // The result may overwrite what has been read; a word must not be read and written in the same cycle.
     origin = origin.max(last_read as i64 + 1 - write_offset);
-    let last_step = i64::from(words_per_pass) - 1;
     origin = origin.max(lowering.schedule.drain_free_from() as i64 - last_step);
     let origin = lowering.schedule.earliest(origin as u64, &drafts);
     lowering.schedule.place(origin, &drafts, Some(number));
@@ -230,7 +226,7 @@ pub fn lower(
     Ok(Lowered {
         result: Stored { region, ready },
         tiles: tiles_at_work(shape.channels.min(channels), &configuration),
-        start: (origin as i64 + read_offset.min(0)) as u64,
+        start: (origin as i64 + read_offset) as u64,
         last_read: (origin as i64 + read_offset) as u64 + last_pass + u64::from(input_beats) - 1,
     })
 }
@@ -253,7 +249,7 @@ fn parts(shape: &Shape, configuration: &Configuration) -> Vec<(u32, u32, u32)> {
     parts
 }
 
-/// The start values of the accumulators, the input's zero point folded in.
+/// What the requantiser adds to the sums of products: the biases, the input's zero point folded in.
 fn folded_biases(layer: &FullyConnected) -> Vec<i32> {
     layer
         .weights
@@ -273,14 +269,12 @@ fn add_weights(
     name: &str,
     layer: &FullyConnected,
     input: &Stored,
-    biases: &[i32],
-    prefix: u32,
     shape: &Shape,
 ) -> Result<u32, CompileError> {
     let configuration = &lowering.schedule.configuration;
     let dot = configuration.dot as usize;
     let base = lowering.weights.first().map_or(0, Vec::len) / dot;
-    let words = shape.passes as usize * (prefix + input.region.beats) as usize;
+    let words = shape.passes as usize * input.region.beats as usize;
     let needed = (base + words) as u64;
     if needed > u64::from(configuration.weight_depth) {
         let mut larger = configuration.clone();
@@ -303,7 +297,7 @@ fn add_weights(
     for (element, &position) in input.region.positions.iter().enumerate() {
         element_at[position as usize] = Some(element);
     }
-    let (parts, words_per_bias) = (configuration.channels_per_tile(), configuration.words_per_bias() as usize);
+    let parts = configuration.channels_per_tile();
     for (tile, ram) in lowering.weights.iter_mut().enumerate() {
         for pass in 0..shape.passes as usize {
             // What the tile computes in this pass: nothing, or a channel of the layer for each of its own.
@@ -312,14 +306,6 @@ fn add_weights(
                 .map(|channel| (channel < shape.channels).then_some(pass * shape.channels as usize + channel as usize))
                 .map(|channel| channel.filter(|&channel| channel < layer.output_length))
                 .collect();
-            if prefix > 0 {
-                for channel in &channels {
-                    let bias = channel.map_or(0, |channel| biases[channel]);
-                    let mut bytes: Vec<i8> = bias.to_le_bytes().iter().map(|&byte| byte as i8).collect();
-                    bytes.resize(words_per_bias * dot, 0);
-                    ram.extend(bytes);
-                }
-            }
             let weight = |channel: Option<usize>, element: Option<usize>| match (channel, element) {
                 (Some(channel), Some(element)) => layer.weights[channel * layer.input_length + element],
                 _ => 0,
@@ -333,12 +319,14 @@ fn add_weights(
     Ok(base as u32)
 }
 
-/// The entries of the scale table: one where all channels share a scale, else one for each word of the result.
+/// The entries of the scale table: one where all channels share scale and bias, else one for each word of the result.
 fn scale_entries(layer: &FullyConnected, shape: &Shape, configuration: &Configuration) -> Vec<Vec<Scale>> {
     let lanes = configuration.stream_elements as usize;
-    let scale = |channel: usize| layer.scales.get(channel).map(|s| Scale { multiplier: s.multiplier, shift: s.shift });
-    if layer.scales.windows(2).all(|pair| pair[0] == pair[1]) {
-        return vec![vec![scale(0).unwrap_or_default(); lanes]];
+    let scales: Vec<Scale> =
+        layer.scales.iter().zip(folded_biases(layer)).map(|(scale, bias)| scale.with_bias(bias)).collect();
+    let scale = |channel: usize| scales.get(channel).copied().unwrap_or_default();
+    if scales.windows(2).all(|pair| pair[0] == pair[1]) {
+        return vec![vec![scale(0); lanes]];
     }
     (0..shape.passes as usize)
         .flat_map(|pass| {
@@ -346,7 +334,7 @@ fn scale_entries(layer: &FullyConnected, shape: &Shape, configuration: &Configur
             for channel in 0..shape.channels {
                 let position = configuration.channel_position(channel) as usize;
                 let channel = pass * shape.channels as usize + channel as usize;
-                entries[position / lanes][position % lanes] = scale(channel).unwrap_or_default();
+                entries[position / lanes][position % lanes] = scale(channel);
             }
             entries
         })

@@ -5,6 +5,8 @@
 
 pub mod elementwise;
 pub mod fully_connected;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{CompileError, Resource};
 use crate::schedule::{Schedule, Stored};

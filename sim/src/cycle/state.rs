@@ -51,8 +51,6 @@ struct Landing {
 struct Tile {
     column: usize,
     row: usize,
-    /// The weight RAM, `[address][dot]` bytes.
-    ram: Vec<i8>,
     /// The weights of each of its channels, `[address][dot]`.
     weights: Vec<Vec<i16>>,
 }
@@ -72,7 +70,7 @@ impl Tile {
                 ram.iter().map(|&byte| i16::from(nibbles(byte).1)).collect(),
             ],
         };
-        Tile { column: tile % elements, row: tile / elements, ram, weights }
+        Tile { column: tile % elements, row: tile / elements, weights }
     }
 }
 
@@ -307,10 +305,7 @@ impl State {
                 self.running -= 1;
                 self.cycles = self.cycles.max(cycle + 1);
             }
-            operation => {
-                let prefix = operation.prefix(&self.configuration);
-                sequencer.begin(operation, prefix, cycle + u64::from(ISSUE_TO_STEP));
-            }
+            operation => sequencer.begin(operation, cycle + u64::from(ISSUE_TO_STEP)),
         }
         sequencer.program_counter += 1;
     }
@@ -331,13 +326,11 @@ impl State {
             let at = self.slot(cycle + row * pace) + group * dot;
             self.drains[at..at + dot].fill(0);
         }
-        let words_per_bias = self.configuration.words_per_bias() as usize;
         for tile in &self.tiles[group] {
             for (part, weights) in tile.weights.iter().enumerate() {
                 let row = tile.row * tile.weights.len() + part;
                 let at = self.slot(cycle + row as u64 * pace) + tile.column;
-                let first_bias = part * words_per_bias;
-                self.drains[at] = self.runs[group].accumulator(weights, &tile.ram, dot, first_bias, words_per_bias);
+                self.drains[at] = self.runs[group].accumulator(weights, dot);
             }
         }
     }

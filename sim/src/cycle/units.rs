@@ -33,10 +33,10 @@ struct Current {
 
 impl Sequencer {
     /// Starts `operation`, the instruction at the program counter; its first step comes at `first_step`.
-    pub fn begin(&mut self, operation: &Operation, prefix: u32, first_step: u64) {
+    pub fn begin(&mut self, operation: &Operation, first_step: u64) {
         self.instruction = self.program_counter;
         self.current = operation.sequence().and_then(|sequence| {
-            let mut steps = sequence.steps_with_prefix(prefix);
+            let mut steps = sequence.steps();
             steps.next().map(|next| Current { steps, start: first_step, next })
         });
     }
@@ -73,7 +73,6 @@ impl Sequencer {
 pub struct Run {
     activations: Vec<i16>,
     addresses: Vec<usize>,
-    bias_addresses: Vec<usize>,
 }
 
 impl Run {
@@ -82,43 +81,22 @@ impl Run {
         if step.first {
             self.activations.clear();
             self.addresses.clear();
-            self.bias_addresses.clear();
         }
-        if step.prefix {
-            self.bias_addresses.push(step.address as usize);
-        } else {
-            self.addresses.push(step.address as usize);
-            let cut = i16::BITS - bits;
-            self.activations.extend(activation.iter().map(|&element| element << cut >> cut));
-        }
+        self.addresses.push(step.address as usize);
+        let cut = i16::BITS - bits;
+        self.activations.extend(activation.iter().map(|&element| element << cut >> cut));
     }
 
-    /// The accumulator of one of a tile's channels: its weights are `weights`, `dot` a word, the RAM's bytes `bytes`, and its
-    /// start value stands in the words from prefix step `first_bias` on, `words_per_bias` of them.
-    pub fn accumulator(
-        &self,
-        weights: &[i16],
-        ram: &[i8],
-        dot: usize,
-        first_bias: usize,
-        words_per_bias: usize,
-    ) -> i32 {
-        let mut sum = 0i32;
-        let bytes = dot.min(4);
-        for (part, &address) in self.bias_addresses.iter().skip(first_bias).take(words_per_bias).enumerate() {
-            // The first word brings the low part of the bias.
-            let word = &ram[address * dot..address * dot + bytes];
-            let value = word.iter().rev().fold(0u32, |value, &byte| value << 8 | u32::from(byte as u8));
-            sum = sum.wrapping_add((value << (8 * bytes * part % 32)) as i32);
-        }
-        let (Some(&first), Some(&last)) = (self.addresses.first(), self.addresses.last()) else { return sum };
+    /// The accumulator of one of a tile's channels: its weights are `weights`, `dot` a word.
+    pub fn accumulator(&self, weights: &[i16], dot: usize) -> i32 {
+        let (Some(&first), Some(&last)) = (self.addresses.first(), self.addresses.last()) else { return 0 };
         if self.addresses.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
-            return sum.wrapping_add(dot_product(&weights[first * dot..(last + 1) * dot], &self.activations));
+            return dot_product(&weights[first * dot..(last + 1) * dot], &self.activations);
         }
-        for (&address, beat) in self.addresses.iter().zip(self.activations.chunks_exact(dot)) {
-            sum = sum.wrapping_add(dot_product(&weights[address * dot..(address + 1) * dot], beat));
-        }
-        sum
+        let beats = self.addresses.iter().zip(self.activations.chunks_exact(dot));
+        beats.fold(0i32, |sum, (&address, beat)| {
+            sum.wrapping_add(dot_product(&weights[address * dot..(address + 1) * dot], beat))
+        })
     }
 }
 
@@ -140,15 +118,15 @@ pub fn requantise_step(
     rounding: Rounding,
     port_of: impl Fn(Source) -> usize,
 ) {
-    let Operation::Requantise { from, input_zero_point, zero_point, minimum, maximum, .. } = *operation else { return };
+    let Operation::Requantise { from, zero_point, minimum, maximum, .. } = *operation else { return };
     for lane in 0..drains.len() {
         let operand = match from {
             RequantiseFrom::Tiles => drains[lane],
-            RequantiseFrom::Stream(source) => i32::from(ports[port_of(source)][now + lane]) - input_zero_point,
+            RequantiseFrom::Stream(source) => i32::from(ports[port_of(source)][now + lane]),
         };
-        let Scale { multiplier, shift } = scale.get(lane).copied().unwrap_or_default();
+        let Scale { multiplier, shift, bias } = scale.get(lane).copied().unwrap_or_default();
         let requantise = Requantise { multiplier, shift, zero_point, minimum, maximum, rounding };
-        ports[output][at + lane] = requantise.apply(operand) as i16;
+        ports[output][at + lane] = requantise.apply(operand.wrapping_add(bias)) as i16;
     }
 }
 

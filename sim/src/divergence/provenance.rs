@@ -7,7 +7,7 @@ use lpu_isa::assembly::disassemble;
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
 use lpu_isa::program::{Program, Queue, Region};
-use lpu_isa::sequence::Step;
+use lpu_isa::sequence::{Sequence, Step};
 
 /// A step that a unit takes according to its queue.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ pub(super) fn golden_results(graph: &Graph, program: &Program, tensors: &[Option
 }
 
 /// The steps of a queue in time order.
-fn steps<'a>(program: &'a Program, queue: &'a Queue) -> impl Iterator<Item = Taken> + 'a {
+fn steps<'a>(queue: &'a Queue) -> impl Iterator<Item = Taken> + 'a {
     let issues = queue.instructions.iter().scan(0u64, |cycle, placed| {
         let issue = *cycle;
         *cycle = issue.saturating_add(u64::from(placed.instruction.interval));
@@ -69,8 +69,7 @@ fn steps<'a>(program: &'a Program, queue: &'a Queue) -> impl Iterator<Item = Tak
     });
     issues.enumerate().flat_map(|(instruction, (issue, placed))| {
         let operation = placed.instruction.operation;
-        let prefix = operation.prefix(&program.configuration);
-        let steps = operation.sequence().map(|sequence| sequence.steps_with_prefix(prefix)).into_iter().flatten();
+        let steps = operation.sequence().map(Sequence::steps).into_iter().flatten();
         steps.enumerate().map(move |(number, step)| {
             let cycle = issue + u64::from(ISSUE_TO_STEP) + u64::from(step.offset);
             Taken { cycle, instruction, number, step }
@@ -162,7 +161,7 @@ impl<'a> Provenance<'a> {
         };
         let cycle = step.cycle.checked_sub(u64::from(self.latency.crossbar) + u64::from(self.latency.requantise))?;
         let queue = self.program.queue(Unit::Requantiser)?;
-        let taken = steps(self.program, queue).find(|taken| taken.cycle == cycle)?;
+        let taken = steps(queue).find(|taken| taken.cycle == cycle)?;
         match queue.instructions[taken.instruction].instruction.operation {
             Operation::Requantise { from, .. } => Some((from, cycle)),
             _ => None,
@@ -178,7 +177,7 @@ impl<'a> Provenance<'a> {
         let delivered = requantised.checked_sub(u64::from(self.latency.step_to_drain))?;
         let (pace, cycles) = (u64::from(configuration.requantise_interval), u64::from(configuration.drain_cycles()));
         let mut pass = 0;
-        for taken in steps(self.program, queue).filter(|taken| taken.step.last) {
+        for taken in steps(queue).filter(|taken| taken.step.last) {
             if (taken.cycle..taken.cycle + cycles).contains(&delivered) {
                 let delivered_row = ((delivered - taken.cycle) / pace) as u32;
                 let row = delivered_row / configuration.channels_per_tile();
@@ -233,7 +232,7 @@ fn elements_of(program: &Program, region: &Region) -> Vec<Option<usize>> {
 fn write_steps(program: &Program, queue: &Queue, slice: u32) -> Vec<WriteStep> {
     let configuration = &program.configuration;
     let crossbar = u64::from(Latency::of(configuration).crossbar);
-    let taken = steps(program, queue).map(|Taken { cycle, instruction, number, step }| {
+    let taken = steps(queue).map(|Taken { cycle, instruction, number, step }| {
         let beats = match queue.instructions[instruction].instruction.operation {
             Operation::Write { last_beats, .. } if step.end_of_level_0 => last_beats,
             _ => configuration.beats_per_word(),

@@ -22,10 +22,10 @@ fn dense_for(configuration: Configuration) -> Program {
     let end = result + (rows - 1) * pace + write_to_read;
     let words = format!("count={rows} run_levels=1 gap=0 pause={}", pace - 1);
     let group = |group| {
-        let multiply = "+40 multiply source=slice0 bias=yes base=0 count=4 delta=1 run_levels=1 gap=0";
-        format!("tile_group {group}\n +{} nop\n {multiply}\n +3 halt\n", data - 3)
+        let multiply = "+40 multiply source=slice0 base=0 count=4 delta=1 run_levels=1 gap=0";
+        format!("tile_group {group}\n +{} nop\n {multiply}\n +3 halt\n", data - 1)
     };
-    let (rounding, clamp) = ("input_zero_point=0 zero_point=0", "minimum=-128 maximum=127");
+    let (rounding, clamp) = ("zero_point=0", "minimum=-128 maximum=127");
     let text = format!(
         "read 0\n +3 nop\n +10 read base=0 count=4 delta=1 run_levels=1 gap=0\n +3 halt\n{}{}\
          requantiser\n +{} nop\n +9 requantise source=tiles {rounding} {clamp} base=0 delta=0 {words}\n +3 halt\n\
@@ -44,7 +44,7 @@ fn dense_for(configuration: Configuration) -> Program {
     );
     // The queues of the tile groups may halt later than the writes have landed.
     let output = region("output", 1, 4, 2 * (2 * (rows - 1) + last_beats));
-    let cycles = end.max(result + 3).max(data - 3 + 40 + 1).max(reload + 9).max(combine + 9);
+    let cycles = end.max(result + 3).max(data - 1 + 40 + 1).max(reload + 9).max(combine + 9);
     program(configuration, &text, output, u64::from(cycles))
 }
 
