@@ -107,7 +107,7 @@ impl Place {
 impl Clusters {
     fn of(geometry: &Geometry, configuration: &Configuration) -> Clusters {
         let middle = configuration.scale_in_multipliers.then_some(geometry.columns.len() / 2);
-        let columns: Vec<u32> = geometry.columns.iter().copied().collect();
+        let columns = &geometry.columns;
         let for_tiles: Vec<u32> =
             columns.iter().enumerate().filter(|(index, _)| Some(*index) != middle).map(|(_, &x)| x).collect();
         let mut tiles = Vec::new();
@@ -120,12 +120,15 @@ impl Clusters {
                 tiles.extend(block.iter().map(|&x| (x, multipliers, block_rams)));
             }
         }
-        let of_column = |index: usize| geometry.rows.iter().map(move |&(m, b)| (columns[index], m, b));
+        let of_column = |index: usize| {
+            let x = columns[index];
+            geometry.rows.iter().map(move |&(multipliers, block_rams)| (x, multipliers, block_rams))
+        };
         Clusters { tiles, requantiser: middle.into_iter().flat_map(of_column).collect() }
     }
 
     /// Reads `….tile_group_1.row_0.tile_2.multiplier_3.…` and `….weight_ram.block_3_0`.
-    fn of_tile(&self, name: &Name, configuration: &Configuration) -> Option<Place> {
+    fn of_tile(&self, name: &Name<'_>, configuration: &Configuration) -> Option<Place> {
         let (group, row, column) = (name.number("tile_group_")?, name.number("row_")?, name.number("tile_")?);
         let primitive = match name.number("multiplier_") {
             Some(index) => Primitive::Multiplier(index as usize),
@@ -153,7 +156,7 @@ impl Clusters {
     }
 
     /// Reads `….requantiser.lane_2.scale.both_cell` and `….requantiser.scale_table_2.block_0_1`.
-    fn of_requantiser(&self, name: &Name, configuration: &Configuration) -> Option<Place> {
+    fn of_requantiser(&self, name: &Name<'_>, configuration: &Configuration) -> Option<Place> {
         let each = configuration.multipliers_per_lane();
         let (index, primitive): (u32, fn(usize) -> Primitive) =
             match (name.number("lane_"), name.number("scale_table_")) {
