@@ -8,7 +8,7 @@ use lpu_hdl::board::Parameters;
 use lpu_hdl::lpu::top::{TOP, design};
 use lpu_isa::board::{Board, Family};
 use lpu_isa::configuration::{Configuration, Pipeline};
-use lpu_isa::resources::total_block_rams;
+use lpu_isa::resources::{multipliers as multipliers_of, total_block_rams};
 use lpu_tests::synthesis::Yosys;
 use std::collections::BTreeMap;
 
@@ -90,12 +90,13 @@ fn a_flat_netlist_has_exactly_the_multipliers_and_block_rams_counted_before() {
         queue_depth: 6,
         queue_word_bits: 70,
         requantise_interval: 2,
+        scale_in_multipliers: false,
         pipeline: Pipeline::default(),
     };
     let netlist = yosys.netlist(&design(&machine).unwrap(), TOP, "flat").unwrap();
     let (multiplier_kinds, block_ram_kinds) = kinds(Family::Ecp5);
     let multipliers = those(&netlist.cells, multiplier_kinds);
-    assert_eq!(multipliers, (vec!["MULT18X18D"], machine.multipliers()));
+    assert_eq!(multipliers, (vec!["MULT18X18D"], multipliers_of(&machine)));
     assert_eq!(those(&netlist.cells, block_ram_kinds), (vec!["PDPW16KD"], total_block_rams(&machine)));
 }
 

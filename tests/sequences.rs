@@ -1,7 +1,7 @@
 //! Programs that no compiler writes: sequences of every shape, as close behind each other as a queue allows.
 //!
-//! A compiler uses few of the sequences that an instruction can hold. Here all four levels, gaps, pauses and start values occur
-//! in any combination, on every way through the machine. The checker accepts each program, and the RTL's writes are those of the
+//! A compiler uses few of the sequences that an instruction can hold. Here all four levels, gaps and pauses occur in any
+//! combination, on every way through the machine. The checker accepts each program, and the RTL's writes are those of the
 //! cycle model, cycle by cycle.
 
 #![allow(clippy::unwrap_used)]
@@ -49,17 +49,14 @@ impl Timeline {
     }
 
     /// The same steps at addresses below `limit`.
-    fn addressed(&mut self, shape: Sequence, prefix: u32, limit: u32) -> Sequence {
+    fn addressed(&mut self, shape: Sequence, limit: u32) -> Sequence {
         let mut sequence = Sequence { delta: [0; LEVELS].map(|_| self.number(0, 6) as i32 - 3), ..shape };
-        let extent =
-            |sequence: &Sequence| (sequence.base as i64 - sequence.extent(prefix).0, sequence.extent(prefix).1);
+        let extent = |sequence: &Sequence| (sequence.base as i64 - sequence.extent().0, sequence.extent().1);
         sequence.base = 0;
         let (below, above) = extent(&sequence);
         let room = i64::from(limit) - 1 - above - below;
         if room < 0 {
-            let back = -(prefix as i32);
-            sequence.delta = [0, back, back, back];
-            sequence.delta.iter_mut().take(shape.run_levels as usize).for_each(|delta| *delta = 0);
+            sequence.delta = [0; LEVELS];
             return sequence;
         }
         sequence.base = below as u32 + self.number(0, room as u32);
@@ -77,7 +74,7 @@ impl Timeline {
         for (unit, offset, _) in operations {
             if let Some(&(issue, operation)) = self.queues.get(unit).and_then(|queue| queue.last()) {
                 let more = if *unit == Unit::Requantiser { self.configuration.requantise_interval - 1 } else { 0 };
-                let busy = operation.duration(&self.configuration) + u64::from(more);
+                let busy = operation.duration() + u64::from(more);
                 origin = origin.max((issue + busy.max(shortest)) as i64 - offset);
             }
         }
@@ -97,16 +94,14 @@ impl Timeline {
         let through = self.random.below(3);
         let shape = self.shape(if through == 0 { self.configuration.requantise_interval } else { 1 });
         let beats = self.beats();
-        let read = (Unit::Read(0), 0, Operation::Read { sequence: self.addressed(shape, 0, beats) });
+        let read = (Unit::Read(0), 0, Operation::Read { sequence: self.addressed(shape, beats) });
         let arrival = i64::from(self.latency.vector_read);
         let (minimum, maximum) = (-100, 120);
         let (between, source, result) = match through {
             0 => {
-                let sequence = self.addressed(shape, 0, LOADED.1);
+                let sequence = self.addressed(shape, LOADED.1);
                 let from = RequantiseFrom::Stream(Source::Slice(0));
-                let (input_zero_point, zero_point) = (7, -3);
-                let operation =
-                    Operation::Requantise { from, input_zero_point, zero_point, minimum, maximum, sequence };
+                let operation = Operation::Requantise { from, zero_point: -3, minimum, maximum, sequence };
                 let result = arrival + i64::from(self.latency.requantise);
                 (Some((Unit::Requantiser, arrival, operation)), Source::Requantiser, result)
             }
@@ -118,7 +113,7 @@ impl Timeline {
             }
             _ => (None, Source::Slice(0), arrival),
         };
-        let sequence = self.addressed(shape, 0, beats);
+        let sequence = self.addressed(shape, beats);
         let last_beats = self.number(1, self.configuration.beats_per_word());
         let (unit, write) = self.write(source, sequence, last_beats);
         let operations: Vec<_> = [Some(read), between, Some((unit, result, write))].into_iter().flatten().collect();
@@ -129,21 +124,18 @@ impl Timeline {
     fn product(&mut self) {
         let configuration = self.configuration.clone();
         let mut shape = self.shape(1);
-        let bias = self.random.coin();
-        let prefix = if bias { configuration.bias_words() } else { 0 };
         let (run, runs) = shape.count.split_at(shape.run_levels as usize);
-        let (steps, runs) = (run.iter().product::<u32>() + prefix, runs.iter().product::<u32>());
+        let (steps, runs) = (run.iter().product::<u32>(), runs.iter().product::<u32>());
         let run = (steps - 1) * (1 + shape.pause) + 1;
         shape.gap = shape.gap.max(configuration.drain_cycles().saturating_sub(run));
         let period = run + shape.gap;
-        let sequence = self.addressed(shape, prefix, LOADED.0);
-        let operation = Operation::Multiply { source: Source::Slice(0), bias, sequence };
+        let sequence = self.addressed(shape, LOADED.0);
+        let operation = Operation::Multiply { source: Source::Slice(0), sequence };
         let mut operations: Vec<_> =
             (0..configuration.tile_groups()).map(|group| (Unit::TileGroup(group), 0, operation)).collect();
-        let ahead = prefix * (1 + shape.pause);
         let beats = self.beats();
-        let read = self.addressed(Sequence { gap: shape.gap + ahead, ..shape }, 0, beats);
-        let arrival = i64::from(ahead) - i64::from(self.latency.vector_read);
+        let read = self.addressed(shape, beats);
+        let arrival = -i64::from(self.latency.vector_read);
         operations.push((Unit::Read(0), arrival, Operation::Read { sequence: read }));
         let (rows, pace) = (configuration.rows(), configuration.requantise_interval);
         let drain = Sequence {
@@ -154,13 +146,13 @@ impl Timeline {
             ..Sequence::linear(0, 1)
         };
         let taken = i64::from(run) - 1 + i64::from(self.latency.step_to_drain);
-        let sequence = self.addressed(drain, 0, LOADED.1);
-        let (input_zero_point, zero_point, minimum, maximum) = (0, 5, -128, 127);
+        let sequence = self.addressed(drain, LOADED.1);
+        let (zero_point, minimum, maximum) = (5, -128, 127);
         let from = RequantiseFrom::Tiles;
-        let requantise = Operation::Requantise { from, input_zero_point, zero_point, minimum, maximum, sequence };
+        let requantise = Operation::Requantise { from, zero_point, minimum, maximum, sequence };
         operations.push((Unit::Requantiser, taken, requantise));
         let width = configuration.tiles - (configuration.tile_rows() - 1) * configuration.stream_elements;
-        let sequence = self.addressed(drain, 0, beats);
+        let sequence = self.addressed(drain, beats);
         let (unit, write) = self.write(Source::Requantiser, sequence, width.div_ceil(configuration.dot));
         operations.push((unit, taken + i64::from(self.latency.requantise), write));
         self.place(&operations);
@@ -169,7 +161,7 @@ impl Timeline {
     /// The program: the input fills slice 0, and all queues halt together, when everything has landed.
     fn program(mut self) -> Program {
         let configuration = self.configuration.clone();
-        let ends = self.queues.values().flatten().map(|(issue, operation)| issue + operation.duration(&configuration));
+        let ends = self.queues.values().flatten().map(|(issue, operation)| issue + operation.duration());
         let idle = configuration.minimum_interval().max(ISSUE_TO_STEP + self.latency.write_to_read);
         let halt = ends.max().unwrap() + u64::from(idle);
         let queue = |unit: Unit| {
@@ -193,7 +185,12 @@ impl Timeline {
         let weights = (0..configuration.tiles)
             .map(|_| (0..LOADED.0 * configuration.dot).map(|_| random.byte()).collect())
             .collect();
-        let mut scale = || Scale { multiplier: Scale::LEAST_MULTIPLIER + (random.bits() >> 34) as i32, shift: -7 };
+        // Biases of every magnitude: those of a stream's elements, and those that make a sum wrap.
+        let mut scale = || Scale {
+            multiplier: Scale::LEAST_MULTIPLIER + (random.bits() >> 34) as i32,
+            shift: -7,
+            bias: random.bits() as i32 >> random.below(32),
+        };
         let scales = (0..LOADED.1).map(|_| (0..configuration.stream_elements).map(|_| scale()).collect()).collect();
         Program {
             format: FORMAT,
@@ -249,7 +246,7 @@ fn any_sequence_takes_its_cycles_with_a_row_of_results_each_other_cycle() {
 }
 
 #[test]
-fn any_sequence_takes_its_cycles_with_start_values_of_two_words_and_a_row_of_results_each_fourth_cycle() {
+fn any_sequence_takes_its_cycles_with_a_row_of_results_each_fourth_cycle() {
     agrees_on("pairs of multipliers, shortest pipelines");
 }
 

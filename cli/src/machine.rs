@@ -5,7 +5,7 @@ use crate::output::count;
 use clap::Args;
 use lpu_isa::board::{Board, BoardError, DEFAULT_BOARD};
 use lpu_isa::configuration::Configuration;
-use lpu_isa::resources::{vector_block_rams, weight_block_rams};
+use lpu_isa::resources::{multipliers, vector_block_rams, weight_block_rams};
 use std::path::{Path, PathBuf};
 
 /// A machine that must be named.
@@ -75,6 +75,11 @@ impl Machine {
         let multipliers = count(u64::from(self.configuration.multipliers()));
         let clock = self.clock_mhz().map_or(String::new(), |clock| format!(", {clock} MHz"));
         format!("{} ({tiles} tiles, {multipliers} multipliers{clock})", self.name)
+    }
+
+    /// Hardware multipliers that the machine takes: of the board's kind, else of 18 bits.
+    pub fn multipliers(&self) -> u32 {
+        self.board.as_ref().map_or_else(|| multipliers(&self.configuration), Board::multipliers_used)
     }
 
     /// Block RAMs that the weights and vectors of `configuration` would take: of the board's kind, else of 18 Kbit.

@@ -43,7 +43,7 @@ fn a_flipped_weight_bit_is_traced_to_its_tile() {
             else {
                 panic!("{computed:?}");
             };
-            let (first, last) = sequence.extent(program.configuration.bias_words());
+            let (first, last) = sequence.extent();
             assert!((first..=last).contains(&(weight as i64 / i64::from(program.configuration.dot))));
             if element.index.is_some() {
                 // Weights of a channel that does not exist change padding, of which golden knows nothing.
@@ -70,16 +70,16 @@ fn a_flipped_weight_bit_in_the_rtl_is_reported() {
     let divergence = explain(&graph, &program, &input, &good.writes, &broken.writes).unwrap();
     shows(
         &expect![[r#"
-            cycle 44: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
+            cycle 41: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
               element      5 of `dense_0` (beat address 1, lane 1)
               expected     -47
-              got          -17
+              got          -18
               golden       -47
               instruction  write 1, instruction 1, step 1 (layer `dense_0`)
-                           write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=2
+                           write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=1
               computed by  tile 5 (column 1, row 1) in pass 0
-                           tile_group 0, instruction 1, step 3 (layer `dense_0`)
-                           multiply source=slice0 bias=yes base=0 count=3x2x1x1 delta=1,1,0,0 run_levels=1 gap=0
+                           tile_group 0, instruction 1, step 2 (layer `dense_0`)
+                           multiply source=slice0 base=0 count=3x2x1x1 delta=1,1,0,0 run_levels=1 gap=0
         "#]],
         &divergence,
     );
@@ -107,16 +107,16 @@ fn a_swapped_rounding_mode_is_reported_against_golden() {
     let (input, writes) = rounded_once(&program);
     shows(
         &expect![[r#"
-            cycle 125: wrong value at vector slice 0 write port, fed by the requantiser from the tiles
+            cycle 122: wrong value at vector slice 0 write port, fed by the requantiser from the tiles
               element      0 of `dense_2` (beat address 0, lane 0)
               expected     6
               got          7
               golden       6
               instruction  write 0, instruction 1, step 0 (layer `dense_2`)
-                           write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=2
+                           write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=1
               computed by  tile 0 (column 0, row 0) in pass 0
-                           tile_group 0, instruction 3, step 2 (layer `dense_2`)
-                           multiply source=slice2 bias=yes base=16 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=1
+                           tile_group 0, instruction 3, step 1 (layer `dense_2`)
+                           multiply source=slice2 base=12 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=1
         "#]],
         &against_golden(&graph, &program, &input, &writes).unwrap().unwrap(),
     );
@@ -155,10 +155,10 @@ fn a_scale_off_by_one_is_reported() {
               got          -4
               golden       -3
               instruction  write 1, instruction 1, step 1 (layer `halves`)
-                           write source=requantiser last_beats=1 base=0 count=1x2x1x1 delta=1,1,0,0 run_levels=1 gap=3
+                           write source=requantiser last_beats=1 base=0 count=1x2x1x1 delta=1,1,0,0 run_levels=1 gap=2
               computed by  tile 1 (column 1, row 0) in pass 1
                            tile_group 0, instruction 1, step 3 (layer `halves`)
-                           multiply source=slice0 bias=no base=0 count=2x2x1x1 delta=1,1,0,0 run_levels=1 gap=2
+                           multiply source=slice0 base=0 count=2x2x1x1 delta=1,1,0,0 run_levels=1 gap=1
         "#]],
         &against_golden(&graph, &program, &input, &writes).unwrap().unwrap(),
     );

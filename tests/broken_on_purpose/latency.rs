@@ -102,44 +102,44 @@ fn a_latency_off_by_one_against_the_rtl_is_reported() {
     };
     shows(
         &expect![[r#"
-            cycle 43: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
+            cycle 40: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
               element      0 of `dense_0` (beat address 0, lane 0)
               expected     -63
               got          0 (4 elements of the word differ)
               golden       -63
               instruction  write 1, instruction 1, step 0 (layer `dense_0`)
-                           write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=2
+                           write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=1
               computed by  tile 0 (column 0, row 0) in pass 0
-                           tile_group 0, instruction 1, step 3 (layer `dense_0`)
-                           multiply source=slice0 bias=yes base=0 count=3x2x1x1 delta=1,1,0,0 run_levels=1 gap=0
+                           tile_group 0, instruction 1, step 2 (layer `dense_0`)
+                           multiply source=slice0 base=0 count=3x2x1x1 delta=1,1,0,0 run_levels=1 gap=0
         "#]],
         &report(|latency| latency.requantise += 1),
     );
     shows(
         &expect![[r#"
-            cycle 84: wrong value at vector slice 2 write port, fed by the requantiser from the tiles
+            cycle 81: wrong value at vector slice 2 write port, fed by the requantiser from the tiles
               element      0 of `dense_1` (beat address 0, lane 0)
               expected     60
               got          -37 (4 elements of the word differ)
               golden       60
               instruction  write 2, instruction 1, step 0 (layer `dense_1`)
-                           write source=requantiser last_beats=1 base=0 count=1x2x1x1 delta=1,1,0,0 run_levels=1 gap=3
+                           write source=requantiser last_beats=1 base=0 count=1x2x1x1 delta=1,1,0,0 run_levels=1 gap=2
               computed by  tile 0 (column 0, row 0) in pass 0
-                           tile_group 0, instruction 2, step 3 (layer `dense_1`)
-                           multiply source=slice1 bias=yes base=8 count=3x2x1x1 delta=1,1,0,0 run_levels=1 gap=0
+                           tile_group 0, instruction 2, step 2 (layer `dense_1`)
+                           multiply source=slice1 base=6 count=3x2x1x1 delta=1,1,0,0 run_levels=1 gap=0
         "#]],
         &report(|latency| latency.write_to_read += 1),
     );
     shows(
         &expect![[r#"
-            cycle 43: right word at the wrong time, in cycle 42 at vector slice 1 write port, fed by the requantiser from the tiles
+            cycle 40: right word at the wrong time, in cycle 39 at vector slice 1 write port, fed by the requantiser from the tiles
               element      0 of `dense_0` (beat address 0, lane 0)
               golden       -63
               instruction  write 1, instruction 1, step 0 (layer `dense_0`)
-                           write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=2
+                           write source=requantiser last_beats=1 base=0 count=2x1x1x1 delta=1,1,0,0 run_levels=1 gap=1
               computed by  tile 0 (column 0, row 0) in pass 0
-                           tile_group 0, instruction 1, step 3 (layer `dense_0`)
-                           multiply source=slice0 bias=yes base=0 count=3x2x1x1 delta=1,1,0,0 run_levels=1 gap=0
+                           tile_group 0, instruction 1, step 2 (layer `dense_0`)
+                           multiply source=slice0 base=0 count=3x2x1x1 delta=1,1,0,0 run_levels=1 gap=0
         "#]],
         &report(|latency| latency.crossbar -= 1),
     );

@@ -6,14 +6,16 @@ use crate::random::Random;
 
 /// Machines whose RTL is built and simulated, with names for messages. Together they have every dot width, one to three rows
 /// of tiles, one bank and several, one slice and several, incomplete rows and groups, odd depths, each pipeline field at both
-/// ends, each pace of the requantiser, instructions in one word of RAM and in many, and both widths of weights.
+/// ends, each pace of the requantiser, its products in logic and in multipliers, instructions in one word of RAM and in many, and
+/// both widths of weights.
 #[must_use]
 pub fn simulated() -> Vec<(&'static str, Configuration)> {
     let base = Configuration {
         stream_elements: 16,
         weight_depth: 701,
         vector_depth: 67,
-        scale_depth: 77,
+        scale_depth: 205,
+        scale_in_multipliers: false,
         ..Configuration::default()
     };
     let pipeline = |crossbar, weight_read, multiply, drain, vector_read| Pipeline {
@@ -99,6 +101,7 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
                 tiles: 21,
                 weight_bits: 4,
                 requantise_interval: 1,
+                scale_in_multipliers: true,
                 pipeline: pipeline(2, 1, 3, 3, 0),
                 ..base.clone()
             },
@@ -129,10 +132,11 @@ pub fn small() -> Configuration {
         weight_bits: 8,
         vector_slices: 3,
         vector_depth: 67,
-        scale_depth: 77,
+        scale_depth: 205,
         queue_depth: 33,
         queue_word_bits: 60,
         requantise_interval: 1,
+        scale_in_multipliers: true,
         pipeline: Pipeline::default(),
     }
 }
@@ -163,7 +167,7 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         };
         depth.min(most) as u32
     };
-    // A layer of 100 channels makes 100 / tiles passes over at most 100 beats and two bias words.
+    // A layer of 100 channels makes 100 / tiles passes over at most 100 beats, now and then one more.
     let (weight_depth, vector_depth) = (depth(510 * 100_usize.div_ceil(tiles), 2, 1 << 16), depth(900, 2, 1 << 14));
     let (scale_depth, queue_depth) = (depth(600, 2, 1 << 12), depth(40, 4, 1 << 12));
     let mut count = |lowest, highest| random.within(lowest, highest) as u32;
@@ -182,6 +186,7 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         queue_depth,
         queue_word_bits: [16, 36, 72, 100, 200][count(0, 4) as usize],
         requantise_interval: intervals[count(0, intervals.len() - 1) as usize],
+        scale_in_multipliers: count(0, 1) == 1,
         pipeline: Pipeline {
             crossbar: count(1, 4),
             weight_read: count(0, 4),

@@ -159,7 +159,7 @@ fn fully_connected(random: &mut Random, inputs: usize, outputs: usize) -> FullyC
         output_length: outputs,
         weights,
         bias,
-        // A zero bias with a zero point of zero is the one case without a start value.
+        // With a zero point of zero and no bias, all channels of one scale share an entry of the scale table.
         input_zero_point: if random.below(3) == 0 { 0 } else { i32::from(random.byte()) },
         scales,
         output_zero_point,

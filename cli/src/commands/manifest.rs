@@ -46,6 +46,7 @@ struct Place<'a> {
 /// What the machine takes, counted before synthesis.
 #[derive(Serialize)]
 pub struct Resources {
+    /// Of the board's kind: the tiles' and the requantiser's.
     pub multipliers: u32,
     pub weight_bytes: u64,
     /// Of the board's kind; 18 Kbit without a board.
@@ -155,7 +156,7 @@ impl<'a> Place<'a> {
 fn resources(machine: &Machine) -> Resources {
     let configuration = &machine.configuration;
     Resources {
-        multipliers: configuration.multipliers(),
+        multipliers: machine.multipliers(),
         weight_bytes: weight_bytes(configuration),
         block_rams: machine.block_rams(configuration),
         requantiser_lanes: configuration.requantiser_lanes(),

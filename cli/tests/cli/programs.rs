@@ -89,7 +89,7 @@ fn what_is_no_program_is_refused() {
     expect![[r#"
         error: the program image cannot be used
           where: other
-          why:   the program image has format 99, this version reads format 1
+          why:   the program image has format 99, this version reads format 2
           help:  compile the network again with this version; `lpu compile … --out PROGRAM` writes program images
     "#]]
     .assert_eq(scratch.lpu(&["check", "other"]).refusal());
