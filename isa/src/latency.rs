@@ -82,7 +82,7 @@ impl Latency {
 }
 
 /// Registers of a requantiser lane behind the crossbar: operand, its sum with the bias, left shift (2), multiplication, doubling
-/// high half, rounding addend, its sum, right shift (2), zero point, cut to 17 bits, clamp.
-pub const REQUANTISER_STAGES: u32 = 12 + SCALE_MULTIPLIER;
-/// Registers of a vector unit lane behind the crossbar: operands, result, clamp.
-pub const VECTOR_UNIT_STAGES: u32 = 3;
+/// high half, rounding addend, its sum, right shift (2), zero point, cut to 17 bits, clamp (2).
+pub const REQUANTISER_STAGES: u32 = 13 + SCALE_MULTIPLIER;
+/// Registers of a vector unit lane behind the crossbar: operands, candidates, result, clamp (2).
+pub const VECTOR_UNIT_STAGES: u32 = 5;

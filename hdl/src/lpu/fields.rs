@@ -9,12 +9,15 @@ use lpu_isa::instruction::{Field, Unit, fields};
 pub struct Fields {
     word: Signal,
     fields: Vec<Field>,
+    /// Least cycles between two instructions.
+    interval: usize,
 }
 
 impl Fields {
     /// The fields of `word`, the `fields` output of the queue of `unit`.
     pub fn of(unit: Unit, configuration: &Configuration, word: Signal) -> Fields {
-        Fields { word, fields: fields(unit, configuration) }
+        let interval = configuration.minimum_interval() as usize;
+        Fields { word, fields: fields(unit, configuration), interval }
     }
 
     /// The field `name`, signed where the instruction set says so. An unknown name gives an empty slice, which the design
@@ -37,10 +40,23 @@ impl Fields {
     /// The field `name` of the instruction under way, `cycles` after the step that it belongs to. It is held from the issue
     /// (`run`) to the next and follows the operands through the pipeline, so that the next instruction may begin while the
     /// last words of this one are still under way.
+    ///
+    /// Two instructions are never closer than a queue can issue them, so a value need not move each cycle: it waits in a register for
+    /// as long as nothing can come to overwrite it, and `run`, which moves each cycle, tells the next register when to take it.
     pub fn follow(&self, m: &mut ModuleBuilder, run: &Signal, name: &str, cycles: usize) -> Expr {
         let value = self.get(name);
-        let register = m.register(&format!("{name}_held"), value.ty());
+        let mut register = m.register(&format!("{name}_held"), value.ty());
         m.next_when(&register, Expr::from(run), value);
-        Expr::from(&m.delay(&format!("{name}_at_{cycles}"), Expr::from(&register), cycles))
+        let mut arrived = run.clone();
+        let mut passed = 0;
+        while passed < cycles {
+            let wait = self.interval.min(cycles - passed);
+            passed += wait;
+            arrived = m.delay(&format!("{name}_arrives_{passed}"), Expr::from(&arrived), wait);
+            let next = m.register(&format!("{name}_at_{passed}"), register.ty());
+            m.next_when(&next, Expr::from(&arrived), Expr::from(&register));
+            register = next;
+        }
+        Expr::from(&register)
     }
 }

@@ -49,13 +49,17 @@ fn decrement(signal: &Signal) -> Expr {
     Expr::from(signal).sub(literal(1, signal.ty()))
 }
 
-/// `value` limited to `minimum..=maximum`, which are narrower; the result has their width.
-fn clamp(value: &Expr, minimum: &Expr, maximum: &Expr) -> Expr {
-    let width = value.width();
-    let narrow = minimum.width();
-    let low = value.less_than(minimum.extend(width));
-    let high = value.greater_than(maximum.extend(width));
-    low.choose(minimum, high.choose(maximum, value.truncate(narrow)))
+/// `value` limited to `minimum..=maximum`, which are narrower, in two cycles: comparison and choice. `enables` say when each of them
+/// takes a value over. The result has the limits' width.
+fn clamp(m: &mut ModuleBuilder, enables: [&Expr; 2], value: &Expr, minimum: &Signal, maximum: &Signal) -> Signal {
+    let (width, narrow) = (value.width(), minimum.ty().width());
+    let mut compared = |name: &str, value: Expr| Expr::from(&held_while_idle(m, name, enables[0], value));
+    let low = compared("below", value.less_than(Expr::from(minimum).extend(width)));
+    let high = compared("above", value.greater_than(Expr::from(maximum).extend(width)));
+    let unclamped = compared("unclamped", value.truncate(narrow));
+    let minimum = compared("minimum_q", Expr::from(minimum));
+    let maximum = compared("maximum_q", Expr::from(maximum));
+    held_while_idle(m, "clamped", enables[1], low.choose(minimum, high.choose(maximum, unclamped)))
 }
 
 /// A register that takes `value` over while `enable` is set. An idle pipeline then stands still: it draws no power and costs

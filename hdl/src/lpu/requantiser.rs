@@ -98,9 +98,9 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let from_stream = follow("from_stream", 0);
     let stages = REQUANTISER_STAGES as usize;
-    let zero_point = follow("zero_point", waiting + stages - 3);
-    let minimum = follow("minimum", waiting + stages - 1);
-    let maximum = follow("maximum", waiting + stages - 1);
+    let zero_point = follow("zero_point", waiting + stages - 4);
+    let minimum = follow("minimum", waiting + stages - 2);
+    let maximum = follow("maximum", waiting + stages - 2);
 
     m.section("Lanes");
     let table = primitives::block_ram(SCALE_BITS as usize, configuration.scale_words() as usize);
@@ -182,6 +182,6 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         word.push(earlier.clone());
     }
     m.drive(&result, concat(&word));
-    debug_assert_eq!(stages, 12 + SCALE_MULTIPLIER as usize);
+    debug_assert_eq!(stages, 13 + SCALE_MULTIPLIER as usize);
     m.finish()
 }

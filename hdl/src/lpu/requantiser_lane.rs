@@ -33,8 +33,8 @@ pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, De
          rounding.",
     );
     m.latency("valid, operand, bias, multiplier and shifts to result", REQUANTISER_STAGES as usize - 1);
-    m.latency("zero_point to result", 3);
-    m.latency("minimum and maximum to result", 1);
+    m.latency("zero_point to result", 4);
+    m.latency("minimum and maximum to result", 2);
     m.section("Operands");
     let operand = m.input("operand", accumulator);
     let bias = m.input("bias", accumulator);
@@ -115,8 +115,7 @@ pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, De
     let fits = sign.choose(beyond.all(), beyond.any().not());
     let extreme = concat(&[sign.clone(), sign.not().as_signed().extend(kept - 1).as_bits()]);
     let cut = held(&mut m, "cut", arrived + 6, fits.choose(offset.slice(0, kept), extreme).as_signed());
-    let clamped = super::clamp(&cut, &Expr::from(&minimum), &Expr::from(&maximum));
-    let clamped = held_while_idle(&mut m, "clamped", &at(arrived + 7), clamped);
+    let clamped = super::clamp(&mut m, [&at(arrived + 7), &at(arrived + 8)], &cut, &minimum, &maximum);
     m.drive(&result, Expr::from(&clamped));
     m.finish()
 }

@@ -136,13 +136,15 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
     }
     if let (Some(base), Some(port)) = (&base, &address_port) {
         let address_q = m.register("address_q", address);
-        let not_end: Vec<Expr> = end_of.iter().map(Expr::not).collect();
-        let delta = not_end[0].choose(
-            Expr::from(&delta_q[0]),
-            not_end[1].choose(Expr::from(&delta_q[1]), not_end[2].choose(Expr::from(&delta_q[2]), &delta_q[3])),
-        );
-        let delta = m.wire("delta", delta);
-        let stepped = Expr::from(&address_q).add(Expr::from(&delta));
+        // All sums are made while it is decided which one is the next address: the adder would follow the decision otherwise.
+        let sums: Vec<Expr> = delta_q
+            .iter()
+            .enumerate()
+            .map(|(k, delta)| m.wire(&format!("address_by_delta{k}"), Expr::from(&address_q).add(Expr::from(delta))))
+            .map(|sum| Expr::from(&sum))
+            .collect();
+        let outermost = sums[LEVELS - 1].clone();
+        let stepped = (0..LEVELS - 1).rev().fold(outermost, |outer, k| end_of[k].choose(outer, sums[k].clone()));
         let cases = [(issue_expr.clone(), Expr::from(base)), (Expr::from(&advance), stepped)];
         m.next_cases(&address_q, &cases);
         m.drive(port, Expr::from(&address_q));

@@ -28,22 +28,30 @@ fn vector_lane(function_bits: usize) -> Result<Arc<Module>, DesignError> {
     m.section("Result");
     let result = m.output("result", element);
     let follow = follow_valid(&mut m, &valid, VECTOR_UNIT_STAGES as usize - 1);
-    let a = held_while_idle(&mut m, "a_q", &Expr::from(&valid), Expr::from(&a));
-    let b = held_while_idle(&mut m, "b_q", &Expr::from(&valid), Expr::from(&b));
-    let (a, b) = (Expr::from(&a), Expr::from(&b));
-    let (wide_a, wide_b) = (a.extend(wide), b.extend(wide));
-    let b_is_larger = m.wire("b_is_larger", b.greater_than(&a));
+    let operand = |m: &mut ModuleBuilder, name: &str, operand: &Signal| {
+        Expr::from(&held_while_idle(m, name, &Expr::from(&valid), Expr::from(operand)))
+    };
+    let a = operand(&mut m, "a_q", &a);
+    let b = operand(&mut m, "b_q", &b);
+    m.section("Candidates");
+    let mut candidate = |name: &str, value: Expr| Expr::from(&held_while_idle(&mut m, name, &follow.bit(0), value));
+    let sum = candidate("sum", a.add_wide(&b));
+    let difference = candidate("difference", a.sub_wide(&b));
+    let b_is_larger = candidate("b_is_larger", b.greater_than(&a));
+    let a = candidate("a_qq", a).extend(wide);
+    let b = candidate("b_qq", b).extend(wide);
+    m.section("Choice");
     let value = |function: Function| match function {
-        Function::Pass => wide_a.clone(),
-        Function::Add => a.add_wide(&b),
-        Function::Subtract => a.sub_wide(&b),
-        Function::Maximum => Expr::from(&b_is_larger).choose(&wide_b, &wide_a),
-        Function::Minimum => Expr::from(&b_is_larger).choose(&wide_a, &wide_b),
+        Function::Pass => a.clone(),
+        Function::Add => sum.clone(),
+        Function::Subtract => difference.clone(),
+        Function::Maximum => b_is_larger.choose(&b, &a),
+        Function::Minimum => b_is_larger.choose(&a, &b),
     };
     let values: Vec<Expr> = Function::ALL.iter().map(|&(function, _)| value(function)).collect();
-    let value = held_while_idle(&mut m, "value", &follow.bit(0), select(Expr::from(&function), &values));
-    let clamped = super::clamp(&Expr::from(&value), &Expr::from(&minimum), &Expr::from(&maximum));
-    let clamped = held_while_idle(&mut m, "clamped", &follow.bit(1), clamped);
+    let value = held_while_idle(&mut m, "value", &follow.bit(1), select(Expr::from(&function), &values));
+    let enables = [&follow.bit(2), &follow.bit(3)];
+    let clamped = super::clamp(&mut m, enables, &Expr::from(&value), &minimum, &maximum);
     m.drive(&result, Expr::from(&clamped));
     m.finish()
 }
@@ -91,9 +99,9 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let use_constant = follow("use_constant", 0);
     let constant = follow("constant", 0);
-    let function = follow("function", 1);
-    let minimum = follow("minimum", 2);
-    let maximum = follow("maximum", 2);
+    let function = follow("function", 2);
+    let minimum = follow("minimum", 3);
+    let maximum = follow("maximum", 3);
     m.section("Lanes");
     let lane_module = vector_lane(function.width())?;
     let mut results: Vec<Expr> = Vec::new();
