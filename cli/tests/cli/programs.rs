@@ -22,7 +22,9 @@ fn compile_reports_what_the_program_will_cost() {
     let cycles = report["cycles_predicted"].as_f64().unwrap();
     assert_eq!(report["seconds_per_inference"].as_f64().unwrap(), cycles / 125e6);
     for unit in report["units"].as_array().unwrap() {
-        assert_eq!(unit["utilization"].as_f64().unwrap(), unit["busy_cycles"].as_f64().unwrap() / cycles, "{unit}");
+        // The reader of the JSON may miss a number's last bit.
+        let busy = unit["busy_cycles"].as_f64().unwrap() / cycles;
+        assert!((unit["utilization"].as_f64().unwrap() - busy).abs() < 1e-12, "{unit}");
     }
 }
 
