@@ -4,8 +4,8 @@
 //! A tile is four multipliers and up to four block RAMs. In an ECP5 these stand in a *cluster*: four multipliers side by side,
 //! the block RAMs a few rows below. The tiles of a group pass operands and results from row to row, so the rows of a group go
 //! to clusters that touch: blocks of four clusters along a serpentine through the chip. Every other group walks it backwards, so
-//! that the first rows of two groups, where operands enter and results leave, stand side by side. Where the requantiser has
-//! multipliers of its own, they and its tables take the clusters in the middle.
+//! that the first rows of two groups, where operands enter and results leave, are neighbours. Where the requantiser has multipliers
+//! of its own, they and its tables stand between those rows.
 
 use super::netlist::Cell;
 use lpu_isa::board::Board;
@@ -29,17 +29,38 @@ const BLOCK_RAM_COLUMNS: [u32; BLOCK_RAMS] = [0, 2, 4, 6];
 struct Geometry {
     /// First column of each cluster of a row.
     columns: Vec<u32>,
-    /// Row of the multipliers, row of the block RAMs beside them.
+    /// Row of the multipliers, row of the block RAMs beside them; from the top.
     rows: Vec<(u32, u32)>,
+    /// Columns whose clusters in the lowest row are the requantiser's, where it takes multipliers.
+    requantiser: std::ops::Range<usize>,
+    /// Rows of four tiles in the order of the serpentine, as the (column, row) of each cluster, where the requantiser takes
+    /// multipliers.
+    around_requantiser: Vec<[(usize, usize); BLOCK]>,
 }
 
 /// The geometry of a device, where it is known.
 fn geometry(device: &str) -> Option<Geometry> {
+    let side_by_side = |first: usize, row: usize| [0, 1, 2, 3].map(|right| (first + right, row));
     match device {
+        // The fourth row of block RAMs is the lowest of all, so vector memory and queues stand there, the requantiser above them,
+        // and the serpentine begins and ends far from both.
         "LFE5U-85F" => Some(Geometry {
             // Two columns of something else stand in the middle of the chip.
             columns: (0..13).map(|group| 4 + 9 * group + if group >= 7 { 2 } else { 0 }).collect(),
             rows: vec![(10, 22), (34, 46), (58, 70)],
+            requantiser: 4..7,
+            around_requantiser: vec![
+                side_by_side(4, 1),
+                side_by_side(4, 0),
+                side_by_side(0, 0),
+                side_by_side(0, 1),
+                side_by_side(0, 2),
+                // The second group begins here.
+                side_by_side(7, 2),
+                [(11, 2), (12, 2), (12, 1), (12, 0)],
+                side_by_side(8, 1),
+                side_by_side(8, 0),
+            ],
         }),
         _ => None,
     }
@@ -106,25 +127,26 @@ impl Place {
 
 impl Clusters {
     fn of(geometry: &Geometry, configuration: &Configuration) -> Clusters {
-        let middle = configuration.scale_in_multipliers.then_some(geometry.columns.len() / 2);
-        let columns = &geometry.columns;
-        let for_tiles: Vec<u32> =
-            columns.iter().enumerate().filter(|(index, _)| Some(*index) != middle).map(|(_, &x)| x).collect();
+        let cluster = |(column, row): (usize, usize)| {
+            let (multipliers, block_rams) = geometry.rows[row];
+            (geometry.columns[column], multipliers, block_rams)
+        };
+        if configuration.scale_in_multipliers {
+            let lowest = geometry.rows.len() - 1;
+            let requantiser = geometry.requantiser.clone().map(|column| cluster((column, lowest))).collect();
+            let tiles = geometry.around_requantiser.iter().flatten().copied().map(cluster).collect();
+            return Clusters { tiles, requantiser };
+        }
+        let columns: Vec<usize> = (0..geometry.columns.len()).collect();
         let mut tiles = Vec::new();
-        for (number, block) in for_tiles.chunks(BLOCK).enumerate() {
-            let mut rows = geometry.rows.clone();
+        for (number, block) in columns.chunks(BLOCK).enumerate() {
+            let mut rows: Vec<usize> = (0..geometry.rows.len()).collect();
             if number % 2 == 0 {
                 rows.reverse();
             }
-            for (multipliers, block_rams) in rows {
-                tiles.extend(block.iter().map(|&x| (x, multipliers, block_rams)));
-            }
+            tiles.extend(rows.into_iter().flat_map(|row| block.iter().map(move |&column| (column, row))).map(cluster));
         }
-        let of_column = |index: usize| {
-            let x = columns[index];
-            geometry.rows.iter().map(move |&(multipliers, block_rams)| (x, multipliers, block_rams))
-        };
-        Clusters { tiles, requantiser: middle.into_iter().flat_map(of_column).collect() }
+        Clusters { tiles, requantiser: Vec::new() }
     }
 
     /// Reads `….tile_group_1.row_0.tile_2.multiplier_3.…` and `….weight_ram.block_3_0`.
@@ -216,16 +238,15 @@ mod tests {
         let Configuration { tiles, stream_elements, dot, scale_in_multipliers, .. } = board.configuration;
         assert_eq!((tiles, stream_elements, dot, scale_in_multipliers), (36, 8, 4, true));
         let names = [
-            // The five rows of group 0 end at the bottom left, the four of group 1 at the top right.
-            ("lpu.tile_group_0.row_0.tile_0.multiplier_2.mult18x18d", "MULT18X18D", Some("X44/Y34/MULT18_4")),
-            ("lpu.tile_group_0.row_1.tile_0.multiplier_2.mult18x18d", "MULT18X18D", Some("X44/Y10/MULT18_4")),
-            ("lpu.tile_group_0.row_4.tile_1.weight_ram.block_0_3", "DP16KD", Some("X19/Y70/EBR3")),
-            ("lpu.tile_group_1.row_0.tile_2.multiplier_3.mult18x18d", "MULT18X18D", Some("X74/Y58/MULT18_5")),
-            ("lpu.tile_group_1.row_3.tile_3.multiplier_0.mult18x18d", "MULT18X18D", Some("X114/Y10/MULT18_0")),
-            // The middle is the requantiser's.
-            ("lpu.requantiser.lane_0.scale.upper_cell", "MULT18X18D", Some("X58/Y10/MULT18_0")),
-            ("lpu.requantiser.lane_1.scale.lower_cell", "MULT18X18D", Some("X58/Y34/MULT18_0")),
-            ("lpu.requantiser.scale_table_3.block_0_1", "PDPW16KD", Some("X64/Y46/EBR3")),
+            // The five rows of group 0 begin at the bottom left, the four of group 1 at the bottom right of the requantiser.
+            ("lpu.tile_group_0.row_0.tile_0.multiplier_2.mult18x18d", "MULT18X18D", Some("X8/Y58/MULT18_4")),
+            ("lpu.tile_group_0.row_1.tile_0.multiplier_2.mult18x18d", "MULT18X18D", Some("X8/Y34/MULT18_4")),
+            ("lpu.tile_group_0.row_4.tile_1.weight_ram.block_0_3", "DP16KD", Some("X55/Y46/EBR3")),
+            ("lpu.tile_group_1.row_0.tile_2.multiplier_3.mult18x18d", "MULT18X18D", Some("X92/Y58/MULT18_5")),
+            ("lpu.tile_group_1.row_1.tile_3.multiplier_0.mult18x18d", "MULT18X18D", Some("X114/Y10/MULT18_0")),
+            ("lpu.requantiser.lane_0.scale.upper_cell", "MULT18X18D", Some("X40/Y58/MULT18_0")),
+            ("lpu.requantiser.lane_1.scale.lower_cell", "MULT18X18D", Some("X49/Y58/MULT18_0")),
+            ("lpu.requantiser.scale_table_3.block_0_1", "PDPW16KD", Some("X55/Y70/EBR3")),
             // What has no place by construction.
             ("lpu.tile_group_0.row_0.tile_1.weight_ram.block_1_0", "DP16KD", None),
             ("lpu.slice_0.bank_1.block_0_0", "DP16KD", None),

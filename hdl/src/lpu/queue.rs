@@ -17,7 +17,8 @@ const START_REGISTER: usize = 1;
 /// Cycles from the start pulse to the issue of the first instruction: a register beside the queue, the program counter, the
 /// words of an instruction through the block RAM, and the register that puts them together.
 pub fn start_to_issue(configuration: &Configuration) -> u32 {
-    START_REGISTER as u32 + 1 + configuration.queue_words_per_instruction() + BLOCK_RAM
+    // The opcode of an instruction is decoded one cycle behind its first word, so a single word takes as long as two.
+    START_REGISTER as u32 + 1 + configuration.queue_words_per_instruction().max(2) + BLOCK_RAM
 }
 
 /// An instruction queue whose instructions have `word_bits` bits.
