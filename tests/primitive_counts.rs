@@ -92,6 +92,7 @@ fn a_flat_netlist_has_exactly_the_multipliers_and_block_rams_counted_before() {
         requantise_interval: 2,
         scale_in_multipliers: false,
         pipeline: Pipeline::default(),
+        ..Configuration::default()
     };
     let netlist = yosys.netlist(&design(&machine).unwrap(), TOP, "flat").unwrap();
     let (multiplier_kinds, block_ram_kinds) = kinds(Family::Ecp5);

@@ -2,7 +2,7 @@
 
 use crate::error::{CompileError, Resource};
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{INTERVAL_BITS, Instruction, Operation, Unit};
+use lpu_isa::instruction::{Instruction, Operation, Unit};
 use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
 use lpu_isa::program::{Placed, Queue, Region};
 use std::collections::BTreeMap;
@@ -210,11 +210,11 @@ impl Schedule {
             timed.push(Timed { issue: halt, operation: Operation::Halt, layer: None });
             let mut instructions = Vec::new();
             if timed[0].issue > 0 {
-                push(&mut instructions, Operation::Nop, None, timed[0].issue, shortest);
+                push(&mut instructions, Operation::Nop, None, timed[0].issue, configuration);
             }
             for (index, entry) in timed.iter().enumerate() {
                 let next = timed.get(index + 1).map_or(entry.issue + shortest, |next| next.issue);
-                push(&mut instructions, entry.operation, entry.layer, next - entry.issue, shortest);
+                push(&mut instructions, entry.operation, entry.layer, next - entry.issue, configuration);
             }
             if instructions.len() > configuration.queue_depth as usize {
                 let overflow = &instructions[configuration.queue_depth as usize];
@@ -237,8 +237,15 @@ impl Schedule {
 }
 
 /// Appends an instruction; intervals that do not fit the field continue in instructions that do nothing.
-fn push(instructions: &mut Vec<Placed>, operation: Operation, layer: Option<u32>, interval: u64, shortest: u64) {
-    let longest = (1u64 << INTERVAL_BITS) - 1;
+fn push(
+    instructions: &mut Vec<Placed>,
+    operation: Operation,
+    layer: Option<u32>,
+    interval: u64,
+    configuration: &Configuration,
+) {
+    let (shortest, longest) =
+        (u64::from(configuration.minimum_interval()), u64::from(configuration.longest_interval()));
     let mut operation = operation;
     let mut left = interval;
     loop {

@@ -1,7 +1,9 @@
 //! The configuration of one LPU: every count, width and depth from which the rest of the project derives.
 
 use crate::encoding::word_bits;
+use crate::instruction::MOST_INTERVAL_BITS;
 use crate::latency::SHORTEST_INTERVAL;
+use crate::sequence::{LEVELS, MOST_COUNT_BITS};
 use crate::unit::Unit;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -44,12 +46,28 @@ pub struct Configuration {
     pub vector_depth: u32,
     /// Entries of the requantiser's scale table; an entry is one multiplier, shift and bias for each element of a word.
     pub scale_depth: u32,
+    /// Is there a vector unit? Without it the crossbar has a source and two destinations less, and the requantiser does what
+    /// changes an element's zero point and limits alone. Operators on two streams need it.
+    #[serde(default = "default_vector_unit")]
+    pub vector_unit: bool,
     /// Instructions that one queue holds.
     pub queue_depth: u32,
     /// Bits of one word of a queue's block RAM. An instruction is read in as many words as it needs, one a cycle, so fewer bits
     /// mean fewer block RAMs and a longer least interval between two instructions.
     #[serde(default = "default_queue_word_bits")]
     pub queue_word_bits: u32,
+    /// Bits of a loop count and of the gap in a sequence, 4 to 12. Each queue holds the counts of the next instruction, those of
+    /// the present one and what is left of them, so a bit less saves three flip-flops a level; longer loops are refused.
+    #[serde(default = "default_count_bits")]
+    pub count_bits: u32,
+    /// Nested loops of a sequence, 2 to 4. Each takes the registers of its count and its delta, and an adder. A fully connected
+    /// layer needs two, a convolution four.
+    #[serde(default = "default_sequence_levels")]
+    pub sequence_levels: u32,
+    /// Bits of the interval to the next instruction, 8 to 16: the width of each queue's counter. A longer wait takes an instruction
+    /// that does nothing.
+    #[serde(default = "default_interval_bits")]
+    pub interval_bits: u32,
     /// Cycles that the requantiser takes for a word: 1, 2 or 4. It has `stream_elements` divided by this many lanes.
     #[serde(default = "default_requantise_interval")]
     pub requantise_interval: u32,
@@ -76,6 +94,26 @@ pub struct Pipeline {
     pub drain: u32,
     /// Registers added in the read path of the vector memory, 0 to 4.
     pub vector_read: u32,
+    /// Leaves out every register whose only use is a faster clock: most of a requantiser lane, those of the multipliers, of the
+    /// block RAMs' outputs and of the buses that load the memories. For a slow clock on an FPGA where a flip-flop takes the place
+    /// of a look-up table.
+    pub compact: bool,
+}
+
+fn default_vector_unit() -> bool {
+    true
+}
+
+fn default_count_bits() -> u32 {
+    MOST_COUNT_BITS
+}
+
+fn default_sequence_levels() -> u32 {
+    LEVELS as u32
+}
+
+fn default_interval_bits() -> u32 {
+    MOST_INTERVAL_BITS
 }
 
 fn default_weight_bits() -> u32 {
@@ -92,7 +130,7 @@ fn default_requantise_interval() -> u32 {
 
 impl Default for Pipeline {
     fn default() -> Self {
-        Pipeline { crossbar: 2, weight_read: 1, multiply: 0, drain: 1, vector_read: 0 }
+        Pipeline { crossbar: 2, weight_read: 1, multiply: 0, drain: 1, vector_read: 0, compact: false }
     }
 }
 
@@ -109,11 +147,15 @@ impl Default for Configuration {
             vector_slices: 3,
             vector_depth: 1024,
             scale_depth: 256,
+            vector_unit: true,
             queue_depth: 80,
             queue_word_bits: 36,
+            count_bits: MOST_COUNT_BITS,
+            sequence_levels: LEVELS as u32,
+            interval_bits: MOST_INTERVAL_BITS,
             requantise_interval: 2,
             scale_in_multipliers: true,
-            pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 1 },
+            pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 1, compact: false },
         }
     }
 }
@@ -182,6 +224,9 @@ impl Configuration {
         range("scale_depth", self.scale_depth, 2, 1 << 12)?;
         range("queue_depth", self.queue_depth, 4, 1 << 12)?;
         range("queue_word_bits", self.queue_word_bits, 8, 256)?;
+        range("count_bits", self.count_bits, 4, MOST_COUNT_BITS)?;
+        range("sequence_levels", self.sequence_levels, 2, LEVELS as u32)?;
+        range("interval_bits", self.interval_bits, 8, MOST_INTERVAL_BITS)?;
         let lanes = |interval: &u32| self.stream_elements.is_multiple_of(*interval);
         if !Some(self.requantise_interval).filter(|interval| [1, 2, 4].contains(interval)).as_ref().is_some_and(lanes) {
             return Err(ConfigurationError::Range {
@@ -189,6 +234,11 @@ impl Configuration {
                 value: self.requantise_interval,
                 allowed: format!("1, 2 or 4, and a divisor of `stream_elements` ({})", self.stream_elements),
             });
+        }
+        // A compact machine leaves to synthesis how the product is made.
+        if self.pipeline.compact && self.scale_in_multipliers {
+            let allowed = "false in a compact machine".into();
+            return Err(ConfigurationError::Range { field: "scale_in_multipliers", value: 1, allowed });
         }
         range("pipeline.crossbar", self.pipeline.crossbar, 1, 4)?;
         range("pipeline.weight_read", self.pipeline.weight_read, 0, 4)?;
@@ -350,9 +400,24 @@ impl Configuration {
         self.rows() * self.requantise_interval
     }
 
-    /// Source ports of the crossbar: the slices' read ports, the requantiser, the vector unit.
+    /// Source ports of the crossbar: the slices' read ports, the requantiser, the vector unit if there is one.
     pub fn crossbar_sources(&self) -> u32 {
-        self.vector_slices + 2
+        self.vector_slices + 1 + u32::from(self.vector_unit)
+    }
+
+    /// Largest count of a loop.
+    pub fn longest_loop(&self) -> u32 {
+        1 << self.count_bits
+    }
+
+    /// Most idle cycles between two runs of a sequence.
+    pub fn longest_gap(&self) -> u32 {
+        (1 << self.count_bits) - 1
+    }
+
+    /// Longest interval of an instruction.
+    pub fn longest_interval(&self) -> u32 {
+        (1 << self.interval_bits) - 1
     }
 }
 

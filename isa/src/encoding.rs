@@ -3,7 +3,7 @@
 //! [`fields`] is the one list of bit positions; the RTL takes its own from it.
 
 use crate::configuration::{Configuration, ELEMENT_BITS, bits_for};
-use crate::instruction::{FUNCTION_BITS, INTERVAL_BITS, OPCODE_BITS, OPCODE_HALT, OPCODE_NOP, OPCODE_RUN};
+use crate::instruction::{FUNCTION_BITS, OPCODE_BITS, OPCODE_HALT, OPCODE_NOP, OPCODE_RUN};
 use crate::instruction::{Function, Instruction, InstructionError, Operation, RequantiseFrom, last_beats_bits};
 use crate::sequence::{LEVELS, Sequence, field_bits};
 use crate::unit::{Source, Unit};
@@ -25,7 +25,7 @@ pub struct Field {
 /// The fields of a unit's instruction word, least significant first.
 pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     let mut specification: Vec<(String, u32, bool)> =
-        vec![("opcode".into(), OPCODE_BITS, false), ("interval".into(), INTERVAL_BITS, false)];
+        vec![("opcode".into(), OPCODE_BITS, false), ("interval".into(), configuration.interval_bits, false)];
     let source_bits = bits_for(configuration.crossbar_sources());
     let element = ELEMENT_BITS;
     let own: &[(&str, u32, bool)] = match unit {
@@ -52,7 +52,9 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     specification.extend(own.iter().map(|&(name, bits, signed)| (name.to_string(), bits, signed)));
     let address_bits = unit.address_bits(configuration);
     specification.extend(
-        field_bits(address_bits).into_iter().map(|(name, bits)| (name.clone(), bits, name.starts_with("delta"))),
+        field_bits(address_bits, configuration)
+            .into_iter()
+            .map(|(name, bits)| (name.clone(), bits, name.starts_with("delta"))),
     );
     let mut position = 0;
     specification
@@ -189,6 +191,7 @@ impl Instruction {
         let interval = value("interval") as u32;
         let sequence = Sequence {
             base: value("base") as u32,
+            // A level that the machine does not have reads as 0: it never advances.
             count: std::array::from_fn(|level| value(&format!("count{level}")) as u32 + 1),
             delta: std::array::from_fn(|level| value(&format!("delta{level}")) as i32),
             run_levels: value("run_levels") as u32 + 1,

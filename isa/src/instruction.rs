@@ -7,14 +7,14 @@ pub use crate::encoding::{Field, Word, fields, word_bits};
 pub use crate::unit::{Source, Unit};
 
 use crate::configuration::{Configuration, bits_for};
-use crate::sequence::{COUNT_BITS, GAP_BITS, LEVELS, PAUSE_BITS, Sequence};
+use crate::sequence::{LEVELS, PAUSE_BITS, Sequence};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Bits of the opcode.
 pub const OPCODE_BITS: u32 = 2;
-/// Bits of the interval: cycles to the next instruction of the queue.
-pub const INTERVAL_BITS: u32 = 16;
+/// Most bits of the interval, the cycles to the next instruction of the queue, that a configuration may ask for.
+pub const MOST_INTERVAL_BITS: u32 = 16;
 /// Opcode of an instruction that only lets its interval pass.
 pub const OPCODE_NOP: u64 = 0;
 /// Opcode that ends the queue's program.
@@ -257,13 +257,15 @@ impl Instruction {
             }
         };
         let shortest = i64::from(configuration.minimum_interval());
-        range("interval", i64::from(self.interval), shortest, (1 << INTERVAL_BITS) - 1)?;
+        range("interval", i64::from(self.interval), shortest, configuration.longest_interval().into())?;
         let Some(sequence) = self.operation.sequence() else { return Ok(()) };
         for level in 0..LEVELS {
-            range(&format!("count{level}"), i64::from(sequence.count[level]), 1, 1 << COUNT_BITS)?;
+            let exists = level < configuration.sequence_levels as usize;
+            let most = if exists { configuration.longest_loop() } else { 1 };
+            range(&format!("count{level}"), i64::from(sequence.count[level]), 1, most.into())?;
         }
-        range("run_levels", i64::from(sequence.run_levels), 1, LEVELS as i64)?;
-        range("gap", i64::from(sequence.gap), 0, (1 << GAP_BITS) - 1)?;
+        range("run_levels", i64::from(sequence.run_levels), 1, configuration.sequence_levels.into())?;
+        range("gap", i64::from(sequence.gap), 0, configuration.longest_gap().into())?;
         range("pause", i64::from(sequence.pause), 0, (1 << PAUSE_BITS) - 1)?;
         let sources: Vec<(&str, Source)> = match self.operation {
             Operation::Multiply { source, .. } | Operation::Write { source, .. } => vec![("source", source)],

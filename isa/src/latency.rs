@@ -12,18 +12,23 @@
 //! ```
 
 use crate::configuration::Configuration;
+use crate::stages::{LaneStage, VectorStage};
 
 /// Cycles from the issue of an instruction to its first step.
 pub const ISSUE_TO_STEP: u32 = 1;
 /// Cycles that a queue needs from one issue to the next, even where an instruction is one word of its RAM. Where it is more,
 /// [`Configuration::minimum_interval`] is longer.
 pub const SHORTEST_INTERVAL: u32 = 3;
-/// Cycles of the multiplier primitive: input, pipeline and output register.
-pub const MULTIPLIER: u32 = 3;
-/// Cycles of the block RAM primitive: the RAM itself and its output register.
-pub const BLOCK_RAM: u32 = 2;
-/// Cycles of the multiplication in the requantiser, made of logic or of multiplier cells.
-pub const SCALE_MULTIPLIER: u32 = 6;
+
+/// Cycles of the multiplier primitive: input, pipeline and output register; in a compact machine the output register alone.
+pub fn multiplier(configuration: &Configuration) -> u32 {
+    if configuration.pipeline.compact { 1 } else { 3 }
+}
+
+/// Cycles of the block RAM primitive: the RAM itself and its output register, which a compact machine does without.
+pub fn block_ram(configuration: &Configuration) -> u32 {
+    if configuration.pipeline.compact { 1 } else { 2 }
+}
 
 /// The latency table of one configuration. All values are cycles.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,16 +62,18 @@ impl Latency {
     pub fn of(configuration: &Configuration) -> Latency {
         let pipeline = &configuration.pipeline;
         let crossbar = pipeline.crossbar;
-        let weight_read = BLOCK_RAM + pipeline.weight_read;
+        let ram = block_ram(configuration);
+        let weight_read = ram + pipeline.weight_read;
         // Two products of one multiplier take a register to be told apart.
-        let multiply = MULTIPLIER + pipeline.multiply + configuration.channels_per_tile() - 1;
+        let multiply = multiplier(configuration) + pipeline.multiply + configuration.channels_per_tile() - 1;
         let adder_tree = configuration.dot.trailing_zeros();
         let step_to_shadow = 1 + weight_read.max(crossbar) + multiply + adder_tree + 1 + 1;
         // One chain register in each row, then the way back; the requantiser looks at it `crossbar` cycles after its step.
         let step_to_drain = step_to_shadow + configuration.tile_rows() + pipeline.drain - crossbar;
         Latency {
             crossbar,
-            vector_read: 1 + BLOCK_RAM + pipeline.vector_read + 1,
+            // A compact machine does without the register behind the rotation.
+            vector_read: 1 + ram + pipeline.vector_read + u32::from(!pipeline.compact),
             weight_read,
             multiply,
             adder_tree,
@@ -74,15 +81,10 @@ impl Latency {
             step_to_drain,
             // The scale table's block RAM is read while the operands cross. The last elements of a word enter the lanes
             // later than the first.
-            requantise: crossbar.max(BLOCK_RAM) + REQUANTISER_STAGES + configuration.requantise_interval - 1,
-            vector_unit: crossbar + VECTOR_UNIT_STAGES,
+            requantise: crossbar.max(ram) + LaneStage::cycles_of_all(configuration) + configuration.requantise_interval
+                - 1,
+            vector_unit: crossbar + VectorStage::cycles_of_all(configuration),
             write_to_read: crossbar + 1,
         }
     }
 }
-
-/// Registers of a requantiser lane behind the crossbar: operand, its sum with the bias, left shift (2), multiplication, doubling
-/// high half, rounding addend, its sum, right shift (2), zero point, cut to 17 bits, clamp (2).
-pub const REQUANTISER_STAGES: u32 = 13 + SCALE_MULTIPLIER;
-/// Registers of a vector unit lane behind the crossbar: operands, candidates, result, clamp (2).
-pub const VECTOR_UNIT_STAGES: u32 = 5;

@@ -52,4 +52,5 @@ pub mod latency;
 pub mod program;
 pub mod resources;
 pub mod sequence;
+pub mod stages;
 pub mod unit;

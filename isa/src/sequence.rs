@@ -6,14 +6,13 @@
 //! but the last the unit idles for `gap` cycles, and between two steps of a run for `pause` cycles: the pace of a unit that
 //! needs more than a cycle for a word, and of those that feed and follow it.
 
+use crate::configuration::{Configuration, bits_for};
 use serde::{Deserialize, Serialize};
 
 /// Depth of the nesting.
 pub const LEVELS: usize = 4;
-/// Bits of a loop count; the field holds `count - 1`.
-pub const COUNT_BITS: u32 = 12;
-/// Bits of the gap.
-pub const GAP_BITS: u32 = 12;
+/// Most bits of a loop count and of the gap that a configuration may ask for; a count's field holds `count - 1`.
+pub const MOST_COUNT_BITS: u32 = 12;
 /// Bits of the pause.
 pub const PAUSE_BITS: u32 = 2;
 
@@ -22,7 +21,7 @@ pub const PAUSE_BITS: u32 = 2;
 pub struct Sequence {
     /// First address.
     pub base: u32,
-    /// Iterations of each level, 1 to 4,096.
+    /// Iterations of each level, 1 to [`Configuration::longest_loop`].
     pub count: [u32; LEVELS],
     /// Change of the address when a level advances; added modulo the unit's address width.
     pub delta: [i32; LEVELS],
@@ -228,19 +227,19 @@ impl Iterator for Steps {
 }
 
 /// Widths of the fields of a sequence in a unit whose addresses have `address_bits` bits.
-pub fn field_bits(address_bits: u32) -> Vec<(String, u32)> {
+pub fn field_bits(address_bits: u32, configuration: &Configuration) -> Vec<(String, u32)> {
     let mut fields = Vec::new();
     if address_bits > 0 {
         fields.push(("base".to_string(), address_bits));
     }
-    for level in 0..LEVELS {
-        fields.push((format!("count{level}"), COUNT_BITS));
+    for level in 0..configuration.sequence_levels {
+        fields.push((format!("count{level}"), configuration.count_bits));
         if address_bits > 0 {
             fields.push((format!("delta{level}"), address_bits));
         }
     }
-    fields.push(("run_levels".to_string(), 2));
-    fields.push(("gap".to_string(), GAP_BITS));
+    fields.push(("run_levels".to_string(), bits_for(configuration.sequence_levels)));
+    fields.push(("gap".to_string(), configuration.count_bits));
     fields.push(("pause".to_string(), PAUSE_BITS));
     fields
 }

@@ -25,7 +25,10 @@ impl Unit {
         let mut units: Vec<Unit> = (0..configuration.tile_groups()).map(Unit::TileGroup).collect();
         units.extend((0..configuration.vector_slices).map(Unit::Read));
         units.extend((0..configuration.vector_slices).map(Unit::Write));
-        units.extend([Unit::Requantiser, Unit::Vector]);
+        units.push(Unit::Requantiser);
+        if configuration.vector_unit {
+            units.push(Unit::Vector);
+        }
         units
     }
 
@@ -107,7 +110,7 @@ impl Source {
         match port.checked_sub(configuration.vector_slices) {
             None => Some(Source::Slice(port)),
             Some(0) => Some(Source::Requantiser),
-            Some(1) => Some(Source::Vector),
+            Some(1) if configuration.vector_unit => Some(Source::Vector),
             Some(_) => None,
         }
     }

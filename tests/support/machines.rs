@@ -1,5 +1,6 @@
 //! Machines to test on: small ones that differ in every way, and random ones.
 
+use lpu_isa::board::Board;
 use lpu_isa::configuration::{Configuration, Pipeline};
 
 use crate::random::Random;
@@ -24,6 +25,7 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
         multiply,
         drain,
         vector_read,
+        compact: false,
     };
     vec![
         ("two rows, one bank", small()),
@@ -95,6 +97,17 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
                 ..base.clone()
             },
         ),
+        ("as on the iCEBreaker: compact, without vector unit", icebreaker()),
+        (
+            "compact, with a vector unit and several banks",
+            Configuration {
+                tiles: 11,
+                vector_slices: 2,
+                requantise_interval: 2,
+                pipeline: Pipeline { compact: true, ..pipeline(2, 1, 0, 2, 1) },
+                ..base.clone()
+            },
+        ),
         (
             "int4 weights, an incomplete row",
             Configuration {
@@ -121,6 +134,14 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
     ]
 }
 
+/// The machine of the smallest board, with memories deep enough for the tests' networks. Its registers, counters and instructions
+/// are those of the board.
+#[must_use]
+pub fn icebreaker() -> Configuration {
+    let board = Board::find("icebreaker").map(|board| board.configuration).unwrap_or_default();
+    Configuration { weight_depth: 9203, vector_depth: 1001, scale_depth: 205, queue_depth: 37, count_bits: 12, ..board }
+}
+
 /// Six tiles of four multipliers in two rows, the second one incomplete; a word is one beat.
 #[must_use]
 pub fn small() -> Configuration {
@@ -138,6 +159,7 @@ pub fn small() -> Configuration {
         requantise_interval: 1,
         scale_in_multipliers: true,
         pipeline: Pipeline::default(),
+        ..Configuration::default()
     }
 }
 
@@ -174,6 +196,7 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
     let stream_elements: u32 = dot << count(0, 3);
     let intervals: Vec<u32> =
         [1, 2, 4].into_iter().filter(|interval| stream_elements.is_multiple_of(*interval)).collect();
+    let compact = count(0, 3) == 0;
     Configuration {
         tiles: tiles as u32,
         dot,
@@ -186,8 +209,13 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         queue_depth,
         queue_word_bits: [16, 36, 72, 100, 200][count(0, 4) as usize],
         requantise_interval: intervals[count(0, intervals.len() - 1) as usize],
-        scale_in_multipliers: count(0, 1) == 1,
+        scale_in_multipliers: !compact && count(0, 1) == 1,
+        vector_unit: count(0, 3) > 0,
+        count_bits: 12,
+        sequence_levels: count(2, 4),
+        interval_bits: count(8, 16),
         pipeline: Pipeline {
+            compact,
             crossbar: count(1, 4),
             weight_read: count(0, 4),
             multiply: count(0, 4),

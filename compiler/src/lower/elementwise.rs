@@ -1,7 +1,7 @@
 //! Operators on each element alone: clamps and changes of scale.
 //!
 //! Where only the zero point and the clamp change, the vector unit adds and clamps. Where the scale changes too, the stream
-//! goes through the requantiser.
+//! goes through the requantiser, and so does everything where there is no vector unit: scaling by 1 is exact.
 //!
 //! # Cost
 //!
@@ -15,7 +15,7 @@ use crate::schedule::{Draft, Stored};
 use lpu_isa::arithmetic::{Requantise, Rounding};
 use lpu_isa::instruction::{Function, Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::program::{Region, Scale};
-use lpu_isa::sequence::{COUNT_BITS, Sequence};
+use lpu_isa::sequence::Sequence;
 
 /// Lowers `operator`, which reads `input`.
 ///
@@ -34,12 +34,12 @@ pub fn lower(
     let word = configuration.beats_per_word();
     let beats = input.region.beats;
     let words = beats.div_ceil(word);
-    if words > 1 << COUNT_BITS {
+    if words > configuration.longest_loop() {
         return Err(CompileError::TooLarge {
             layer: name.into(),
             what: "the vector, in words,",
             value: u64::from(words),
-            limit: 1 << COUNT_BITS,
+            limit: configuration.longest_loop().into(),
         });
     }
     let Requantise { multiplier, shift, zero_point, minimum, maximum, rounding } = operator.requantise;
@@ -50,7 +50,7 @@ pub fn lower(
     let (slice, base, last_read) = lowering.schedule.allocate(lowering.model, name, beats, next_slice)?;
     let source = Source::Slice(input.region.slice);
     let stride = |base: u32| Sequence { delta: [word as i32, 0, 0, 0], ..Sequence::linear(base, words) };
-    let identity = (multiplier, shift) == Requantise::IDENTITY;
+    let identity = configuration.vector_unit && (multiplier, shift) == Requantise::IDENTITY;
     let pace = if identity { 1 } else { configuration.requantise_interval };
     let (unit, operation, latency_of_unit, result_port) = if identity {
         let operation = Operation::Vector {

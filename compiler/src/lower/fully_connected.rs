@@ -22,7 +22,7 @@ use lpu_isa::arithmetic::Rounding;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::program::{Region, Scale};
-use lpu_isa::sequence::{COUNT_BITS, GAP_BITS, Sequence};
+use lpu_isa::sequence::Sequence;
 
 /// How a layer is spread over the tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +115,10 @@ pub fn lower(
         }
         Ok(())
     };
-    limit("the input, in beats,", period, (1 << GAP_BITS) - 1)?;
+    limit("the input, in beats,", period, configuration.longest_gap())?;
     let channels = layer.output_length as u32;
     let shape = Shape::best(channels, u64::from(period), next_passes, &configuration);
-    limit("the number of passes", shape.passes, 1 << COUNT_BITS)?;
+    limit("the number of passes", shape.passes, configuration.longest_loop())?;
 
     let base = add_weights(lowering, name, layer, input, &shape)?;
     let scales = scale_entries(layer, &shape, &configuration);

@@ -13,21 +13,27 @@ pub struct Destination {
     pub elements: u32,
 }
 
-/// The destinations of a configuration: tile groups, write ports, requantiser, both operands of the vector unit.
+/// The destinations of a configuration: tile groups, write ports, requantiser, both operands of the vector unit if there is one.
 pub fn destinations(configuration: &Configuration) -> Vec<Destination> {
     let word = configuration.stream_elements;
     let one = |name: String, elements: u32| Destination { name, elements };
     let mut ports: Vec<Destination> =
         (0..configuration.tile_groups()).map(|g| one(format!("tile_group_{g}"), configuration.dot)).collect();
     ports.extend((0..configuration.vector_slices).map(|s| one(format!("write_{s}"), word)));
-    ports.extend(["requantiser", "vector_a", "vector_b"].map(|name| one(name.to_string(), word)));
+    ports.push(one("requantiser".into(), word));
+    if configuration.vector_unit {
+        ports.extend(["vector_a", "vector_b"].map(|name| one(name.to_string(), word)));
+    }
     ports
 }
 
 /// Names of the source ports in the order of their numbers.
 pub fn sources(configuration: &Configuration) -> Vec<String> {
     let mut names: Vec<String> = (0..configuration.vector_slices).map(|slice| format!("slice_{slice}")).collect();
-    names.extend(["requantiser", "vector"].map(String::from));
+    names.push("requantiser".into());
+    if configuration.vector_unit {
+        names.push("vector".into());
+    }
     names
 }
 

@@ -1,6 +1,6 @@
 //! Instruction words as the hardware sees them: named slices of the queue's output.
 
-use super::queue::HEADER_BITS;
+use super::queue::header_bits;
 use crate::layer::{Expr, ModuleBuilder, Signal};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Field, Unit, fields};
@@ -9,25 +9,28 @@ use lpu_isa::instruction::{Field, Unit, fields};
 pub struct Fields {
     word: Signal,
     fields: Vec<Field>,
-    /// Least cycles between two instructions.
-    interval: usize,
+    /// Whose least cycles between two instructions, and whose sequences.
+    configuration: Configuration,
 }
 
 impl Fields {
     /// The fields of `word`, the `fields` output of the queue of `unit`.
     pub fn of(unit: Unit, configuration: &Configuration, word: Signal) -> Fields {
-        let interval = configuration.minimum_interval() as usize;
-        Fields { word, fields: fields(unit, configuration), interval }
+        Fields { word, fields: fields(unit, configuration), configuration: configuration.clone() }
+    }
+
+    /// The configuration that gives the fields their widths.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
     }
 
     /// The field `name`, signed where the instruction set says so. An unknown name gives an empty slice, which the design
     /// check refuses.
     pub fn get(&self, name: &str) -> Expr {
-        let (position, bits, signed) = self
-            .fields
-            .iter()
-            .find(|field| field.name == name)
-            .map_or((0, 0, false), |field| (field.position - HEADER_BITS, field.bits, field.signed));
+        let (position, bits, signed) =
+            self.fields.iter().find(|field| field.name == name).map_or((0, 0, false), |field| {
+                (field.position - header_bits(&self.configuration), field.bits, field.signed)
+            });
         let slice = Expr::from(&self.word).slice(position as usize, bits as usize);
         if signed { slice.as_signed() } else { slice }
     }
@@ -45,12 +48,13 @@ impl Fields {
     /// as long as nothing can come to overwrite it, and `run`, which moves each cycle, tells the next register when to take it.
     pub fn follow(&self, m: &mut ModuleBuilder, run: &Signal, name: &str, cycles: usize) -> Expr {
         let value = self.get(name);
+        let interval = self.configuration.minimum_interval() as usize;
         let mut register = m.register(&format!("{name}_held"), value.ty());
         m.next_when(&register, Expr::from(run), value);
         let mut arrived = run.clone();
         let mut passed = 0;
         while passed < cycles {
-            let wait = self.interval.min(cycles - passed);
+            let wait = interval.min(cycles - passed);
             passed += wait;
             arrived = m.delay(&format!("{name}_arrives_{passed}"), Expr::from(&arrived), wait);
             let next = m.register(&format!("{name}_at_{passed}"), register.ty());

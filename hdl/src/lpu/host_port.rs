@@ -1,16 +1,21 @@
 //! Host port: the one place of the machine where something waits for somebody.
 
-use super::{bit, constant};
+use super::{bit, bus_registers, constant};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, COMMAND_BITS, Command, MEMORY_BITS, Memory};
 use lpu_isa::latency::Latency;
 use std::sync::Arc;
 
-/// Cycles by which a start follows its command, so that all earlier writes have landed.
-const START_DELAY: usize = 6;
+/// Cycles by which a start follows its command, so that all earlier writes have landed: those of the bus's registers, and more.
+fn start_delay(configuration: &Configuration) -> usize {
+    if configuration.pipeline.compact { 2 } else { 6 }
+}
+
 /// Cycles from a start command to the start pulse: its own register, then the delay.
-pub const START_COMMAND: usize = 1 + START_DELAY;
+pub fn start_command(configuration: &Configuration) -> usize {
+    1 + start_delay(configuration)
+}
 
 /// Name of the host port's enable for a memory.
 pub fn enable_name(memory: Memory) -> String {
@@ -37,9 +42,10 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
         "Takes one host command a cycle: loads programs, weights and vectors, starts a run, reads results. Words wider than \
          the bus arrive in chunks, least significant first, in a staging register.",
     );
-    m.latency("command to the enable of a memory", 3);
-    m.latency("command to start", START_COMMAND);
-    m.latency("read command to read_data", 4 + latency.vector_read as usize);
+    let registers = bus_registers(configuration);
+    m.latency("command to the enable of a memory", 2 + registers);
+    m.latency("command to start", start_command(configuration));
+    m.latency("read command to read_data", 3 + registers + latency.vector_read as usize);
     m.section("Host");
     let command = m.input("command", Type::bits(COMMAND_BITS as usize));
     let data = m.input("data", Type::bits(bus));
@@ -80,13 +86,13 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let write_q = m.delay("write_q", write, 1);
     let read_q = m.delay("read_q", read, 1);
     let address_q = m.delay("address_q", Expr::from(&address), 1);
-    let address_out = m.delay("load_address_q", Expr::from(&address_q), 1);
-    let word_out = m.delay("load_word_q", Expr::from(&staging), 1);
+    let address_out = m.delay("load_address_q", Expr::from(&address_q), registers);
+    let word_out = m.delay("load_word_q", Expr::from(&staging), registers);
     m.drive(&load_address, Expr::from(&address_out));
     m.drive(&load_word, Expr::from(&word_out));
     let enable = |m: &mut ModuleBuilder, name: &str, strobe: &Signal, which: Memory| -> Signal {
         let here = Expr::from(&memory).equals(constant(u64::from(which.number()), MEMORY_BITS));
-        let register = m.delay(&format!("{name}_q"), Expr::from(strobe).and(here), 1);
+        let register = m.delay(&format!("{name}_q"), Expr::from(strobe).and(here), registers);
         let port = m.output(name, bit());
         m.drive(&port, Expr::from(&register));
         register
@@ -112,9 +118,10 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     m.drive(&read_data, Expr::from(&value));
 
     m.section("Start");
-    let begin = m.delay("start_q", begin, START_DELAY);
+    let begin = m.delay("start_q", begin, start_delay(configuration));
     m.drive(&start, Expr::from(&begin));
-    let entry_q = m.delay("entry_q", data.slice(0, configuration.queue_address_bits() as usize), START_DELAY);
+    let entry_q =
+        m.delay("entry_q", data.slice(0, configuration.queue_address_bits() as usize), start_delay(configuration));
     m.drive(&entry, Expr::from(&entry_q));
     m.finish()
 }

@@ -49,17 +49,23 @@ fn decrement(signal: &Signal) -> Expr {
     Expr::from(signal).sub(literal(1, signal.ty()))
 }
 
-/// `value` limited to `minimum..=maximum`, which are narrower, in two cycles: comparison and choice. `enables` say when each of them
-/// takes a value over. The result has the limits' width.
-fn clamp(m: &mut ModuleBuilder, enables: [&Expr; 2], value: &Expr, minimum: &Signal, maximum: &Signal) -> Signal {
+/// `value` limited to `minimum..=maximum`, which are narrower, in two stages: comparison and choice. `enables` say when the register
+/// of each of them takes a value over, or that it has none. The result has the limits' width.
+fn clamp(
+    m: &mut ModuleBuilder,
+    enables: [Option<Expr>; 2],
+    value: &Expr,
+    minimum: &Signal,
+    maximum: &Signal,
+) -> Signal {
     let (width, narrow) = (value.width(), minimum.ty().width());
-    let mut compared = |name: &str, value: Expr| Expr::from(&held_while_idle(m, name, enables[0], value));
+    let mut compared = |name: &str, value: Expr| Expr::from(&held_if(m, name, enables[0].as_ref(), value));
     let low = compared("below", value.less_than(Expr::from(minimum).extend(width)));
     let high = compared("above", value.greater_than(Expr::from(maximum).extend(width)));
     let unclamped = compared("unclamped", value.truncate(narrow));
     let minimum = compared("minimum_q", Expr::from(minimum));
     let maximum = compared("maximum_q", Expr::from(maximum));
-    held_while_idle(m, "clamped", enables[1], low.choose(minimum, high.choose(maximum, unclamped)))
+    held_if(m, "clamped", enables[1].as_ref(), low.choose(minimum, high.choose(maximum, unclamped)))
 }
 
 /// A register that takes `value` over while `enable` is set. An idle pipeline then stands still: it draws no power and costs
@@ -68,6 +74,19 @@ fn held_while_idle(m: &mut ModuleBuilder, name: &str, enable: &Expr, value: Expr
     let register = m.register(name, value.ty());
     m.next_when(&register, enable.clone(), value);
     register
+}
+
+/// The same, or `value` itself where the configuration leaves the register out and so there is no `enable`.
+fn held_if(m: &mut ModuleBuilder, name: &str, enable: Option<&Expr>, value: Expr) -> Signal {
+    match enable {
+        Some(enable) => held_while_idle(m, name, enable, value),
+        None => m.wire(name, value),
+    }
+}
+
+/// The register of a block RAM's output, or of a bus that loads memories: a compact machine does without.
+fn bus_registers(configuration: &Configuration) -> usize {
+    usize::from(!configuration.pipeline.compact)
 }
 
 /// A shift register behind `valid`: bit `k` is `valid`, `k + 1` cycles later.

@@ -1,24 +1,29 @@
 //! Instruction queue: issues each instruction a fixed number of cycles after the one before it.
 
-use super::{bit, constant, decrement, increment};
+use super::{bit, bus_registers, constant, decrement, increment};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, bits_for};
-use lpu_isa::instruction::{INTERVAL_BITS, OPCODE_BITS, OPCODE_HALT, OPCODE_RUN};
-use lpu_isa::latency::BLOCK_RAM;
+use lpu_isa::instruction::{OPCODE_BITS, OPCODE_HALT, OPCODE_RUN};
+use lpu_isa::latency::block_ram;
 use std::sync::Arc;
 
 /// Bits of opcode and interval, which the queue keeps to itself.
-pub const HEADER_BITS: u32 = OPCODE_BITS + INTERVAL_BITS;
+pub fn header_bits(configuration: &Configuration) -> u32 {
+    OPCODE_BITS + configuration.interval_bits
+}
 
 /// Registers in front of a queue: the start pulse crosses the chip.
-const START_REGISTER: usize = 1;
+pub fn start_register(configuration: &Configuration) -> usize {
+    bus_registers(configuration)
+}
 
 /// Cycles from the start pulse to the issue of the first instruction: a register beside the queue, the program counter, the
 /// words of an instruction through the block RAM, and the register that puts them together.
 pub fn start_to_issue(configuration: &Configuration) -> u32 {
     // The opcode of an instruction is decoded one cycle behind its first word, so a single word takes as long as two.
-    START_REGISTER as u32 + 1 + configuration.queue_words_per_instruction().max(2) + BLOCK_RAM
+    let words = configuration.queue_words_per_instruction().max(2);
+    start_register(configuration) as u32 + 1 + words + block_ram(configuration)
 }
 
 /// An instruction queue whose instructions have `word_bits` bits.
@@ -30,15 +35,20 @@ pub fn start_to_issue(configuration: &Configuration) -> u32 {
 /// # Errors
 /// None for a checked configuration.
 pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
+    let (header_bits, interval_bits) = (header_bits(configuration), configuration.interval_bits);
+    let (ram_cycles, start_register) = (block_ram(configuration), start_register(configuration));
     let mut m = ModuleBuilder::new_variant("instruction_queue", &word_bits.to_string());
     m.describe(
         "Holds the program of one unit and issues it. Each instruction says how many cycles lie between its own issue and \
          the next, so nothing the unit does can change when the next instruction comes. An instruction is several words of \
-         the block RAM; the next one is fetched, a word a cycle, from two cycles before the issue of this one's successor.",
+         the block RAM; the next one is fetched, a word a cycle, so that its first word takes the place of this one's in the \
+         cycle after the issue.",
     );
     let start_to_issue = start_to_issue(configuration);
     m.latency("start to the issue of the instruction at the entry point", start_to_issue as usize);
     let words = configuration.queue_words_per_instruction();
+    // Words that this unit's instructions fill: those behind them are read, but not kept.
+    let own_words = word_bits.div_ceil(configuration.queue_word_bits);
     let ram_bits = configuration.queue_word_bits as usize;
     let address_bits = configuration.queue_address_bits() as usize;
     m.section("Control");
@@ -47,30 +57,30 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
     let run = m.output("run", bit());
     let halted_port = m.output("halted", bit());
     m.section("Instruction");
-    let fields_port = m.output("fields", Type::bits((word_bits - HEADER_BITS) as usize));
+    let fields_port = m.output("fields", Type::bits((word_bits - header_bits) as usize));
     m.section("Load");
     let load_enable = m.input("load_enable", bit());
     let load_address = m.input("load_address", Type::bits(address_bits));
     let load_word = m.input("load_word", Type::bits(ram_bits));
 
-    let start = m.delay("start_q", Expr::from(&start), START_REGISTER);
-    let entry = m.delay("entry_q", Expr::from(&entry), START_REGISTER);
+    let start = m.delay("start_q", Expr::from(&start), start_register);
+    let entry = m.delay("entry_q", Expr::from(&entry), start_register);
     m.section("State");
     let fetch_address = m.register("fetch_address", Type::bits(address_bits));
     let running = m.register_with_reset("running", bit(), 0);
     let halted = m.register_with_reset("halted_q", bit(), 1);
     // In the cycle of an issue and before the first, one more than the cycles that are left to the next issue.
-    let wait = m.register("wait_cycles", Type::bits(INTERVAL_BITS as usize));
+    let wait = m.register("wait_cycles", Type::bits(interval_bits as usize));
     let issue = m.register("issue", bit());
     let run_q = m.register("run_q", bit());
     let halt = m.register("halt", bit());
     let waits =
-        |cycles: u32| Expr::from(&running).and(Expr::from(&wait).equals(constant(cycles.into(), INTERVAL_BITS)));
+        |cycles: u32| Expr::from(&running).and(Expr::from(&wait).equals(constant(cycles.into(), interval_bits)));
     let issue_next = m.wire("issue_next", waits(2));
 
     m.section("Fetch");
     let started = m.delay("started", Expr::from(&start), 1);
-    let fetch = m.wire("fetch", Expr::from(&started).or(waits(3)));
+    let fetch = m.wire("fetch", Expr::from(&started).or(waits(ram_cycles + 1)));
     let count_bits = bits_for(words);
     let words_left = m.register("words_left", Type::bits(count_bits as usize));
     let advance = m.wire("advance", Expr::from(&fetch).or(Expr::from(&words_left).any()));
@@ -86,10 +96,10 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
         &fetch_address,
         &[(Expr::from(&start), entry.into()), (Expr::from(&advance), increment(&fetch_address))],
     );
-    let memory = primitives::block_ram(ram_bits, configuration.queue_words() as usize);
-    let load_enable = m.delay("load_enable_q", Expr::from(&load_enable), 1);
-    let load_address = m.delay("load_address_q", Expr::from(&load_address), 1);
-    let load_word = m.delay("load_word_q", Expr::from(&load_word), 1);
+    let memory = primitives::block_ram_in(ram_bits, configuration.queue_words() as usize, ram_cycles);
+    let load_enable = m.delay("load_enable_q", Expr::from(&load_enable), bus_registers(configuration));
+    let load_address = m.delay("load_address_q", Expr::from(&load_address), bus_registers(configuration));
+    let load_word = m.delay("load_word_q", Expr::from(&load_word), bus_registers(configuration));
     let memory = m.instance(
         "program_memory",
         &memory,
@@ -101,13 +111,19 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
         ],
     )?;
     let fetched = memory.output("read_data");
-    let arrived = m.delay("arrived", Expr::from(&advance), BLOCK_RAM as usize);
-    let first_arrived = m.delay("first_arrived", Expr::from(&fetch), BLOCK_RAM as usize);
-    let word = m.register("word", Type::bits(ram_bits * words as usize));
-    let shifted = if words == 1 {
+    let kept = if own_words == words {
+        Expr::from(&advance)
+    } else {
+        let behind = constant(u64::from(words - own_words), count_bits);
+        Expr::from(&fetch).or(Expr::from(&words_left).greater_than(behind))
+    };
+    let arrived = m.delay("arrived", kept, ram_cycles as usize);
+    let first_arrived = m.delay("first_arrived", Expr::from(&fetch), ram_cycles as usize);
+    let word = m.register("word", Type::bits(ram_bits * own_words as usize));
+    let shifted = if own_words == 1 {
         Expr::from(&fetched)
     } else {
-        concat(&[Expr::from(&fetched), Expr::from(&word).slice(ram_bits, ram_bits * (words as usize - 1))])
+        concat(&[Expr::from(&fetched), Expr::from(&word).slice(ram_bits, ram_bits * (own_words as usize - 1))])
     };
     m.next_when(&word, Expr::from(&arrived), shifted);
     // The opcode comes with the first word, early enough to prepare the issue.
@@ -130,13 +146,13 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
     m.next_cases(
         &wait,
         &[
-            (Expr::from(&start), constant(u64::from(start_to_issue) - START_REGISTER as u64, INTERVAL_BITS)),
-            (Expr::from(&issue), word.slice(OPCODE_BITS as usize, INTERVAL_BITS as usize)),
+            (Expr::from(&start), constant(u64::from(start_to_issue) - start_register as u64, interval_bits)),
+            (Expr::from(&issue), word.slice(OPCODE_BITS as usize, interval_bits as usize)),
             (constant(1, 1), decrement(&wait)),
         ],
     );
     m.drive(&run, Expr::from(&run_q));
-    m.drive(&fields_port, word.slice(HEADER_BITS as usize, (word_bits - HEADER_BITS) as usize));
+    m.drive(&fields_port, word.slice(header_bits as usize, (word_bits - header_bits) as usize));
     m.unused(word.slice(0, OPCODE_BITS as usize));
     let used = word_bits as usize;
     if word.width() > used {

@@ -4,13 +4,14 @@ use super::fields::Fields;
 use super::queue::queue;
 use super::requantiser_lane::requantiser_lane;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, held_while_idle, picked};
+use super::{LoadBus, bit, bus_registers, held_if, held_while_idle, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use lpu_isa::host::{SCALE_BITS, SCALE_FACTOR_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
 use lpu_isa::instruction::{Unit, word_bits};
-use lpu_isa::latency::{BLOCK_RAM, Latency, REQUANTISER_STAGES, SCALE_MULTIPLIER};
+use lpu_isa::latency::{Latency, block_ram};
+use lpu_isa::stages::LaneStage;
 use std::sync::Arc;
 
 /// The requantiser.
@@ -66,9 +67,11 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let address = sequencer.output("address");
     // The tables are read while the operands cross, so that their words can be registered once more beside the lanes: where
     // the crossbar is faster than a block RAM, the operands wait.
-    let reading = BLOCK_RAM as usize;
+    let reading = block_ram(configuration) as usize;
     let waiting = reading.saturating_sub(crossing);
-    let table_delay = crossing + waiting - reading;
+    // Without the registers beside the lanes the words have to come a cycle later.
+    let beside = bus_registers(configuration);
+    let table_delay = crossing + waiting + 1 - beside - reading;
     let arriving = m.delay("arriving", Expr::from(&step), crossing);
     // One bit for each part of a word: that part enters the lanes in this cycle.
     let parts: Vec<Expr> = std::iter::once(Expr::from(&arriving))
@@ -97,20 +100,20 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let table_address = m.wire("table_address", table_address);
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let from_stream = follow("from_stream", 0);
-    let stages = REQUANTISER_STAGES as usize;
-    let zero_point = follow("zero_point", waiting + stages - 4);
-    let minimum = follow("minimum", waiting + stages - 2);
-    let maximum = follow("maximum", waiting + stages - 2);
+    let zero_point = follow("zero_point", waiting + LaneStage::Offset.begin(configuration) as usize);
+    let minimum = follow("minimum", waiting + LaneStage::Compared.begin(configuration) as usize);
+    let maximum = follow("maximum", waiting + LaneStage::Compared.begin(configuration) as usize);
 
     m.section("Lanes");
-    let table = primitives::block_ram(SCALE_BITS as usize, configuration.scale_words() as usize);
+    let table =
+        primitives::block_ram_in(SCALE_BITS as usize, configuration.scale_words() as usize, block_ram(configuration));
     let lane_module = requantiser_lane(configuration)?;
     let mut results: Vec<Expr> = Vec::new();
     let (fraction_bits, shift_bits) = (SCALE_FRACTION_BITS as usize, SCALE_SHIFT_BITS as usize);
     let factor_bits = SCALE_FACTOR_BITS as usize;
-    let load_enables = m.delay("scale_load_enable_q", Expr::from(&scale_load_enable), 1);
-    let load_address = m.delay("scale_load_address_q", Expr::from(&scale_load_address), 1);
-    let load_entry = m.delay("scale_load_entry_q", Expr::from(&scale_load_entry), 1);
+    let load_enables = m.delay("scale_load_enable_q", Expr::from(&scale_load_enable), bus_registers(configuration));
+    let load_address = m.delay("scale_load_address_q", Expr::from(&scale_load_address), bus_registers(configuration));
+    let load_entry = m.delay("scale_load_entry_q", Expr::from(&scale_load_entry), bus_registers(configuration));
     for lane in 0..lanes {
         let scale = m.instance(
             &format!("scale_table_{lane}"),
@@ -130,8 +133,9 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         // The highest bit of a multiplier is 1, except in 0, which a left shift by 31 marks.
         let highest = m.wire(&format!("highest_{lane}"), left.and(amount.all()).not());
         let multiplier = concat(&[Expr::from(&highest), scale.slice(0, fraction_bits)]);
+        let takes_over = (beside > 0).then(|| Expr::from(&entered));
         let mut beside = |name: &str, value: Expr| {
-            Expr::from(&held_while_idle(&mut m, &format!("{name}_{lane}"), &Expr::from(&entered), value))
+            Expr::from(&held_if(&mut m, &format!("{name}_{lane}"), takes_over.as_ref(), value))
         };
         let bias = beside("bias", scale.slice(factor_bits, ACCUMULATOR_BITS as usize).as_signed());
         let multiplier = beside("multiplier", multiplier);
@@ -182,6 +186,5 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         word.push(earlier.clone());
     }
     m.drive(&result, concat(&word));
-    debug_assert_eq!(stages, 13 + SCALE_MULTIPLIER as usize);
     m.finish()
 }

@@ -1,11 +1,11 @@
 //! Requantiser lane: gemmlowp's doubling high multiplication and rounding shift, bit for bit.
 
-use super::{bit, follow_valid, held_while_idle};
+use super::{bit, follow_valid, held_if};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use lpu_isa::host::{SCALE_MULTIPLIER_BITS, SCALE_SHIFT_BITS};
-use lpu_isa::latency::{REQUANTISER_STAGES, SCALE_MULTIPLIER};
+use lpu_isa::stages::LaneStage;
 use std::sync::Arc;
 
 /// Bits of a shift's amount that its second cycle takes care of.
@@ -26,15 +26,21 @@ pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, De
     let accumulator = Type::signed(bits);
     let element = Type::signed(ELEMENT_BITS as usize);
     let shift = Type::bits(SCALE_SHIFT_BITS as usize);
+    let begin = |stage: LaneStage| stage.begin(configuration) as usize;
+    let end = |stage: LaneStage| stage.end(configuration) as usize;
+    let all = LaneStage::cycles_of_all(configuration) as usize;
+    // The register of the operand stands outside.
+    let first = end(LaneStage::Operand);
+    let lane_cycles = all - first;
     let mut m = ModuleBuilder::new("requantiser_lane");
     m.describe(
         "result = clamp(round(round((operand + bias) * 2^left_shift * multiplier / 2^31) / 2^right_shift) + zero_point). The first \
          rounding is to nearest with ties upwards, the second to nearest with ties away from zero: gemmlowp's double \
          rounding.",
     );
-    m.latency("valid, operand, bias, multiplier and shifts to result", REQUANTISER_STAGES as usize - 1);
-    m.latency("zero_point to result", 4);
-    m.latency("minimum and maximum to result", 2);
+    m.latency("valid, operand, bias, multiplier and shifts to result", lane_cycles);
+    m.latency("zero_point to result", all - begin(LaneStage::Offset));
+    m.latency("minimum and maximum to result", all - begin(LaneStage::Compared));
     m.section("Operands");
     let operand = m.input("operand", accumulator);
     let bias = m.input("bias", accumulator);
@@ -49,27 +55,38 @@ pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, De
     m.section("Result");
     let result = m.output("result", element);
 
-    let stages = REQUANTISER_STAGES as usize - 1;
-    let follow = follow_valid(&mut m, &valid, stages - 1);
-    // Set while the operand of this lane has come as far as register `stage`, so that the next one must take it over.
-    let at = |stage: usize| if stage == 0 { Expr::from(&valid) } else { follow.bit(stage - 1) };
-    let held = |m: &mut ModuleBuilder, name: &str, stage: usize, value: Expr| {
-        Expr::from(&held_while_idle(m, name, &at(stage), value))
+    let follow = follow_valid(&mut m, &valid, lane_cycles - 1);
+    // Set while the operand of this lane has come as far as the registers of `stage`, so that they must take it over; nothing where
+    // the configuration leaves them out.
+    let at = |stage: LaneStage| {
+        let begin = begin(stage) - first;
+        let comes = if begin == 0 { Expr::from(&valid) } else { follow.bit(begin - 1) };
+        (stage.cycles(configuration) > 0).then_some(comes)
+    };
+    let held = |m: &mut ModuleBuilder, name: &str, stage: LaneStage, value: Expr| {
+        Expr::from(&held_if(m, name, at(stage).as_ref(), value))
     };
     m.section("Bias");
-    let sum = held(&mut m, "sum", 0, Expr::from(&operand).add(Expr::from(&bias)));
-    let left_shift = held(&mut m, "left_shift_q", 0, Expr::from(&left_shift));
+    let sum = held(&mut m, "sum", LaneStage::Sum, Expr::from(&operand).add(Expr::from(&bias)));
+    let left_shift = held(&mut m, "left_shift_q", LaneStage::Sum, Expr::from(&left_shift));
     m.section("Left shift");
     // By multiples of eight, then by the rest: a barrel shifter in one cycle would set the pace of the machine.
     let eights = by_eights(&left_shift);
-    let coarse = held(&mut m, "shifted_by_eights", 1, sum.shift_left_by(eights));
-    let fine = held(&mut m, "left_shift_rest", 1, left_shift.slice(0, FINE_SHIFT_BITS));
-    let shifted = held(&mut m, "shifted", 2, coarse.shift_left_by(fine));
-    let multiplier = (0..3)
-        .fold(Expr::from(&multiplier), |waiting, stage| held(&mut m, &format!("multiplier_{stage}"), stage, waiting));
+    let coarse = held(&mut m, "shifted_by_eights", LaneStage::CoarseLeft, sum.shift_left_by(eights));
+    let fine = held(&mut m, "left_shift_rest", LaneStage::CoarseLeft, left_shift.slice(0, FINE_SHIFT_BITS));
+    let shifted = held(&mut m, "shifted", LaneStage::Left, coarse.shift_left_by(fine));
+    let multiplier = [LaneStage::Sum, LaneStage::CoarseLeft, LaneStage::Left]
+        .into_iter()
+        .enumerate()
+        .fold(Expr::from(&multiplier), |waiting, (k, stage)| held(&mut m, &format!("multiplier_{k}"), stage, waiting));
     m.section("Scale");
-    let product =
-        primitives::scale_multiplier(bits, SCALE_MULTIPLIER_BITS as usize, configuration.scale_in_multipliers);
+    let multiplier_bits = SCALE_MULTIPLIER_BITS as usize;
+    let product = if configuration.pipeline.compact {
+        primitives::compact_scale_multiplier(bits, multiplier_bits)
+    } else {
+        primitives::scale_multiplier(bits, multiplier_bits, configuration.scale_in_multipliers)
+    };
+    debug_assert_eq!(LaneStage::Product.cycles(configuration), if configuration.pipeline.compact { 1 } else { 6 });
     let product = m.instance("scale", &product, vec![("a", shifted), ("b", multiplier)])?.output("p");
     // Doubled high half, rounded: bits 30 and up, plus 1, halved. The multiplier is below 2^31, so it always fits: no
     // saturation is needed.
@@ -79,12 +96,11 @@ pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, De
     let one = literal(1, Type::bits(bits + 1));
     let rounded = m.wire("rounded", upper.add(one));
     m.unused(Expr::from(&rounded).bit(0));
-    let arrived = 3 + SCALE_MULTIPLIER as usize;
-    let high = held(&mut m, "high", arrived, Expr::from(&rounded).slice(1, bits).as_signed());
+    let high = held(&mut m, "high", LaneStage::High, Expr::from(&rounded).slice(1, bits).as_signed());
 
     // Right shift, rounding to nearest, ties away from zero: add half, less one for negative numbers, then floor.
     m.section("Right shift");
-    let right = Expr::from(&m.delay("right_shift_at_high", Expr::from(&right_shift), arrived + 1));
+    let right = Expr::from(&m.delay("right_shift_at_high", Expr::from(&right_shift), end(LaneStage::High) - first));
     let negative = high.bit(bits - 1);
     // For a shift by n, bit n - 1 alone, or all bits below it.
     let half: Vec<Expr> = (0..bits as u64 - 1)
@@ -94,28 +110,33 @@ pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, De
             negative.choose(right.greater_than(&n), right.equals(&n))
         })
         .collect();
-    let half = held(&mut m, "half", arrived + 1, concat(&half));
-    let high = held(&mut m, "high_q", arrived + 1, high);
+    let half = held(&mut m, "half", LaneStage::Half, concat(&half));
+    let high = held(&mut m, "high_q", LaneStage::Half, high);
     let with_half = high.extend(bits + 1).add(half.extend(bits + 1).as_signed());
-    let with_half = held(&mut m, "with_half", arrived + 2, with_half);
-    let right = Expr::from(&m.delay("right_shift_at_half", right, 2));
+    let with_half = held(&mut m, "with_half", LaneStage::WithHalf, with_half);
+    let right =
+        Expr::from(&m.delay("right_shift_at_half", right, begin(LaneStage::CoarseRight) - begin(LaneStage::Half)));
     let eights = by_eights(&right);
-    let coarse = held(&mut m, "scaled_by_eights", arrived + 3, with_half.shift_right_by(eights));
-    let fine = Expr::from(&m.delay("right_shift_rest", right.slice(0, FINE_SHIFT_BITS), 1));
-    let scaled = held(&mut m, "scaled", arrived + 4, coarse.shift_right_by(fine));
+    let coarse = held(&mut m, "scaled_by_eights", LaneStage::CoarseRight, with_half.shift_right_by(eights));
+    let fine = Expr::from(&m.delay(
+        "right_shift_rest",
+        right.slice(0, FINE_SHIFT_BITS),
+        LaneStage::CoarseRight.cycles(configuration) as usize,
+    ));
+    let scaled = held(&mut m, "scaled", LaneStage::Right, coarse.shift_right_by(fine));
     m.section("Output");
     m.unused(scaled.bit(bits));
     // The sum wraps at 32 bits, as the reference's does.
     let offset = scaled.truncate(bits).add(Expr::from(&zero_point).extend(bits));
-    let offset = held(&mut m, "offset", arrived + 5, offset);
+    let offset = held(&mut m, "offset", LaneStage::Offset, offset);
     // A value beyond these bits is clamped anyway, so it may be cut to them first: shorter comparisons.
     let kept = ELEMENT_BITS as usize + 1;
     let sign = offset.bit(bits - 1);
     let beyond = offset.slice(kept - 1, bits - kept);
     let fits = sign.choose(beyond.all(), beyond.any().not());
     let extreme = concat(&[sign.clone(), sign.not().as_signed().extend(kept - 1).as_bits()]);
-    let cut = held(&mut m, "cut", arrived + 6, fits.choose(offset.slice(0, kept), extreme).as_signed());
-    let clamped = super::clamp(&mut m, [&at(arrived + 7), &at(arrived + 8)], &cut, &minimum, &maximum);
+    let cut = held(&mut m, "cut", LaneStage::Cut, fits.choose(offset.slice(0, kept), extreme).as_signed());
+    let clamped = super::clamp(&mut m, [at(LaneStage::Compared), at(LaneStage::Clamped)], &cut, &minimum, &maximum);
     m.drive(&result, Expr::from(&clamped));
     m.finish()
 }

@@ -1,8 +1,9 @@
-//! Sequencer: four nested strided counters, one step a cycle.
+//! Sequencer: nested strided counters, one step a cycle.
 
 use super::{bit, constant, decrement};
 use crate::layer::{DesignError, Expr, Instance, Module, ModuleBuilder, Signal, Type, select};
-use lpu_isa::sequence::{COUNT_BITS, GAP_BITS, LEVELS, PAUSE_BITS};
+use lpu_isa::configuration::{Configuration, bits_for};
+use lpu_isa::sequence::{LEVELS, PAUSE_BITS};
 use std::sync::Arc;
 
 use super::fields::Fields;
@@ -22,7 +23,8 @@ pub struct Shape {
 ///
 /// # Errors
 /// None for a checked configuration.
-pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
+pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
+    let (levels, count_bits) = (configuration.sequence_levels as usize, configuration.count_bits);
     let mut m = ModuleBuilder::new_variant(
         "sequencer",
         &format!(
@@ -33,23 +35,23 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         ),
     );
     m.describe(
-        "Walks four nested loops, one step a cycle, level 0 innermost. When a level advances, its delta is added to the \
+        "Walks nested loops, one step a cycle, level 0 innermost. When a level advances, its delta is added to the \
          address. The innermost run_levels + 1 loops form a run; between two runs the sequencer idles for gap cycles, \
          between two steps of a run for pause cycles. What a counter compares with is compared when the counter changes, so \
          that a step decides with single bits.",
     );
     m.latency("issue to the first step", 1);
-    let count = Type::bits(COUNT_BITS as usize);
+    let count = Type::bits(count_bits as usize);
     let address = Type::bits(shape.address_bits as usize);
     let has_address = shape.address_bits > 0;
     m.section("Instruction");
     let issue = m.input("issue", bit());
     let base = has_address.then(|| m.input("base", address));
-    let count_in: Vec<Signal> = (0..LEVELS).map(|k| m.input(&format!("count{k}"), count)).collect();
+    let count_in: Vec<Signal> = (0..levels).map(|k| m.input(&format!("count{k}"), count)).collect();
     let delta_in: Vec<Signal> =
-        if has_address { (0..LEVELS).map(|k| m.input(&format!("delta{k}"), address)).collect() } else { vec![] };
-    let run_levels_in = m.input("run_levels", Type::bits(2));
-    let gap_in = m.input("gap", Type::bits(GAP_BITS as usize));
+        if has_address { (0..levels).map(|k| m.input(&format!("delta{k}"), address)).collect() } else { vec![] };
+    let run_levels_in = m.input("run_levels", Type::bits(bits_for(configuration.sequence_levels) as usize));
+    let gap_in = m.input("gap", Type::bits(count_bits as usize));
     let pause_in = m.input("pause", Type::bits(PAUSE_BITS as usize));
     m.section("Step");
     let step_port = m.output("step", bit());
@@ -61,7 +63,7 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         m.next_when(&register, Expr::from(&issue), Expr::from(from));
         register
     };
-    let count_q: Vec<Signal> = (0..LEVELS).map(|k| load(&mut m, &format!("count{k}_q"), &count_in[k])).collect();
+    let count_q: Vec<Signal> = (0..levels).map(|k| load(&mut m, &format!("count{k}_q"), &count_in[k])).collect();
     let delta_q: Vec<Signal> =
         delta_in.iter().enumerate().map(|(k, delta)| load(&mut m, &format!("delta{k}_q"), delta)).collect();
     let run_levels = load(&mut m, "run_levels_q", &run_levels_in);
@@ -69,21 +71,21 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
     let pause = load(&mut m, "pause_q", &pause_in);
     let active = m.register_with_reset("active", bit(), 0);
     let idle = m.register("idle", bit());
-    let idle_left = m.register("idle_left", Type::bits(GAP_BITS as usize));
-    let left: Vec<Signal> = (0..LEVELS).map(|k| m.register(&format!("left{k}"), count)).collect();
+    let idle_left = m.register("idle_left", Type::bits(count_bits as usize));
+    let left: Vec<Signal> = (0..levels).map(|k| m.register(&format!("left{k}"), count)).collect();
 
     let step = m.wire("step_now", Expr::from(&active).and(Expr::from(&idle).not()));
     let issue_expr = Expr::from(&issue);
 
     // end[k]: level k is in its last iteration; single[k]: that is its only one.
-    let single: Vec<Signal> = (0..LEVELS)
+    let single: Vec<Signal> = (0..levels)
         .map(|k| {
             let register = m.register(&format!("single{k}"), bit());
             m.next_when(&register, issue_expr.clone(), Expr::from(&count_in[k]).any().not());
             register
         })
         .collect();
-    let end: Vec<Signal> = (0..LEVELS).map(|k| m.register(&format!("end{k}"), bit())).collect();
+    let end: Vec<Signal> = (0..levels).map(|k| m.register(&format!("end{k}"), bit())).collect();
     // end_of[k]: levels 0..=k have all reached their last iteration.
     let mut end_of = vec![Expr::from(&end[0])];
     for signal in &end[1..] {
@@ -94,7 +96,7 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         end_of.into_iter().enumerate().map(|(k, expr)| m.wire(&format!("end_of_levels{k}"), expr)).collect();
     let end_of: Vec<Expr> = end_of.iter().map(Expr::from).collect();
     let run_end = m.wire("run_end", select(Expr::from(&run_levels), &end_of));
-    let finished = m.wire("finished", end_of[LEVELS - 1].clone());
+    let finished = m.wire("finished", end_of[levels - 1].clone());
     let advance = m.wire("advance", Expr::from(&step).and(Expr::from(&finished).not()));
     let run_break = m.wire("run_break", Expr::from(&advance).and(Expr::from(&run_end)));
 
@@ -105,7 +107,7 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
     let gap_idles = m.register("gap_idles", bit());
     m.next_when(&gap_idles, issue_expr.clone(), Expr::from(&gap_in).any());
     let pause_idles = Expr::from(&pause).any();
-    let one = constant(1, GAP_BITS);
+    let one = constant(1, count_bits);
     m.next_cases(
         &idle,
         &[
@@ -119,17 +121,17 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
         &idle_left,
         &[
             (Expr::from(&run_break), Expr::from(&gap)),
-            (Expr::from(&step), Expr::from(&pause).extend(GAP_BITS as usize)),
+            (Expr::from(&step), Expr::from(&pause).extend(count_bits as usize)),
             (Expr::from(&idle), decrement(&idle_left)),
         ],
     );
-    for k in 0..LEVELS {
+    for k in 0..levels {
         // A level advances when all levels inside it end; when it ends itself it starts again.
         let inner_end = if k == 0 { Expr::from(&advance) } else { Expr::from(&advance).and(end_of[k - 1].clone()) };
         let inner_end = Expr::from(&m.wire(&format!("advance{k}"), inner_end));
         let counted = Expr::from(&end[k]).choose(Expr::from(&count_q[k]), decrement(&left[k]));
         m.next_cases(&left[k], &[(issue_expr.clone(), Expr::from(&count_in[k])), (inner_end.clone(), counted)]);
-        let last_next = Expr::from(&left[k]).equals(constant(1, COUNT_BITS));
+        let last_next = Expr::from(&left[k]).equals(constant(1, count_bits));
         let ends_next = Expr::from(&end[k]).choose(Expr::from(&single[k]), last_next);
         let at_issue = Expr::from(&count_in[k]).any().not();
         m.next_cases(&end[k], &[(issue_expr.clone(), at_issue), (inner_end, ends_next)]);
@@ -143,8 +145,8 @@ pub fn sequencer(shape: Shape) -> Result<Arc<Module>, DesignError> {
             .map(|(k, delta)| m.wire(&format!("address_by_delta{k}"), Expr::from(&address_q).add(Expr::from(delta))))
             .map(|sum| Expr::from(&sum))
             .collect();
-        let outermost = sums[LEVELS - 1].clone();
-        let stepped = (0..LEVELS - 1).rev().fold(outermost, |outer, k| end_of[k].choose(outer, sums[k].clone()));
+        let outermost = sums[levels - 1].clone();
+        let stepped = (0..levels - 1).rev().fold(outermost, |outer, k| end_of[k].choose(outer, sums[k].clone()));
         let cases = [(issue_expr.clone(), Expr::from(base)), (Expr::from(&advance), stepped)];
         m.next_cases(&address_q, &cases);
         m.drive(port, Expr::from(&address_q));
@@ -186,13 +188,14 @@ pub fn place(
     let mut connections: Vec<(&str, Expr)> = vec![("issue", issue.into())];
     const COUNTS: [&str; LEVELS] = ["count0", "count1", "count2", "count3"];
     const DELTAS: [&str; LEVELS] = ["delta0", "delta1", "delta2", "delta3"];
+    let levels = fields.configuration().sequence_levels as usize;
     if shape.address_bits > 0 {
         connections.push(("base", fields.bits("base")));
-        connections.extend(DELTAS.map(|name| (name, fields.bits(name))));
+        connections.extend(DELTAS[..levels].iter().map(|name| (*name, fields.bits(name))));
     }
-    connections.extend(COUNTS.map(|name| (name, fields.bits(name))));
+    connections.extend(COUNTS[..levels].iter().map(|name| (*name, fields.bits(name))));
     connections.push(("run_levels", fields.bits("run_levels")));
     connections.push(("gap", fields.bits("gap")));
     connections.push(("pause", fields.bits("pause")));
-    m.instance(name, &sequencer(shape)?, connections)
+    m.instance(name, &sequencer(shape, fields.configuration())?, connections)
 }

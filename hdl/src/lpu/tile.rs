@@ -8,7 +8,7 @@ use crate::primitives;
 use lpu_isa::configuration::{
     ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, PACKED_BITS, PACKED_ELEMENT_BITS, WEIGHT_BITS,
 };
-use lpu_isa::latency::Latency;
+use lpu_isa::latency::{self, Latency, block_ram};
 use std::sync::Arc;
 
 /// Cycles by which the tile's accumulator controls must follow the weight address: the operands' way to the accumulator.
@@ -58,7 +58,7 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let load_word = m.input("load_word", Type::bits(word_bits));
 
     m.section("Weights");
-    let ram = primitives::block_ram(word_bits, configuration.weight_depth as usize);
+    let ram = primitives::block_ram_in(word_bits, configuration.weight_depth as usize, block_ram(configuration));
     let ram = m.instance(
         "weight_ram",
         &ram,
@@ -75,6 +75,7 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     m.section("Products");
     let word = Expr::from(&word);
     let more = configuration.pipeline.multiply as usize;
+    let cycles = latency::multiplier(configuration);
     // For each channel of the tile, the products of its weights.
     let mut terms: Vec<Vec<Expr>> = vec![Vec::new(); parts];
     for lane in 0..dot {
@@ -82,7 +83,7 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         let name = format!("multiplier_{lane}");
         if parts == 1 {
             let a = word.slice(lane * weight, weight).as_signed();
-            let multiplier = primitives::multiplier(weight, element);
+            let multiplier = primitives::multiplier_in(weight, element, cycles);
             let instance = m.instance(&name, &multiplier, vec![("a", a), ("b", x.as_signed())])?;
             let product = m.delay(&format!("product_{lane}"), Expr::from(&instance.output("p")), more);
             terms[0].push(Expr::from(&product));
@@ -90,7 +91,7 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
             let a = packed_operand(&word.slice(lane * PACKED_BITS as usize, PACKED_BITS as usize));
             m.unused(x.slice(PACKED_ELEMENT_BITS as usize, element - PACKED_ELEMENT_BITS as usize));
             let x = x.slice(0, PACKED_ELEMENT_BITS as usize).as_signed();
-            let multiplier = primitives::multiplier(a.width(), PACKED_ELEMENT_BITS as usize);
+            let multiplier = primitives::multiplier_in(a.width(), PACKED_ELEMENT_BITS as usize, cycles);
             let instance = m.instance(&name, &multiplier, vec![("a", a), ("b", x)])?;
             let products = m.delay(&format!("products_{lane}"), Expr::from(&instance.output("p")), more);
             let products = Expr::from(&products);

@@ -1,8 +1,8 @@
 //! The whole LPU.
 
 use super::crossbar::{crossbar, destinations, sources};
-use super::host_port::{START_COMMAND, enable_name, host_port};
-use super::queue::start_to_issue;
+use super::host_port::{enable_name, host_port, start_command};
+use super::queue::{start_register, start_to_issue};
 use super::requantiser::requantiser;
 use super::tile_group::{tile_group, tiles_of_group};
 use super::vector_slice::vector_slice;
@@ -87,7 +87,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         configuration.tiles, configuration.dot
     ));
     let start_to_issue = start_to_issue(configuration);
-    m.latency("start command to cycle 0 of the run", START_COMMAND + start_to_issue as usize);
+    m.latency("start command to cycle 0 of the run", start_command(configuration) + start_to_issue as usize);
     m.section("Host");
     let command = m.input("host_command", Type::bits(COMMAND_BITS as usize));
     let data = m.input("host_data", Type::bits(BUS_BITS as usize));
@@ -218,26 +218,28 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     }
     halted.push(Expr::from(&instance.output("halted")));
 
-    m.section("Arithmetic");
-    let mut connections = control();
-    connections.push(("a".into(), to("vector_a")));
-    connections.push(("b".into(), to("vector_b")));
-    connections.extend(loader.queue(Unit::Vector, "queue"));
-    let instance = place(&mut m, "vector_unit", &vector_unit(configuration)?, connections)?;
-    if let (Some(wire), Some(a), Some(b)) = (from("vector"), pick("vector_a"), pick("vector_b")) {
-        m.drive(&wire, Expr::from(&instance.output("result")));
-        m.drive(&a, Expr::from(&instance.output("source_a")));
-        m.drive(&b, Expr::from(&instance.output("source_b")));
+    if configuration.vector_unit {
+        m.section("Arithmetic");
+        let mut connections = control();
+        connections.push(("a".into(), to("vector_a")));
+        connections.push(("b".into(), to("vector_b")));
+        connections.extend(loader.queue(Unit::Vector, "queue"));
+        let instance = place(&mut m, "vector_unit", &vector_unit(configuration)?, connections)?;
+        if let (Some(wire), Some(a), Some(b)) = (from("vector"), pick("vector_a"), pick("vector_b")) {
+            m.drive(&wire, Expr::from(&instance.output("result")));
+            m.drive(&a, Expr::from(&instance.output("source_a")));
+            m.drive(&b, Expr::from(&instance.output("source_b")));
+        }
+        halted.push(Expr::from(&instance.output("halted")));
     }
-    halted.push(Expr::from(&instance.output("halted")));
 
     m.section("Status");
     // The flags come from all over the chip. That the count stops a cycle late is made up for where it begins: it is one less
     // than the cycle of the run while it counts, and the run's length when it stands still.
     let all_halted = m.delay("all_halted", concat(&halted).all(), 1);
     let count = m.register("cycle_count", Type::bits(CYCLE_BITS));
-    // It stands still until the queues have left their last halt behind, which takes three cycles.
-    let before = (1i128 << CYCLE_BITS) - i128::from(start_to_issue - 2);
+    // It stands still until the queues have left their last halt behind: two cycles, and those of their start registers.
+    let before = (1i128 << CYCLE_BITS) - i128::from(start_to_issue - 1 - start_register(configuration) as u32);
     m.next_cases(
         &count,
         &[

@@ -3,12 +3,12 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, constant, held_while_idle, increment, picked};
+use super::{LoadBus, bit, bus_registers, constant, held_if, held_while_idle, increment, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::instruction::{Unit, last_beats_bits, word_bits};
-use lpu_isa::latency::{BLOCK_RAM, Latency};
+use lpu_isa::latency::{Latency, block_ram};
 use std::sync::Arc;
 
 /// Where a word that starts at a beat address lies: the bank of its first beat and each bank's own address.
@@ -55,6 +55,7 @@ fn rotate(beats: &[Expr], by: Option<&Expr>) -> Vec<Expr> {
 /// None for a checked configuration.
 pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let latency = Latency::of(configuration);
+    let ram_cycles = block_ram(configuration);
     let banks = configuration.beats_per_word() as usize;
     let bank_bits = banks.trailing_zeros() as usize;
     let beat_bits = (configuration.dot * ELEMENT_BITS) as usize;
@@ -97,7 +98,14 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let shape = Shape { address_bits, end_of_level_0: false, run_edges: false };
     let reader = sequencer::place(&mut m, "read_sequencer", shape, &read_queue.output("run"), &fields)?;
     let reading = Expr::from(&host_read).or(Expr::from(&reader.output("step")));
-    let arriving = m.delay("read_arriving", reading, 1 + BLOCK_RAM as usize);
+    // The word is rotated into a register; a compact machine has one bank more often than not, and does without.
+    let rotated = bus_registers(configuration) > 0;
+    let arriving = if rotated {
+        Some(m.delay("read_arriving", reading, 1 + ram_cycles as usize))
+    } else {
+        m.unused(reading);
+        None
+    };
     let address = Expr::from(&host_read).choose(Expr::from(&host_address), Expr::from(&reader.output("address")));
     let address = m.wire("read_address", address);
     let placement = place(&mut m, "read", &Expr::from(&address), banks);
@@ -107,7 +115,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
         .enumerate()
         .map(|(bank, expr)| m.delay(&format!("read_address_{bank}"), expr, 1))
         .collect();
-    let read_first_bank = placement.first_bank.map(|bank| m.delay("read_first_bank", bank, 1 + BLOCK_RAM as usize));
+    let read_first_bank = placement.first_bank.map(|bank| m.delay("read_first_bank", bank, 1 + ram_cycles as usize));
 
     m.section("Write");
     let module = queue(write_bits, configuration)?;
@@ -171,7 +179,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let bank_enable = rotate(&written, turn.as_ref());
 
     m.section("Banks");
-    let ram = primitives::block_ram(beat_bits, configuration.vector_depth as usize);
+    let ram = primitives::block_ram_in(beat_bits, configuration.vector_depth as usize, ram_cycles);
     let mut bank_data: Vec<Expr> = Vec::new();
     for (bank, write_address) in placement.bank_address.into_iter().enumerate() {
         let enable = m.delay(&format!("write_enable_{bank}"), bank_enable[bank].clone(), 1);
@@ -192,7 +200,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let first = read_first_bank.as_ref().map(Expr::from);
     let mut turned = rotate(&bank_data, first.as_ref());
     turned.reverse();
-    let word = held_while_idle(&mut m, "read_word", &Expr::from(&arriving), concat(&turned));
+    let word = held_if(&mut m, "read_word", arriving.as_ref().map(Expr::from).as_ref(), concat(&turned));
     let word = m.delay("read_word_q", Expr::from(&word), configuration.pipeline.vector_read as usize);
     m.drive(&read_data, Expr::from(&word));
     m.finish()

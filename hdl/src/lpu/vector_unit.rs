@@ -3,20 +3,22 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, follow_valid, held_while_idle, picked};
+use super::{LoadBus, bit, follow_valid, held_if, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, select};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::instruction::{Function, Unit, word_bits};
-use lpu_isa::latency::{Latency, VECTOR_UNIT_STAGES};
+use lpu_isa::latency::Latency;
+use lpu_isa::stages::VectorStage;
 use std::sync::Arc;
 
 /// One lane of the vector unit.
-fn vector_lane(function_bits: usize) -> Result<Arc<Module>, DesignError> {
+fn vector_lane(function_bits: usize, configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let element = Type::signed(ELEMENT_BITS as usize);
     let wide = ELEMENT_BITS as usize + 1;
     let mut m = ModuleBuilder::new("vector_lane");
     m.describe("One lane of the vector unit: a function of two elements, clamped to minimum..maximum.");
-    m.latency("valid and operands to result", VECTOR_UNIT_STAGES as usize);
+    let cycles = VectorStage::cycles_of_all(configuration) as usize;
+    m.latency("valid and operands to result", cycles);
     m.section("Operands");
     let a = m.input("a", element);
     let b = m.input("b", element);
@@ -27,14 +29,21 @@ fn vector_lane(function_bits: usize) -> Result<Arc<Module>, DesignError> {
     let maximum = m.input("maximum", element);
     m.section("Result");
     let result = m.output("result", element);
-    let follow = follow_valid(&mut m, &valid, VECTOR_UNIT_STAGES as usize - 1);
+    let follow = follow_valid(&mut m, &valid, cycles - 1);
+    // When the registers of a stage take a value over, if it has any.
+    let at = |stage: VectorStage| {
+        let begin = stage.begin(configuration) as usize;
+        let begins = if begin == 0 { Expr::from(&valid) } else { follow.bit(begin - 1) };
+        (stage.cycles(configuration) > 0).then_some(begins)
+    };
+    let (operands, candidates) = (at(VectorStage::Operands), at(VectorStage::Candidates));
     let operand = |m: &mut ModuleBuilder, name: &str, operand: &Signal| {
-        Expr::from(&held_while_idle(m, name, &Expr::from(&valid), Expr::from(operand)))
+        Expr::from(&held_if(m, name, operands.as_ref(), Expr::from(operand)))
     };
     let a = operand(&mut m, "a_q", &a);
     let b = operand(&mut m, "b_q", &b);
     m.section("Candidates");
-    let mut candidate = |name: &str, value: Expr| Expr::from(&held_while_idle(&mut m, name, &follow.bit(0), value));
+    let mut candidate = |name: &str, value: Expr| Expr::from(&held_if(&mut m, name, candidates.as_ref(), value));
     let sum = candidate("sum", a.add_wide(&b));
     let difference = candidate("difference", a.sub_wide(&b));
     let b_is_larger = candidate("b_is_larger", b.greater_than(&a));
@@ -49,8 +58,8 @@ fn vector_lane(function_bits: usize) -> Result<Arc<Module>, DesignError> {
         Function::Minimum => b_is_larger.choose(&a, &b),
     };
     let values: Vec<Expr> = Function::ALL.iter().map(|&(function, _)| value(function)).collect();
-    let value = held_while_idle(&mut m, "value", &follow.bit(1), select(Expr::from(&function), &values));
-    let enables = [&follow.bit(2), &follow.bit(3)];
+    let value = held_if(&mut m, "value", at(VectorStage::Value).as_ref(), select(Expr::from(&function), &values));
+    let enables = [at(VectorStage::Compared), at(VectorStage::Clamped)];
     let clamped = super::clamp(&mut m, enables, &Expr::from(&value), &minimum, &maximum);
     m.drive(&result, Expr::from(&clamped));
     m.finish()
@@ -99,11 +108,12 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let use_constant = follow("use_constant", 0);
     let constant = follow("constant", 0);
-    let function = follow("function", 2);
-    let minimum = follow("minimum", 3);
-    let maximum = follow("maximum", 3);
+    let begin = |stage: VectorStage| stage.begin(configuration) as usize;
+    let function = follow("function", begin(VectorStage::Value));
+    let minimum = follow("minimum", begin(VectorStage::Compared));
+    let maximum = follow("maximum", begin(VectorStage::Compared));
     m.section("Lanes");
-    let lane_module = vector_lane(function.width())?;
+    let lane_module = vector_lane(function.width(), configuration)?;
     let mut results: Vec<Expr> = Vec::new();
     for lane in 0..configuration.stream_elements as usize {
         let of = |word: &Signal| Expr::from(word).slice(lane * element, element).as_signed();

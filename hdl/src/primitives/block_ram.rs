@@ -23,42 +23,54 @@ const DATA_PINS: usize = 18;
 /// them again.
 #[must_use]
 pub fn block_ram(width: usize, depth: usize) -> Arc<Module> {
+    block_ram_in(width, depth, 2)
+}
+
+/// The same with a read latency of `cycles`: 2, or 1, which leaves the output registers out.
+#[must_use]
+pub fn block_ram_in(width: usize, depth: usize, cycles: u32) -> Arc<Module> {
+    let registered = cycles > 1;
+    let suffix = if registered { "" } else { "_unregistered" };
     Primitive {
-        name: format!("block_ram_{width}x{depth}"),
+        name: format!("block_ram_{width}x{depth}{suffix}"),
         description: format!(
             "Block RAM of {depth} words of {width} bits, one write port and one read port. What a read gives in the cycle \
              of a write to the same word is not defined."
         ),
-        latencies: vec![("read_address to read_data".into(), 2)],
+        latencies: vec![("read_address to read_data".into(), 1 + usize::from(registered))],
         ports: memory_ports(width, depth),
-        behavioural: behavioural_body(width, depth),
-        families: FamilyTexts::ecp5(ecp5_body(width, depth)),
+        behavioural: behavioural_body(width, depth, registered),
+        families: FamilyTexts::ecp5(ecp5_body(width, depth, registered)),
         combinational: false,
     }
     .module()
 }
 
-fn behavioural_body(width: usize, depth: usize) -> String {
+fn behavioural_body(width: usize, depth: usize, registered: bool) -> String {
+    let (declaration, step, result) = if registered {
+        let declaration = format!("\n  reg {}read_data_registered;", range(width));
+        (declaration, "\n    read_data_registered <= read_data_fetched;", "read_data_registered")
+    } else {
+        (String::new(), "", "read_data_fetched")
+    };
     format!(
         "
   reg {range}memory [0:{last}];
-  reg {range}read_data_fetched;
-  reg {range}read_data_registered;
+  reg {range}read_data_fetched;{declaration}
 
   always @(posedge clk) begin
     if (write_enable) memory[write_address] <= write_data;
-    read_data_fetched <= memory[read_address];
-    read_data_registered <= read_data_fetched;
+    read_data_fetched <= memory[read_address];{step}
   end
 
-  assign read_data = read_data_registered;
+  assign read_data = {result};
 ",
         range = range(width),
         last = depth.max(1) - 1,
     )
 }
 
-fn ecp5_body(width: usize, depth: usize) -> String {
+fn ecp5_body(width: usize, depth: usize, registered: bool) -> String {
     let shape = block_shape(width as u32, depth as u32);
     let (block_width, block_depth) = (shape.width as usize, shape.depth as usize);
     let columns = width.div_ceil(block_width);
@@ -84,7 +96,7 @@ fn ecp5_body(width: usize, depth: usize) -> String {
         let _ = writeln!(body, "  wire [{}:0] read_row_{row};", padded - 1);
     }
     if rows > 1 {
-        body.push_str(&row_select(inside, address));
+        body.push_str(&row_select(inside, address, registered));
     }
     for row in 0..rows {
         let enable = if rows == 1 {
@@ -96,7 +108,7 @@ fn ecp5_body(width: usize, depth: usize) -> String {
             format!("write_row_{row}")
         };
         for column in 0..columns {
-            body.push_str(&block(shape, row, column, &enable));
+            body.push_str(&block(shape, row, column, &enable, registered));
         }
     }
     let chosen = if rows == 1 { "read_row_0".to_string() } else { "read_row".to_string() };
@@ -110,7 +122,7 @@ fn ecp5_body(width: usize, depth: usize) -> String {
     if rows > 1 {
         let bits = address - inside;
         let _ = writeln!(body, "\n  reg [{}:0] read_row;", padded - 1);
-        let _ = writeln!(body, "  always @*\n    case (row_registered)");
+        let _ = writeln!(body, "  always @*\n    case ({})", if registered { "row_registered" } else { "row_fetched" });
         for row in 0..rows - 1 {
             let _ = writeln!(body, "      {bits}'d{row}: read_row = read_row_{row};");
         }
@@ -126,16 +138,19 @@ fn ecp5_body(width: usize, depth: usize) -> String {
 }
 
 /// The row of blocks a read goes to, delayed as long as the data. `inside` bits of the address choose within a block.
-fn row_select(inside: usize, address: usize) -> String {
+fn row_select(inside: usize, address: usize, registered: bool) -> String {
+    let (declaration, step) = if registered {
+        (format!("\n  reg {}row_registered;", range(address - inside)), "\n    row_registered <= row_fetched;")
+    } else {
+        (String::new(), "")
+    };
     let range = range(address - inside);
     format!(
         "
   // The row of blocks that was read, in step with the data
-  reg {range}row_fetched;
-  reg {range}row_registered;
+  reg {range}row_fetched;{declaration}
   always @(posedge clk) begin
-    row_fetched <= read_address[{high}:{inside}];
-    row_registered <= row_fetched;
+    row_fetched <= read_address[{high}:{inside}];{step}
   end
 ",
         high = address - 1,
@@ -157,18 +172,19 @@ fn address_pins(pin: &str, word: &str, shape: BlockShape, idle: &str) -> String 
     pins(pin, (0..ADDRESS_PINS).map(wire))
 }
 
-fn block(shape: BlockShape, row: usize, column: usize, enable: &str) -> String {
-    if shape.width == 36 { wide_block(shape, row, column, enable) } else { narrow_block(shape, row, column, enable) }
+fn block(shape: BlockShape, row: usize, column: usize, enable: &str, registered: bool) -> String {
+    let form = if shape.width == 36 { wide_block } else { narrow_block };
+    form(shape, row, column, enable, if registered { "OUTREG" } else { "NOREG" })
 }
 
 /// A block of 512 words of 36 bits: only this form needs both ports' data pins for one word.
-fn wide_block(shape: BlockShape, row: usize, column: usize, enable: &str) -> String {
+fn wide_block(shape: BlockShape, row: usize, column: usize, enable: &str, mode: &str) -> String {
     let width = shape.width as usize;
     let lowest = column * width;
     format!(
         "
   PDPW16KD #(
-    .DATA_WIDTH_W(36), .DATA_WIDTH_R(36), .REGMODE(\"OUTREG\"), .GSR(\"DISABLED\")
+    .DATA_WIDTH_W(36), .DATA_WIDTH_R(36), .REGMODE(\"{mode}\"), .GSR(\"DISABLED\")
   ) block_{row}_{column} (
     .CLKW(clk), .CEW({enable}), {byte_enables}, {write_select},
     .CLKR(clk), .CER(1'b1), .OCER(1'b1), .RST(1'b0), {read_select},
@@ -189,7 +205,7 @@ fn wide_block(shape: BlockShape, row: usize, column: usize, enable: &str) -> Str
 }
 
 /// A block of words of 9 or 18 bits: port A writes, port B reads.
-fn narrow_block(shape: BlockShape, row: usize, column: usize, enable: &str) -> String {
+fn narrow_block(shape: BlockShape, row: usize, column: usize, enable: &str, mode: &str) -> String {
     let width = shape.width as usize;
     let lowest = column * width;
     let idle: Vec<String> = (0..DATA_PINS).map(|index| format!("DIB{index}")).collect();
@@ -198,7 +214,7 @@ fn narrow_block(shape: BlockShape, row: usize, column: usize, enable: &str) -> S
     format!(
         "
   DP16KD #(
-    .DATA_WIDTH_A({width}), .DATA_WIDTH_B({width}), .REGMODE_A(\"NOREG\"), .REGMODE_B(\"OUTREG\"), .GSR(\"DISABLED\")
+    .DATA_WIDTH_A({width}), .DATA_WIDTH_B({width}), .REGMODE_A(\"NOREG\"), .REGMODE_B(\"{mode}\"), .GSR(\"DISABLED\")
   ) block_{row}_{column} (
     .CLKA(clk), .CEA(1'b1), .OCEA(1'b1), .WEA({enable}), .RSTA(1'b0), {write_select},
     .CLKB(clk), .CEB(1'b1), .OCEB(1'b1), .WEB(1'b0), .RSTB(1'b0), {read_select},

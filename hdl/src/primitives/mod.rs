@@ -13,12 +13,12 @@ mod pll;
 mod scale_multiplier;
 
 pub use accumulator::accumulator;
-pub use block_ram::block_ram;
+pub use block_ram::{block_ram, block_ram_in};
 pub use distributed_ram::distributed_ram;
 pub use multiplexer::multiplexer;
-pub use multiplier::multiplier;
+pub use multiplier::{multiplier, multiplier_in};
 pub use pll::pll;
-pub use scale_multiplier::scale_multiplier;
+pub use scale_multiplier::{compact_scale_multiplier, scale_multiplier};
 
 use crate::layer::{Body, FamilyTexts, Module, Net, NetKind, Type, fresh_id, header};
 use lpu_isa::board::Family;

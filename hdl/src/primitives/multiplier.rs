@@ -13,6 +13,12 @@ const CELL: usize = 18;
 /// Narrow ports keep the behavioural twin in the simulator's native words.
 #[must_use]
 pub fn multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
+    multiplier_in(a_bits, b_bits, 3)
+}
+
+/// The same, `cycles` later: 3, or 1, which leaves all registers but the output's out.
+#[must_use]
+pub fn multiplier_in(a_bits: usize, b_bits: usize, cycles: u32) -> Arc<Module> {
     let ports = [
         ("clk", Type::bits(1), true),
         ("a", Type::signed(a_bits), true),
@@ -21,6 +27,22 @@ pub fn multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
     ]
     .map(|(name, ty, input)| (name.to_string(), ty, input));
     let product = a_bits + b_bits - 1;
+    if cycles == 1 {
+        return Primitive {
+            name: format!("multiplier_{a_bits}x{b_bits}_compact"),
+            description: format!(
+                "The product of signed numbers of {a_bits} and {b_bits} bits, with a register at the output."
+            ),
+            latencies: vec![("a, b to p".into(), 1)],
+            ports: ports.into(),
+            behavioural: format!(
+                "\n  reg signed [{product}:0] product;\n\n  always @(posedge clk) product <= a * b;\n\n  assign p = product;\n"
+            ),
+            families: FamilyTexts::ecp5(ecp5_body(a_bits, b_bits, Registers::Output)),
+            combinational: false,
+        }
+        .module();
+    }
     let behavioural = format!(
         "
   reg signed [{}:0] a_registered;
@@ -49,13 +71,22 @@ pub fn multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
         latencies: vec![("a, b to p".into(), 3)],
         ports: ports.into(),
         behavioural,
-        families: FamilyTexts::ecp5(ecp5_body(a_bits, b_bits)),
+        families: FamilyTexts::ecp5(ecp5_body(a_bits, b_bits, Registers::All)),
         combinational: false,
     }
     .module()
 }
 
-fn ecp5_body(a_bits: usize, b_bits: usize) -> String {
+/// Which of its registers a cell uses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Registers {
+    /// Those of inputs, partial products and output.
+    All,
+    /// That of the output.
+    Output,
+}
+
+fn ecp5_body(a_bits: usize, b_bits: usize, registers: Registers) -> String {
     // Unsigned vectors: a bit-select of a signed wire on a cell's port stops yosys 0.70.
     let operand = |name: &str, bits: usize| {
         let sign = match CELL - bits {
@@ -70,12 +101,13 @@ fn ecp5_body(a_bits: usize, b_bits: usize) -> String {
         operand("a", a_bits),
         operand("b", b_bits),
         product - 1,
-        cell("mult18x18d", "a_cell", "b_cell", "p_cell", product)
+        cell("mult18x18d", ["a_cell", "b_cell"], "p_cell", product, registers)
     )
 }
 
-/// A cell of that name with all its registers: signed operands of 18 bits, the lowest `product_bits` bits of the product.
-pub(super) fn cell(name: &str, a: &str, b: &str, p: &str, product_bits: usize) -> String {
+/// A cell of that name: signed operands of 18 bits, the lowest `product_bits` bits of the product.
+pub(super) fn cell(name: &str, [a, b]: [&str; 2], p: &str, product_bits: usize, registers: Registers) -> String {
+    let clock = if registers == Registers::All { "CLK0" } else { "NONE" };
     let bus = |pin: &str, name: &str, width: usize| pins(pin, (0..width).map(|index| format!("{name}[{index}]")));
     let zeros: Vec<String> = (0..CELL).map(|index| format!("C{index}")).collect();
     let zeros: Vec<&str> = zeros.iter().map(String::as_str).collect();
@@ -83,8 +115,8 @@ pub(super) fn cell(name: &str, a: &str, b: &str, p: &str, product_bits: usize) -
     format!(
         "
   MULT18X18D #(
-    .REG_INPUTA_CLK(\"CLK0\"), .REG_INPUTB_CLK(\"CLK0\"),
-    .REG_PIPELINE_CLK(\"CLK0\"), .REG_OUTPUT_CLK(\"CLK0\"),
+    .REG_INPUTA_CLK(\"{clock}\"), .REG_INPUTB_CLK(\"{clock}\"),
+    .REG_PIPELINE_CLK(\"{clock}\"), .REG_OUTPUT_CLK(\"CLK0\"),
     .GSR(\"DISABLED\")
   ) {name} (
     .CLK0(clk), .CE0(1'b1), .RST0(1'b0),

@@ -2,15 +2,14 @@
 //!
 //! Three cells do it by Karatsuba's method, or logic does, where the tiles need all cells.
 
-use super::multiplier::cell;
+use super::multiplier::{Registers, cell};
 use super::{Primitive, range};
 use crate::layer::{FamilyTexts, Module, Type};
-use lpu_isa::latency::SCALE_MULTIPLIER;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Register stages of the multiplier for operands of up to 32 bits.
-const STAGES: usize = SCALE_MULTIPLIER as usize;
+const STAGES: usize = 6;
 /// Operands are split above this many bits.
 const HALF: usize = 16;
 
@@ -23,6 +22,17 @@ const HALF: usize = 16;
 /// and two of `b`. A binary tree of adders follows, registered at each level.
 #[must_use]
 pub fn scale_multiplier(a_bits: usize, b_bits: usize, in_cells: bool) -> Arc<Module> {
+    module(a_bits, b_bits, Some(in_cells))
+}
+
+/// The same a cycle later, as synthesis makes it.
+#[must_use]
+pub fn compact_scale_multiplier(a_bits: usize, b_bits: usize) -> Arc<Module> {
+    module(a_bits, b_bits, None)
+}
+
+/// The multiplier; its register stages are of the generator's design where `in_cells` says which of them.
+fn module(a_bits: usize, b_bits: usize, in_cells: Option<bool>) -> Arc<Module> {
     let ports = [
         ("clk", Type::bits(1), true),
         ("a", Type::signed(a_bits), true),
@@ -30,33 +40,36 @@ pub fn scale_multiplier(a_bits: usize, b_bits: usize, in_cells: bool) -> Arc<Mod
         ("p", Type::signed(a_bits + b_bits), false),
     ]
     .map(|(name, ty, input)| (name.to_string(), ty, input));
-    let (kind, ecp5) =
-        if in_cells { ("cell", cells_body(a_bits, b_bits)) } else { ("logic", logic_body(a_bits, b_bits)) };
+    let (kind, ecp5, stages) = match in_cells {
+        Some(true) => ("cell", cells_body(a_bits, b_bits), STAGES),
+        Some(false) => ("logic", logic_body(a_bits, b_bits), STAGES),
+        None => ("compact", behavioural_body(a_bits, b_bits, 1), 1),
+    };
     Primitive {
         name: format!("{kind}_multiplier_{a_bits}x{b_bits}"),
         description: format!("The product of a signed number of {a_bits} bits and an unsigned one of {b_bits} bits."),
-        latencies: vec![("a, b to p".into(), STAGES)],
+        latencies: vec![("a, b to p".into(), stages)],
         ports: ports.into(),
-        behavioural: behavioural_body(a_bits, b_bits),
+        behavioural: behavioural_body(a_bits, b_bits, stages),
         families: FamilyTexts::ecp5(ecp5),
         combinational: false,
     }
     .module()
 }
 
-fn behavioural_body(a_bits: usize, b_bits: usize) -> String {
+fn behavioural_body(a_bits: usize, b_bits: usize, stages: usize) -> String {
     let top = a_bits + b_bits - 1;
     let extension = a_bits - 1;
     let mut text = format!("\n  wire signed [{top}:0] b_signed = {{{a_bits}'d0, b}};\n");
     text += &format!("  wire signed [{top}:0] a_signed = {{{{{b_bits}{{a[{extension}]}}}}, a}};\n");
-    for stage in 1..=STAGES {
+    for stage in 1..=stages {
         let _ = writeln!(text, "  reg signed [{top}:0] product_{stage};");
     }
     text += "\n  always @(posedge clk) begin\n    product_1 <= a_signed * b_signed;\n";
-    for stage in 2..=STAGES {
+    for stage in 2..=stages {
         let _ = writeln!(text, "    product_{stage} <= product_{};", stage - 1);
     }
-    let _ = write!(text, "  end\n\n  assign p = product_{STAGES};\n");
+    let _ = write!(text, "  end\n\n  assign p = product_{stages};\n");
     text
 }
 
@@ -92,7 +105,8 @@ fn cells_body(a_bits: usize, b_bits: usize) -> String {
     );
     for (name, width) in [("upper", upper), ("lower", lower), ("both", both)] {
         let _ = writeln!(text, "  wire [{}:0] {name};", width - 1);
-        text += &cell(&format!("{name}_cell"), &format!("{name}_a"), &format!("{name}_b"), name, width);
+        text +=
+            &cell(&format!("{name}_cell"), [&format!("{name}_a"), &format!("{name}_b")], name, width, Registers::All);
     }
     let _ = write!(
         text,

@@ -1,0 +1,117 @@
+//! Register stages of the lanes of requantiser and vector unit.
+//!
+//! A configuration may leave registers out, see [`Pipeline::compact`](crate::configuration::Pipeline::compact). Which of them stay
+//! is said here only: the RTL takes its registers from these lists, and the latency table their sum.
+
+use crate::configuration::Configuration;
+
+macro_rules! stages {
+    ($(#[$about:meta])* $name:ident { $($(#[$text:meta])* $stage:ident: $full:literal, $compact:literal;)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$text])* $stage,)+
+        }
+
+        impl $name {
+            /// All stages in the order of the data's way.
+            pub const ALL: &'static [$name] = &[$($name::$stage),+];
+
+            /// Registers of this stage: 0 where the configuration leaves it out.
+            pub fn cycles(self, configuration: &Configuration) -> u32 {
+                let (full, compact) = match self {
+                    $($name::$stage => ($full, $compact),)+
+                };
+                if configuration.pipeline.compact { compact } else { full }
+            }
+
+            /// Cycles of all stages before this one.
+            pub fn begin(self, configuration: &Configuration) -> u32 {
+                let before = Self::ALL.iter().take_while(|stage| **stage != self);
+                before.map(|stage| stage.cycles(configuration)).sum()
+            }
+
+            /// Cycles of all stages up to this one and with it.
+            pub fn end(self, configuration: &Configuration) -> u32 {
+                self.begin(configuration) + self.cycles(configuration)
+            }
+
+            /// Cycles of all stages.
+            pub fn cycles_of_all(configuration: &Configuration) -> u32 {
+                Self::ALL.iter().map(|stage| stage.cycles(configuration)).sum()
+            }
+        }
+    };
+}
+
+stages! {
+    /// A stage of a requantiser lane, behind the crossbar: its registers in a full pipeline, and in a compact one. There the adders
+    /// and multiplexers whose registers take no cell of their own keep them.
+    LaneStage {
+        /// The operand, chosen of drains and stream; beside it what the scale table says about it.
+        Operand: 1, 1;
+        /// Its sum with the bias.
+        Sum: 1, 0;
+        /// Shifted to the left by a multiple of eight.
+        CoarseLeft: 1, 0;
+        /// Shifted to the left.
+        Left: 1, 1;
+        /// The product of the multiplier primitive.
+        Product: 6, 1;
+        /// The doubled high half of the product.
+        High: 1, 0;
+        /// What is added before the right shift, so that it rounds.
+        Half: 1, 0;
+        /// The sum with it.
+        WithHalf: 1, 1;
+        /// Shifted to the right by a multiple of eight.
+        CoarseRight: 1, 0;
+        /// Shifted to the right.
+        Right: 1, 1;
+        /// The sum with the zero point.
+        Offset: 1, 0;
+        /// The same in a bit more than an element has.
+        Cut: 1, 0;
+        /// Its comparison with the limits.
+        Compared: 1, 0;
+        /// The element.
+        Clamped: 1, 1;
+    }
+}
+
+stages! {
+    /// A stage of a vector unit lane, behind the crossbar.
+    VectorStage {
+        /// Both operands.
+        Operands: 1, 0;
+        /// The results of all functions.
+        Candidates: 1, 0;
+        /// That of the function asked for.
+        Value: 1, 1;
+        /// Its comparison with the limits.
+        Compared: 1, 0;
+        /// The element.
+        Clamped: 1, 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::Pipeline;
+
+    #[test]
+    fn stages_follow_each_other() {
+        let full = Configuration::default();
+        let pipeline = Pipeline { compact: true, ..Pipeline::default() };
+        let compact = Configuration { pipeline, ..full.clone() };
+        for configuration in [&full, &compact] {
+            for pair in LaneStage::ALL.windows(2) {
+                assert_eq!(pair[0].end(configuration), pair[1].begin(configuration), "{pair:?}");
+            }
+            assert_eq!(LaneStage::Clamped.end(configuration), LaneStage::cycles_of_all(configuration));
+        }
+        assert_eq!((LaneStage::cycles_of_all(&full), LaneStage::cycles_of_all(&compact)), (19, 6));
+        assert_eq!((VectorStage::cycles_of_all(&full), VectorStage::cycles_of_all(&compact)), (5, 2));
+    }
+}
