@@ -203,6 +203,16 @@ fn the_rtl_agrees_with_wide_dots_in_eight_banks_and_a_crossbar_slower_than_the_w
 }
 
 #[test]
+fn the_rtl_agrees_with_the_compact_machine_of_the_icebreaker() {
+    rtl_agrees_on("as on the iCEBreaker: compact, without vector unit");
+}
+
+#[test]
+fn the_rtl_agrees_with_a_compact_machine_of_several_banks() {
+    rtl_agrees_on("compact, with a vector unit and several banks");
+}
+
+#[test]
 fn the_rtl_agrees_with_pairs_of_int4_weights_in_one_bank() {
     rtl_agrees_on("pairs of int4 weights, one bank");
 }

@@ -254,3 +254,8 @@ fn any_sequence_takes_its_cycles_with_a_row_of_results_each_fourth_cycle() {
 fn any_sequence_takes_its_cycles_with_int4_weights() {
     agrees_on("int4 weights, an incomplete row");
 }
+
+#[test]
+fn any_sequence_takes_its_cycles_in_a_compact_machine() {
+    agrees_on("compact, with a vector unit and several banks");
+}

@@ -76,13 +76,14 @@ fn every_latency_that_is_one_shorter_changes_the_writes() {
 fn every_pipeline_register_too_many_changes_the_writes() {
     let (graph, program, input) = clamped();
     let good = model_run(&program, &input).unwrap();
-    let Pipeline { crossbar, weight_read, multiply, drain, vector_read } = small().pipeline;
+    let Pipeline { crossbar, weight_read, multiply, drain, vector_read, compact } = small().pipeline;
     let longer = [
         Pipeline { crossbar: crossbar + 1, ..small().pipeline },
         Pipeline { weight_read: weight_read + 1, ..small().pipeline },
         Pipeline { multiply: multiply + 1, ..small().pipeline },
         Pipeline { drain: drain + 1, ..small().pipeline },
         Pipeline { vector_read: vector_read + 1, ..small().pipeline },
+        Pipeline { compact: !compact, ..small().pipeline },
     ];
     for pipeline in longer {
         let broken = run_with(&program, &input, Latency::of(&Configuration { pipeline, ..small() }));

@@ -31,6 +31,7 @@ fn machine(tiles: u32) -> Configuration {
         requantise_interval: 1,
         scale_in_multipliers: false,
         pipeline: Pipeline::default(),
+        ..Configuration::default()
     }
 }
 

@@ -92,7 +92,11 @@ fn bus_registers(configuration: &Configuration) -> usize {
 /// A shift register behind `valid`: bit `k` is `valid`, `k + 1` cycles later.
 fn follow_valid(m: &mut ModuleBuilder, valid: &Signal, stages: usize) -> Expr {
     let register = m.register("valid_follow", Type::bits(stages));
-    m.next(&register, concat(&[Expr::from(&register).slice(0, stages - 1), Expr::from(valid)]));
+    let next = match stages {
+        1 => Expr::from(valid),
+        _ => concat(&[Expr::from(&register).slice(0, stages - 1), Expr::from(valid)]),
+    };
+    m.next(&register, next);
     Expr::from(&register)
 }
 

@@ -9,13 +9,14 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 pub fn pipeline() -> impl Strategy<Value = Pipeline> {
-    (1..=4u32, 0..=4u32, 0..=4u32, 1..=4u32, 0..=4u32).prop_map(
-        |(crossbar, weight_read, multiply, drain, vector_read)| Pipeline {
+    (1..=4u32, 0..=4u32, 0..=4u32, 1..=4u32, 0..=4u32, any::<bool>()).prop_map(
+        |(crossbar, weight_read, multiply, drain, vector_read, compact)| Pipeline {
             crossbar,
             weight_read,
             multiply,
             drain,
             vector_read,
+            compact,
         },
     )
 }
@@ -25,7 +26,9 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
     let depths = (2..3000u32, 2..600u32, 2..100u32, 8..64u32);
     let queue_word_bits = select(vec![8u32, 16, 36, 72, 256]);
     let paces = (queue_word_bits, 0..=2u32);
-    (shape, depths, paces, pipeline()).prop_map(|(shape, depths, paces, pipeline)| {
+    let counters = (4..=12u32, 2..=4u32, 8..=16u32, any::<bool>());
+    (shape, depths, paces, counters, pipeline()).prop_map(|(shape, depths, paces, counters, pipeline)| {
+        let (count_bits, sequence_levels, interval_bits, vector_unit) = counters;
         let (tiles, dot, doublings, vector_slices, weight_bits) = shape;
         let (queue_word_bits, halvings) = paces;
         let (weight_depth, vector_depth, scale_depth, queue_depth) = depths;
@@ -41,8 +44,12 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             scale_depth,
             queue_depth,
             queue_word_bits,
+            vector_unit,
+            count_bits,
+            sequence_levels,
+            interval_bits,
             requantise_interval: 1 << halvings.min(stream_elements.trailing_zeros()),
-            scale_in_multipliers: halvings > 0,
+            scale_in_multipliers: halvings > 0 && !pipeline.compact,
             pipeline,
         };
         configuration.check().unwrap();
@@ -50,15 +57,18 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
     })
 }
 
-/// A sequence whose addresses lie in `0..limit`. Where `noisy`, levels that never advance have deltas too.
-fn sequence(limit: u32, noisy: bool) -> impl Strategy<Value = Sequence> {
+/// A sequence of a machine of `configuration`, whose addresses lie in `0..limit`. Where `noisy`, levels that never advance have deltas too.
+fn sequence(limit: u32, noisy: bool, configuration: &Configuration) -> impl Strategy<Value = Sequence> + use<> {
+    let (longest, most_levels) = (configuration.longest_loop(), configuration.sequence_levels);
+    let gaps = configuration.longest_gap();
     let level = (prop_oneof![Just(1u32), 2..=4u32, 2..=40u32], -100..=100i64, any::<i16>());
-    (vec(level, LEVELS), 1..=LEVELS as u32, 0..4096u32, 0..4u32, 0..=100i64).prop_map(move |fields| {
+    (vec(level, LEVELS), 1..=most_levels, 0..=gaps, 0..4u32, 0..=100i64).prop_map(move |fields| {
         let (levels, run_levels, gap, pause, base) = fields;
         let mut room = i64::from(limit - 1);
         let (mut count, mut delta) = ([1; LEVELS], [0; LEVELS]);
         let (mut lowest, mut travel) = (0, 0);
         for (level, (iterations, stride, noise)) in levels.into_iter().enumerate() {
+            let iterations = if level < most_levels as usize { iterations.min(longest) } else { 1 };
             count[level] = iterations;
             let again = i64::from(iterations) - 1;
             if again == 0 {
@@ -76,11 +86,8 @@ fn sequence(limit: u32, noisy: bool) -> impl Strategy<Value = Sequence> {
 }
 
 fn source(configuration: &Configuration) -> impl Strategy<Value = Source> + use<> {
-    prop_oneof![
-        (0..configuration.vector_slices).prop_map(Source::Slice),
-        Just(Source::Requantiser),
-        Just(Source::Vector)
-    ]
+    let last = if configuration.vector_unit { Source::Vector } else { Source::Requantiser };
+    prop_oneof![(0..configuration.vector_slices).prop_map(Source::Slice), Just(Source::Requantiser), Just(last)]
 }
 
 fn clamp() -> impl Strategy<Value = (i32, i32)> {
@@ -92,16 +99,20 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
     let element = any::<i16>().prop_map(i32::from);
     let limit = unit.address_limit(configuration);
     let operation = match unit {
-        Unit::TileGroup(_) => (source(configuration), sequence(limit, noisy))
+        Unit::TileGroup(_) => (source(configuration), sequence(limit, noisy, configuration))
             .prop_map(|(source, sequence)| Operation::Multiply { source, sequence })
             .boxed(),
-        Unit::Read(_) => sequence(limit, noisy).prop_map(|sequence| Operation::Read { sequence }).boxed(),
-        Unit::Write(_) => (source(configuration), 1..=configuration.beats_per_word(), sequence(limit, noisy))
-            .prop_map(|(source, last_beats, sequence)| Operation::Write { source, last_beats, sequence })
-            .boxed(),
+        Unit::Read(_) => {
+            sequence(limit, noisy, configuration).prop_map(|sequence| Operation::Read { sequence }).boxed()
+        }
+        Unit::Write(_) => {
+            (source(configuration), 1..=configuration.beats_per_word(), sequence(limit, noisy, configuration))
+                .prop_map(|(source, last_beats, sequence)| Operation::Write { source, last_beats, sequence })
+                .boxed()
+        }
         Unit::Requantiser => {
             let from = proptest::option::of(source(configuration));
-            (from, element, clamp(), sequence(limit, noisy))
+            (from, element, clamp(), sequence(limit, noisy, configuration))
                 .prop_map(|(from, zero_point, (minimum, maximum), sequence)| {
                     let from = from.map_or(RequantiseFrom::Tiles, RequantiseFrom::Stream);
                     Operation::Requantise { from, zero_point, minimum, maximum, sequence }
@@ -110,7 +121,14 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
         }
         Unit::Vector => {
             let sources = (source(configuration), proptest::option::of(source(configuration)));
-            (select(Function::ALL.to_vec()), sources, element, clamp(), sequence(1000, noisy), any::<Index>())
+            (
+                select(Function::ALL.to_vec()),
+                sources,
+                element,
+                clamp(),
+                sequence(1000, noisy, configuration),
+                any::<Index>(),
+            )
                 .prop_map(move |((function, _), (a, b), constant, (minimum, maximum), mut sequence, base)| {
                     (sequence.base, sequence.delta) =
                         if noisy { (base.index(4) as u32, sequence.delta) } else { (0, [0; LEVELS]) };
@@ -120,7 +138,7 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
         }
     };
     let operation = prop_oneof![1 => Just(Operation::Nop), 6 => operation];
-    (configuration.minimum_interval()..1 << 16, operation)
+    (configuration.minimum_interval()..=configuration.longest_interval(), operation)
         .prop_map(|(interval, operation)| Instruction { interval, operation })
         .boxed()
 }

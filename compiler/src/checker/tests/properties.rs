@@ -49,13 +49,14 @@ fn dense_for(configuration: Configuration) -> Program {
 }
 
 fn any_machine() -> impl Strategy<Value = Configuration> {
-    let pipeline = (1..=4u32, 0..=4u32, 0..=4u32, 1..=4u32, 0..=4u32).prop_map(
-        |(crossbar, weight_read, multiply, drain, vector_read)| Pipeline {
+    let pipeline = (1..=4u32, 0..=4u32, 0..=4u32, 1..=4u32, 0..=4u32, any::<bool>()).prop_map(
+        |(crossbar, weight_read, multiply, drain, vector_read, compact)| Pipeline {
             crossbar,
             weight_read,
             multiply,
             drain,
             vector_read,
+            compact,
         },
     );
     (3..=8u32, 0..=2u32, pipeline).prop_map(|(tiles, halvings, pipeline)| Configuration {
