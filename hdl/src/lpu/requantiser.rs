@@ -104,7 +104,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
 
     m.section("Lanes");
     let table = primitives::block_ram(SCALE_BITS as usize, configuration.scale_words() as usize);
-    let lane_module = requantiser_lane(configuration)?;
+    let lane_modules = [requantiser_lane(false)?, requantiser_lane(true)?];
     let mut results: Vec<Expr> = Vec::new();
     let (fraction_bits, shift_bits) = (SCALE_FRACTION_BITS as usize, SCALE_SHIFT_BITS as usize);
     let factor_bits = SCALE_FACTOR_BITS as usize;
@@ -157,7 +157,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         let operand = m.delay(&format!("operand_{lane}_q"), Expr::from(&operand), waiting);
         let instance = m.instance(
             &format!("lane_{lane}"),
-            &lane_module,
+            &lane_modules[usize::from(lane < configuration.scale_multiplier_lanes as usize)],
             vec![
                 ("valid", Expr::from(&valid)),
                 ("operand", operand.into()),

@@ -3,7 +3,7 @@
 use super::{bit, follow_valid, held_while_idle};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat, literal};
 use crate::primitives;
-use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, ELEMENT_BITS};
 use lpu_isa::host::{SCALE_MULTIPLIER_BITS, SCALE_SHIFT_BITS};
 use lpu_isa::latency::{REQUANTISER_STAGES, SCALE_MULTIPLIER};
 use std::sync::Arc;
@@ -17,16 +17,16 @@ fn by_eights(amount: &Expr) -> Expr {
     concat(&[upper, literal(0, Type::bits(FINE_SHIFT_BITS))])
 }
 
-/// One lane of the requantiser.
+/// One lane of the requantiser, which multiplies `in_cells` of the FPGA or in logic.
 ///
 /// # Errors
 /// None.
-pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
+pub fn requantiser_lane(in_cells: bool) -> Result<Arc<Module>, DesignError> {
     let bits = ACCUMULATOR_BITS as usize;
     let accumulator = Type::signed(bits);
     let element = Type::signed(ELEMENT_BITS as usize);
     let shift = Type::bits(SCALE_SHIFT_BITS as usize);
-    let mut m = ModuleBuilder::new("requantiser_lane");
+    let mut m = ModuleBuilder::new_variant("requantiser_lane", if in_cells { "cells" } else { "logic" });
     m.describe(
         "result = clamp(round(round((operand + bias) * 2^left_shift * multiplier / 2^31) / 2^right_shift) + zero_point). The first \
          rounding is to nearest with ties upwards, the second to nearest with ties away from zero: gemmlowp's double \
@@ -68,8 +68,7 @@ pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, De
     let multiplier = (0..3)
         .fold(Expr::from(&multiplier), |waiting, stage| held(&mut m, &format!("multiplier_{stage}"), stage, waiting));
     m.section("Scale");
-    let product =
-        primitives::scale_multiplier(bits, SCALE_MULTIPLIER_BITS as usize, configuration.scale_in_multipliers);
+    let product = primitives::scale_multiplier(bits, SCALE_MULTIPLIER_BITS as usize, in_cells);
     let product = m.instance("scale", &product, vec![("a", shifted), ("b", multiplier)])?.output("p");
     // Doubled high half, rounded: bits 30 and up, plus 1, halved. The multiplier is below 2^31, so it always fits: no
     // saturation is needed.

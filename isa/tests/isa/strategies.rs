@@ -42,7 +42,7 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             queue_depth,
             queue_word_bits,
             requantise_interval: 1 << halvings.min(stream_elements.trailing_zeros()),
-            scale_in_multipliers: halvings > 0,
+            scale_multiplier_lanes: u32::from(halvings > 0),
             pipeline,
         };
         configuration.check().unwrap();
