@@ -90,7 +90,7 @@ fn a_flat_netlist_has_exactly_the_multipliers_and_block_rams_counted_before() {
         queue_depth: 6,
         queue_word_bits: 70,
         requantise_interval: 2,
-        scale_in_multipliers: false,
+        scale_multiplier_lanes: 0,
         pipeline: Pipeline::default(),
         ..Configuration::default()
     };

@@ -7,7 +7,7 @@
 //! use lpu_isa::board::Board;
 //!
 //! let board = Board::find("ulx3s-85f")?;
-//! assert_eq!((board.multipliers_used(), board.clock_mhz), (156, 150.0));
+//! assert_eq!((board.multipliers_used(), board.clock_mhz), (154, 150.0));
 //! let error = Board::find("ulx3s-85").unwrap_err().to_string();
 //! assert!(error.contains("did you mean `ulx3s-85f`?"));
 //! # Ok::<(), lpu_isa::board::BoardError>(())

@@ -18,6 +18,9 @@ pub const PACKED_ELEMENT_BITS: u32 = 9;
 pub const ELEMENT_BITS: u32 = 16;
 /// Bits of an accumulator. Sums wrap, as they do in the 32-bit reference kernels.
 pub const ACCUMULATOR_BITS: u32 = 32;
+/// Multiplier cells that the product of a requantiser lane takes. Its 32 and 31 bits are three products of 18 bits by Karatsuba's
+/// method, which saves the fourth: (a₁ + a₀)(b₁ + b₀) - a₁b₁ - a₀b₀ is the sum of both mixed ones.
+pub const CELLS_PER_SCALE_MULTIPLIER: u32 = 3;
 
 /// One machine. All depths count words of the memory they belong to.
 ///
@@ -71,10 +74,10 @@ pub struct Configuration {
     /// Cycles that the requantiser takes for a word: 1, 2 or 4. It has `stream_elements` divided by this many lanes.
     #[serde(default = "default_requantise_interval")]
     pub requantise_interval: u32,
-    /// The requantiser's products take multiplier cells of the FPGA instead of logic:
-    /// [`multipliers_per_lane`](Self::multipliers_per_lane) of them in each lane.
+    /// Lanes of the requantiser whose products take multiplier cells of the FPGA, [`CELLS_PER_SCALE_MULTIPLIER`] each, on a family
+    /// where there is the choice (ECP5); those of the other lanes are made of logic, 1,110 look-up tables each.
     #[serde(default)]
-    pub scale_in_multipliers: bool,
+    pub scale_multiplier_lanes: u32,
     /// Registers added between units.
     #[serde(default)]
     pub pipeline: Pipeline,
@@ -139,7 +142,7 @@ impl Default for Configuration {
     /// 288 KB of weights.
     fn default() -> Self {
         Configuration {
-            tiles: 36,
+            tiles: 37,
             dot: 4,
             stream_elements: 8,
             weight_depth: 2048,
@@ -154,7 +157,7 @@ impl Default for Configuration {
             sequence_levels: LEVELS as u32,
             interval_bits: MOST_INTERVAL_BITS,
             requantise_interval: 2,
-            scale_in_multipliers: true,
+            scale_multiplier_lanes: 2,
             pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 1, compact: false },
         }
     }
@@ -236,10 +239,8 @@ impl Configuration {
             });
         }
         // A compact machine leaves to synthesis how the product is made.
-        if self.pipeline.compact && self.scale_in_multipliers {
-            let allowed = "false in a compact machine".into();
-            return Err(ConfigurationError::Range { field: "scale_in_multipliers", value: 1, allowed });
-        }
+        let most = if self.pipeline.compact { 0 } else { self.requantiser_lanes() };
+        range("scale_multiplier_lanes", self.scale_multiplier_lanes, 0, most)?;
         range("pipeline.crossbar", self.pipeline.crossbar, 1, 4)?;
         range("pipeline.weight_read", self.pipeline.weight_read, 0, 4)?;
         range("pipeline.multiply", self.pipeline.multiply, 0, 4)?;
@@ -386,12 +387,6 @@ impl Configuration {
     /// Lanes of the requantiser.
     pub fn requantiser_lanes(&self) -> u32 {
         self.stream_elements / self.requantise_interval
-    }
-
-    /// Multiplier cells of the FPGA that each lane of the requantiser takes. Its product of 32 and 31 bits is three products of
-    /// 18 bits by Karatsuba's method, which saves the fourth: (a₁ + a₀)(b₁ + b₀) - a₁b₁ - a₀b₀ is the sum of both mixed ones.
-    pub fn multipliers_per_lane(&self) -> u32 {
-        if self.scale_in_multipliers { 3 } else { 0 }
     }
 
     /// Cycles between the drains of two products, at least: the requantiser takes a row of tiles each

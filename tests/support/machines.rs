@@ -16,7 +16,7 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
         weight_depth: 701,
         vector_depth: 67,
         scale_depth: 205,
-        scale_in_multipliers: false,
+        scale_multiplier_lanes: 0,
         ..Configuration::default()
     };
     let pipeline = |crossbar, weight_read, multiply, drain, vector_read| Pipeline {
@@ -114,7 +114,7 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
                 tiles: 21,
                 weight_bits: 4,
                 requantise_interval: 1,
-                scale_in_multipliers: true,
+                scale_multiplier_lanes: 3,
                 pipeline: pipeline(2, 1, 3, 3, 0),
                 ..base.clone()
             },
@@ -157,7 +157,7 @@ pub fn small() -> Configuration {
         queue_depth: 33,
         queue_word_bits: 60,
         requantise_interval: 1,
-        scale_in_multipliers: true,
+        scale_multiplier_lanes: 4,
         pipeline: Pipeline::default(),
         ..Configuration::default()
     }
@@ -196,7 +196,9 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
     let stream_elements: u32 = dot << count(0, 3);
     let intervals: Vec<u32> =
         [1, 2, 4].into_iter().filter(|interval| stream_elements.is_multiple_of(*interval)).collect();
+    let requantise_interval = intervals[count(0, intervals.len() - 1) as usize];
     let compact = count(0, 3) == 0;
+    let most_lanes = if compact { 0 } else { (stream_elements / requantise_interval) as usize };
     Configuration {
         tiles: tiles as u32,
         dot,
@@ -208,8 +210,8 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         scale_depth,
         queue_depth,
         queue_word_bits: [16, 36, 72, 100, 200][count(0, 4) as usize],
-        requantise_interval: intervals[count(0, intervals.len() - 1) as usize],
-        scale_in_multipliers: !compact && count(0, 1) == 1,
+        requantise_interval,
+        scale_multiplier_lanes: count(0, most_lanes),
         vector_unit: count(0, 3) > 0,
         count_bits: 12,
         sequence_levels: count(2, 4),

@@ -9,7 +9,7 @@
 
 use super::netlist::Cell;
 use lpu_isa::board::Board;
-use lpu_isa::configuration::Configuration;
+use lpu_isa::configuration::{CELLS_PER_SCALE_MULTIPLIER, Configuration};
 use lpu_isa::host::SCALE_BITS;
 use lpu_isa::resources::block_shape;
 use std::collections::{HashMap, HashSet};
@@ -48,7 +48,7 @@ fn geometry(device: &str) -> Option<Geometry> {
             // Two columns of something else stand in the middle of the chip.
             columns: (0..13).map(|group| 4 + 9 * group + if group >= 7 { 2 } else { 0 }).collect(),
             rows: vec![(10, 22), (34, 46), (58, 70)],
-            requantiser: 4..7,
+            requantiser: 4..6,
             around_requantiser: vec![
                 side_by_side(4, 1),
                 side_by_side(4, 0),
@@ -56,10 +56,12 @@ fn geometry(device: &str) -> Option<Geometry> {
                 side_by_side(0, 1),
                 side_by_side(0, 2),
                 // The second group begins here.
-                side_by_side(7, 2),
-                [(11, 2), (12, 2), (12, 1), (12, 0)],
+                side_by_side(6, 2),
+                [(10, 2), (11, 2), (12, 2), (12, 1)],
                 side_by_side(8, 1),
                 side_by_side(8, 0),
+                // One is left; of a row that needs more, place and route finds the others.
+                [(12, 0); BLOCK],
             ],
         }),
         _ => None,
@@ -131,7 +133,7 @@ impl Clusters {
             let (multipliers, block_rams) = geometry.rows[row];
             (geometry.columns[column], multipliers, block_rams)
         };
-        if configuration.scale_in_multipliers {
+        if configuration.scale_multiplier_lanes > 0 {
             let lowest = geometry.rows.len() - 1;
             let requantiser = geometry.requantiser.clone().map(|column| cluster((column, lowest))).collect();
             let tiles = geometry.around_requantiser.iter().flatten().copied().map(cluster).collect();
@@ -179,7 +181,7 @@ impl Clusters {
 
     /// Reads `….requantiser.lane_2.scale.both_cell` and `….requantiser.scale_table_2.block_0_1`.
     fn of_requantiser(&self, name: &Name<'_>, configuration: &Configuration) -> Option<Place> {
-        let each = configuration.multipliers_per_lane();
+        let each = CELLS_PER_SCALE_MULTIPLIER;
         let (index, primitive): (u32, fn(usize) -> Primitive) =
             match (name.number("lane_"), name.number("scale_table_")) {
                 (Some(lane), _) => {
@@ -235,15 +237,16 @@ mod tests {
     #[test]
     fn the_first_rows_of_two_groups_stand_side_by_side_and_the_others_along_a_serpentine() {
         let board = Board::find("ulx3s-85f").unwrap();
-        let Configuration { tiles, stream_elements, dot, scale_in_multipliers, .. } = board.configuration;
-        assert_eq!((tiles, stream_elements, dot, scale_in_multipliers), (36, 8, 4, true));
+        let Configuration { tiles, stream_elements, dot, scale_multiplier_lanes, .. } = board.configuration;
+        assert_eq!((tiles, stream_elements, dot, scale_multiplier_lanes), (37, 8, 4, 2));
         let names = [
             // The five rows of group 0 begin at the bottom left, the four of group 1 at the bottom right of the requantiser.
             ("lpu.tile_group_0.row_0.tile_0.multiplier_2.mult18x18d", "MULT18X18D", Some("X8/Y58/MULT18_4")),
             ("lpu.tile_group_0.row_1.tile_0.multiplier_2.mult18x18d", "MULT18X18D", Some("X8/Y34/MULT18_4")),
             ("lpu.tile_group_0.row_4.tile_1.weight_ram.block_0_3", "DP16KD", Some("X55/Y46/EBR3")),
-            ("lpu.tile_group_1.row_0.tile_2.multiplier_3.mult18x18d", "MULT18X18D", Some("X92/Y58/MULT18_5")),
-            ("lpu.tile_group_1.row_1.tile_3.multiplier_0.mult18x18d", "MULT18X18D", Some("X114/Y10/MULT18_0")),
+            ("lpu.tile_group_1.row_0.tile_2.multiplier_3.mult18x18d", "MULT18X18D", Some("X83/Y58/MULT18_5")),
+            ("lpu.tile_group_1.row_1.tile_3.multiplier_0.mult18x18d", "MULT18X18D", Some("X114/Y34/MULT18_0")),
+            ("lpu.tile_group_1.row_4.tile_0.multiplier_1.mult18x18d", "MULT18X18D", Some("X115/Y10/MULT18_1")),
             ("lpu.requantiser.lane_0.scale.upper_cell", "MULT18X18D", Some("X40/Y58/MULT18_0")),
             ("lpu.requantiser.lane_1.scale.lower_cell", "MULT18X18D", Some("X49/Y58/MULT18_0")),
             ("lpu.requantiser.scale_table_3.block_0_1", "PDPW16KD", Some("X55/Y70/EBR3")),
@@ -262,7 +265,7 @@ mod tests {
     #[test]
     fn tiles_that_take_all_multipliers_take_the_middle_too() {
         let mut board = Board::find("ulx3s-85f").unwrap();
-        board.configuration = Configuration { tiles: 39, scale_in_multipliers: false, ..board.configuration };
+        board.configuration = Configuration { tiles: 39, scale_multiplier_lanes: 0, ..board.configuration };
         let names: Vec<String> = (0..2)
             .flat_map(|group| (0..5).map(move |row| (group, row)))
             .flat_map(|(group, row)| (0..4).map(move |tile| (group, row, tile)))

@@ -29,7 +29,7 @@ fn machine(tiles: u32) -> Configuration {
         queue_depth: 8,
         queue_word_bits: 64,
         requantise_interval: 1,
-        scale_in_multipliers: false,
+        scale_multiplier_lanes: 0,
         pipeline: Pipeline::default(),
         ..Configuration::default()
     }

@@ -52,20 +52,30 @@ pub fn crossbar(configuration: &Configuration) -> Result<Arc<Module>, DesignErro
     );
     m.latency("any source to any destination", registers);
     m.section("Sources");
-    let inputs: Vec<Signal> =
-        sources(configuration).iter().map(|name| m.input(&format!("from_{name}"), word_type)).collect();
+    // Where there are several registers, one stands in front of the choice: sources come from all over the machine, and what they
+    // have been brought to is then chosen from on short ways.
+    let before = usize::from(registers > 1);
+    let inputs: Vec<Signal> = sources(configuration)
+        .iter()
+        .map(|name| {
+            let input = m.input(&format!("from_{name}"), word_type);
+            m.delay(&format!("from_{name}_q"), Expr::from(&input), before)
+        })
+        .collect();
     m.section("Destinations");
     for destination in destinations(configuration) {
+        let name = &destination.name;
         let bits = (destination.elements * ELEMENT_BITS) as usize;
-        let pick = m.input(&format!("pick_{}", destination.name), Type::bits(count));
-        let port = m.output(&format!("to_{}", destination.name), Type::bits(bits));
+        let pick = m.input(&format!("pick_{name}"), Type::bits(count));
+        let port = m.output(&format!("to_{name}"), Type::bits(bits));
+        let pick = m.delay(&format!("pick_{name}_q"), Expr::from(&pick), before);
         let names: Vec<String> = (0..count).map(|source| format!("from_{source}")).collect();
         let mut connections: Vec<(&str, Expr)> = vec![("pick", Expr::from(&pick))];
         for (name, input) in names.iter().zip(&inputs) {
             connections.push((name, Expr::from(input).slice(0, bits)));
         }
-        let choice = m.instance(&destination.name, &primitives::multiplexer(bits, count), connections)?;
-        let value = m.delay(&format!("{}_q", destination.name), Expr::from(&choice.output("chosen")), registers);
+        let choice = m.instance(name, &primitives::multiplexer(bits, count), connections)?;
+        let value = m.delay(&format!("{name}_q"), Expr::from(&choice.output("chosen")), registers - before);
         m.drive(&port, Expr::from(&value));
     }
     m.finish()

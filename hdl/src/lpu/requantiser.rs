@@ -107,7 +107,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     m.section("Lanes");
     let table =
         primitives::block_ram_in(SCALE_BITS as usize, configuration.scale_words() as usize, block_ram(configuration));
-    let lane_module = requantiser_lane(configuration)?;
+    let lane_modules = [requantiser_lane(false, configuration)?, requantiser_lane(true, configuration)?];
     let mut results: Vec<Expr> = Vec::new();
     let (fraction_bits, shift_bits) = (SCALE_FRACTION_BITS as usize, SCALE_SHIFT_BITS as usize);
     let factor_bits = SCALE_FACTOR_BITS as usize;
@@ -161,7 +161,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         let operand = m.delay(&format!("operand_{lane}_q"), Expr::from(&operand), waiting);
         let instance = m.instance(
             &format!("lane_{lane}"),
-            &lane_module,
+            &lane_modules[usize::from(lane < configuration.scale_multiplier_lanes as usize)],
             vec![
                 ("valid", Expr::from(&valid)),
                 ("operand", operand.into()),

@@ -17,11 +17,11 @@ fn by_eights(amount: &Expr) -> Expr {
     concat(&[upper, literal(0, Type::bits(FINE_SHIFT_BITS))])
 }
 
-/// One lane of the requantiser.
+/// One lane of the requantiser, which multiplies `in_cells` of the FPGA or in logic.
 ///
 /// # Errors
 /// None.
-pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
+pub fn requantiser_lane(in_cells: bool, configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let bits = ACCUMULATOR_BITS as usize;
     let accumulator = Type::signed(bits);
     let element = Type::signed(ELEMENT_BITS as usize);
@@ -32,7 +32,7 @@ pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, De
     // The register of the operand stands outside.
     let first = end(LaneStage::Operand);
     let lane_cycles = all - first;
-    let mut m = ModuleBuilder::new("requantiser_lane");
+    let mut m = ModuleBuilder::new_variant("requantiser_lane", if in_cells { "cells" } else { "logic" });
     m.describe(
         "result = clamp(round(round((operand + bias) * 2^left_shift * multiplier / 2^31) / 2^right_shift) + zero_point). The first \
          rounding is to nearest with ties upwards, the second to nearest with ties away from zero: gemmlowp's double \
@@ -84,7 +84,7 @@ pub fn requantiser_lane(configuration: &Configuration) -> Result<Arc<Module>, De
     let product = if configuration.pipeline.compact {
         primitives::compact_scale_multiplier(bits, multiplier_bits)
     } else {
-        primitives::scale_multiplier(bits, multiplier_bits, configuration.scale_in_multipliers)
+        primitives::scale_multiplier(bits, multiplier_bits, in_cells)
     };
     debug_assert_eq!(LaneStage::Product.cycles(configuration), if configuration.pipeline.compact { 1 } else { 6 });
     let product = m.instance("scale", &product, vec![("a", shifted), ("b", multiplier)])?.output("p");

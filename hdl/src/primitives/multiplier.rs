@@ -86,22 +86,27 @@ pub(super) enum Registers {
     Output,
 }
 
+/// The operands stand at the upper ends of the cell's: a constant pin costs no wire, a copy of the sign bit does.
 fn ecp5_body(a_bits: usize, b_bits: usize, registers: Registers) -> String {
     // Unsigned vectors: a bit-select of a signed wire on a cell's port stops yosys 0.70.
     let operand = |name: &str, bits: usize| {
-        let sign = match CELL - bits {
+        let zeros = match CELL - bits {
             0 => String::new(),
-            extended => format!("{{{extended}{{{name}[{}]}}}}, ", bits - 1),
+            missing => format!(", {missing}'d0"),
         };
-        format!("  wire [{}:0] {name}_cell = {{{sign}{name}}};\n", CELL - 1)
+        format!("  wire [{}:0] {name}_cell = {{{name}{zeros}}};\n", CELL - 1)
     };
-    let product = a_bits + b_bits;
+    let (whole, lowest) = (2 * CELL, 2 * CELL - a_bits - b_bits);
+    let unused = match lowest {
+        0 => String::new(),
+        _ => format!("  wire unused_zeros = &{{1'b0, p_cell[{}:0]}};\n", lowest - 1),
+    };
     format!(
-        "\n{}{}  wire [{}:0] p_cell;\n  assign p = p_cell;\n{}",
+        "\n{}{}  wire [{top}:0] p_cell;\n  assign p = p_cell[{top}:{lowest}];\n{unused}{}",
         operand("a", a_bits),
         operand("b", b_bits),
-        product - 1,
-        cell("mult18x18d", ["a_cell", "b_cell"], "p_cell", product, registers)
+        cell("mult18x18d", ["a_cell", "b_cell"], "p_cell", whole, registers),
+        top = whole - 1,
     )
 }
 

@@ -49,7 +49,7 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             sequence_levels,
             interval_bits,
             requantise_interval: 1 << halvings.min(stream_elements.trailing_zeros()),
-            scale_in_multipliers: halvings > 0 && !pipeline.compact,
+            scale_multiplier_lanes: u32::from(halvings > 0 && !pipeline.compact),
             pipeline,
         };
         configuration.check().unwrap();
