@@ -41,6 +41,7 @@ pub mod board;
 pub mod cycle;
 pub mod divergence;
 pub mod golden;
+pub mod golden_llama;
 pub mod link;
 pub mod rtl;
 pub mod verilated;

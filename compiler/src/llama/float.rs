@@ -19,6 +19,8 @@ pub enum Probe {
     Value(usize),
     /// Scores of one head over all positions, divided by the root of the head's size.
     Score(usize),
+    /// Σ exp(score - largest score) × value of one head: attention's result before the division.
+    Weighted(usize),
     /// Attention's result, all heads.
     Attention(usize),
     /// What attention or the feed-forward network adds to the residual stream.
@@ -126,12 +128,14 @@ impl<'model> FloatSession<'model> {
             let scores: Vec<f64> =
                 of_head(&self.keys[number]).iter().map(|key| dot(key, query) / root).collect();
             observer.see(Probe::Score(number), &scores);
-            let probabilities = softmax(&scores);
-            let mut sum = vec![0.0; shape.head_size];
-            for (row, probability) in of_head(&self.values[number]).iter().zip(probabilities) {
-                sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += probability * value);
+            let exponentials = exponentials(&scores);
+            let mut weighted = vec![0.0; shape.head_size];
+            for (row, exponential) in of_head(&self.values[number]).iter().zip(&exponentials) {
+                weighted.iter_mut().zip(row).for_each(|(sum, value)| *sum += exponential * value);
             }
-            result.extend(sum);
+            observer.see(Probe::Weighted(number), &weighted);
+            let sum: f64 = exponentials.iter().sum();
+            result.extend(weighted.iter().map(|weighted| weighted / sum));
         }
         observer.see(Probe::Attention(number), &result);
         product(&layer.output, &result)
@@ -201,10 +205,15 @@ pub fn rope_angle(pair: usize, head_size: usize, position: usize, theta: f64) ->
 /// `exp(logit) / Σ exp(logit)`.
 #[must_use]
 pub fn softmax(logits: &[f64]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let exponentials: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+    let exponentials = exponentials(logits);
     let sum: f64 = exponentials.iter().sum();
     exponentials.into_iter().map(|exponential| exponential / sum).collect()
+}
+
+/// `exp(logit - largest logit)`.
+fn exponentials(logits: &[f64]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    logits.iter().map(|logit| (logit - largest).exp()).collect()
 }
 
 /// `-ln p(token)` under `logits`, in nats.

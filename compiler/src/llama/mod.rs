@@ -7,3 +7,6 @@
 
 pub mod float;
 pub mod model;
+pub mod calibrate;
+pub mod graph;
+pub mod quantise;
