@@ -1,133 +1,281 @@
-//! experiment
-#![allow(missing_docs)]
-use lpu_compiler::llama::graph::*;
+//! The golden model of language models: plain integer arithmetic over the quantised graph.
+//!
+//! It has never heard of cycles, tiles or schedules. Every function in it is one that the machine has: products of int8 and int16
+//! into 32 bits, requantisation, and the element-wise operations, tables and normalisations of [`lpu_isa::fixed_point`].
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | this one | one token in, elements of the logits out |
+//! | [`sampling`] | from logits to the next token, with a temperature |
+
+pub mod sampling;
+
+use lpu_compiler::llama::check::LlamaGraphError;
+use lpu_compiler::llama::graph::{
+    Attention, CACHE_LIMIT, FeedForward, KEY_SHIFT, Matrix, Norm, NormedProduct, Product, QuantisedLlama,
+    ROPE_FRACTION_BITS, Requantisation,
+};
 use lpu_isa::arithmetic::{Requantise, Rounding};
 use lpu_isa::fixed_point::normalise::Factor;
-use lpu_isa::fixed_point::{add, multiply, saturate, subtract, sum_of_squares};
-use lpu_isa::fixed_point::table::EXPONENTIAL_ORIGIN;
+use lpu_isa::fixed_point::{add, arg_max, multiply, subtract, sum_of_squares};
 use lpu_isa::program::Scale;
+use thiserror::Error;
 
-pub struct Session<'a> {
-    m: &'a QuantisedLlama,
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum GoldenLlamaError {
+    /// The graph cannot be executed.
+    #[error(transparent)]
+    Graph(#[from] LlamaGraphError),
+    /// A token that there is not.
+    #[error("token {token} of `{model}`, whose vocabulary has {vocabulary} tokens")]
+    Token {
+        /// The model.
+        model: String,
+        /// The token.
+        token: u32,
+        /// How many there are.
+        vocabulary: usize,
+    },
+    /// The longest sequence has been reached.
+    #[error("`{model}` has a context of {context} tokens, and all are taken")]
+    ContextFull {
+        /// The model.
+        model: String,
+        /// Longest sequence.
+        context: usize,
+    },
+}
+
+/// A sequence in progress: the keys and values so far.
+#[derive(Debug, Clone)]
+pub struct GoldenLlama<'graph> {
+    graph: &'graph QuantisedLlama,
+    /// For each layer, `[position][kv_heads × head_size]`.
     keys: Vec<Vec<i8>>,
     values: Vec<Vec<i8>>,
-    pos: usize,
-    pub saturated: usize,
+    position: usize,
 }
 
-fn requantise(acc: i32, s: Scale) -> i16 {
-    Requantise { multiplier: s.multiplier, shift: s.shift, zero_point: 0, minimum: -32768, maximum: 32767, rounding: Rounding::Double }.apply(acc) as i16
+/// What may come after a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// One for each token of the vocabulary: the classifier's products, before the norm's factor.
+    pub elements: Vec<i16>,
+    /// The factor of the last norm.
+    pub factor: Factor,
+    /// The right shift that goes with it.
+    pub right_shift: i32,
 }
 
-fn product(m: &Matrix, scales: &[Scale], x: &[i16]) -> Vec<i16> {
-    let g = m.groups();
-    m.rows()
-        .enumerate()
-        .map(|(r, row)| {
-            row.chunks(m.group).zip(x.chunks(m.group)).zip(&scales[r * g..]).fold(0_i16, |sum, ((w, x), s)| {
-                let acc: i32 = w.iter().zip(x).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum();
-                add(sum, requantise(acc, *s))
-            })
-        })
-        .collect()
-}
-
-fn c8(x: i16) -> i8 { x.clamp(-127, 127) as i8 }
-
-impl<'a> Session<'a> {
-    pub fn new(m: &'a QuantisedLlama) -> Self {
-        Self { m, keys: vec![vec![]; m.layers.len()], values: vec![vec![]; m.layers.len()], pos: 0, saturated: 0 }
+impl Answer {
+    /// The token of the largest logit, the first of equals. The factor is positive: the elements alone decide.
+    #[must_use]
+    pub fn most_likely(&self) -> u32 {
+        arg_max(&self.elements).unwrap_or(0) as u32
     }
-    fn factor(&self, n: &Norm, x: &[i16]) -> Factor {
-        self.m.normalise.reciprocal_root(sum_of_squares(x, n.square_shift) + n.epsilon)
+
+    /// The logits, in units of the graph's `classifier.unit`.
+    #[must_use]
+    pub fn logits(&self) -> Vec<i16> {
+        self.elements.iter().map(|&element| self.factor.scale(element, self.right_shift)).collect()
     }
-    fn rope(&self, v: &mut [i16]) {
-        let hs = self.m.shape.head_size;
-        let at = self.pos * hs / 2;
-        let (c, s) = (&self.m.cosines[at..at + hs / 2], &self.m.sines[at..at + hs / 2]);
-        for head in v.chunks_exact_mut(hs) {
-            for ((p, &c), &s) in head.chunks_exact_mut(2).zip(c).zip(s) {
-                let (a, b) = (p[0], p[1]);
-                p[0] = subtract(multiply(a, c, 14), multiply(b, s, 14));
-                p[1] = add(multiply(a, s, 14), multiply(b, c, 14));
+}
+
+impl<'graph> GoldenLlama<'graph> {
+    /// A sequence without tokens.
+    ///
+    /// # Errors
+    /// The graph contradicts itself, or sums in it could leave 32 bits.
+    pub fn new(graph: &'graph QuantisedLlama) -> Result<Self, GoldenLlamaError> {
+        graph.check()?;
+        let empty = || vec![Vec::new(); graph.layers.len()];
+        Ok(Self { graph, keys: empty(), values: empty(), position: 0 })
+    }
+
+    /// Forgets the sequence.
+    pub fn restart(&mut self) {
+        self.keys.iter_mut().chain(&mut self.values).for_each(Vec::clear);
+        self.position = 0;
+    }
+
+    /// Tokens so far.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// What may come after `token`, which stands at the next position.
+    ///
+    /// # Errors
+    /// The token is beyond the vocabulary, or the context is full. The sequence stays as it was.
+    pub fn step(&mut self, token: u32) -> Result<Answer, GoldenLlamaError> {
+        let graph = self.graph;
+        let model = || graph.name.clone();
+        let (vocabulary, context) = (graph.shape.vocabulary, graph.shape.context);
+        if token as usize >= vocabulary {
+            return Err(GoldenLlamaError::Token { model: model(), token, vocabulary });
+        }
+        if self.position >= context {
+            return Err(GoldenLlamaError::ContextFull { model: model(), context });
+        }
+        let mut residual = self.embed(token as usize);
+        for (number, layer) in graph.layers.iter().enumerate() {
+            let update = self.attention(number, &layer.attention, &residual);
+            self.add_to_residual(&mut residual, &update);
+            let update = self.feed_forward(&layer.feed_forward, &residual);
+            self.add_to_residual(&mut residual, &update);
+        }
+        self.position += 1;
+        let classifier = &graph.classifier;
+        let factor = self.factor(&classifier.norm, &residual);
+        let input = match &classifier.weights {
+            None => residual,
+            Some(weights) => {
+                let limit = classifier.requantisation.input_limit;
+                let pairs = residual.iter().zip(&weights.values);
+                pairs.map(|(&x, &weight)| clamp(multiply(x, weight, weights.right_shift), limit)).collect()
+            }
+        };
+        let elements = product(graph.classifier_matrix(), &classifier.requantisation, &input);
+        Ok(Answer { elements, factor, right_shift: classifier.right_shift })
+    }
+
+    /// The row of `token`, in the unit of the residual stream.
+    fn embed(&self, token: usize) -> Vec<i16> {
+        let matrix = &self.graph.embedding;
+        let groups = matrix.groups();
+        let row = &matrix.weights[token * matrix.columns..(token + 1) * matrix.columns];
+        let scales = &self.graph.embedding_scales[token * groups..(token + 1) * groups];
+        let group = |(weights, &scale): (&[i8], &Scale)| -> Vec<i16> {
+            weights.iter().map(|&weight| requantise(i32::from(weight), scale)).collect()
+        };
+        let elements = row.chunks(matrix.group).zip(scales).flat_map(group);
+        elements.map(|element| clamp(element, self.graph.residual_limit)).collect()
+    }
+
+    fn add_to_residual(&self, residual: &mut [i16], update: &[i16]) {
+        let limit = self.graph.residual_limit;
+        residual.iter_mut().zip(update).for_each(|(sum, &update)| *sum = clamp(add(*sum, update), limit));
+    }
+
+    fn factor(&self, norm: &Norm, residual: &[i16]) -> Factor {
+        // The graph's check has seen to it that the sum stays within 32 bits.
+        let sum = sum_of_squares(residual, norm.square_shift).wrapping_add(norm.epsilon);
+        self.graph.normalise.reciprocal_root(sum)
+    }
+
+    fn attention(&mut self, number: usize, layer: &Attention, residual: &[i16]) -> Vec<i16> {
+        let graph = self.graph;
+        let shape = &graph.shape;
+        let factor = self.factor(&layer.norm, residual);
+        let mut query = normed_product(&layer.query, factor, residual);
+        let mut key = normed_product(&layer.key, factor, residual);
+        let value = normed_product(&layer.value, factor, residual);
+        self.rotate(&mut query);
+        self.rotate(&mut key);
+        query.iter_mut().for_each(|element| *element = clamp(*element, layer.query_limit));
+        self.keys[number].extend(key.into_iter().map(|key| cached(multiply(key, 1, KEY_SHIFT))));
+        self.values[number].extend(value.into_iter().map(cached));
+        let mut result = Vec::with_capacity(shape.query_length());
+        for (head, query) in query.chunks_exact(shape.head_size).enumerate() {
+            let channels = shape.kv_head(head) * shape.head_size..(shape.kv_head(head) + 1) * shape.head_size;
+            let keys = self.keys[number].chunks_exact(shape.kv_length()).map(|row| &row[channels.clone()]);
+            let scores: Vec<i16> = keys.map(|key| requantise(dot(key, query), layer.score_scales[head])).collect();
+            let probabilities = self.exponentials(&scores);
+            let sum = probabilities.iter().map(|&probability| i32::from(probability)).fold(0, i32::wrapping_add);
+            let reciprocal = graph.normalise.reciprocal(sum);
+            let values = |channel: usize| self.values[number].iter().skip(channel).step_by(shape.kv_length());
+            for channel in channels {
+                let products = values(channel).zip(&probabilities);
+                let accumulator = products
+                    .map(|(&value, &probability)| i32::from(value) * i32::from(probability))
+                    .fold(0, i32::wrapping_add);
+                let weighted = requantise(accumulator, layer.weighted_scales[channel]);
+                let element = reciprocal.scale(weighted, layer.weighted_shift);
+                result.push(clamp(element, layer.output.requantisation.input_limit));
+            }
+        }
+        product(&layer.output.matrix, &layer.output.requantisation, &result)
+    }
+
+    /// `exp(score - largest score)`, in units that do not matter: whoever uses them divides by their sum.
+    fn exponentials(&self, scores: &[i16]) -> Vec<i16> {
+        let exponential = &self.graph.exponential;
+        // The largest score, shifted, stands just below the end of the table.
+        let largest = scores.iter().copied().max().unwrap_or(0);
+        let origin = subtract(largest, ((1_i32 << 15 >> exponential.left_shift) - 1) as i16);
+        let argument = |&score: &i16| multiply(subtract(score, origin), 1 << exponential.left_shift, 0);
+        scores.iter().map(argument).map(|argument| exponential.table.apply(argument)).collect()
+    }
+
+    /// RoPE: every pair of every head by the angle of the position.
+    fn rotate(&self, vector: &mut [i16]) {
+        let pairs = self.graph.shape.head_size / 2;
+        let angles = self.position * pairs..(self.position + 1) * pairs;
+        let (cosines, sines) = (&self.graph.cosines[angles.clone()], &self.graph.sines[angles]);
+        let times = |element, factor| multiply(element, factor, ROPE_FRACTION_BITS);
+        for head in vector.chunks_exact_mut(2 * pairs) {
+            for ((pair, &cosine), &sine) in head.chunks_exact_mut(2).zip(cosines).zip(sines) {
+                let (a, b) = (pair[0], pair[1]);
+                pair[0] = subtract(times(a, cosine), times(b, sine));
+                pair[1] = add(times(a, sine), times(b, cosine));
             }
         }
     }
-    fn normed(&self, f: Factor, shift: i32, x: &[i16]) -> Vec<i16> {
-        match self.m.norm_place {
-            NormPlace::Before => x.iter().map(|&x| f.scale(x, shift)).collect(),
-            NormPlace::After => x.to_vec(),
-        }
-    }
-    fn prod(&self, p: &Product, f: Factor, shift: i32, x: &[i16]) -> Vec<i16> {
-        let t = product(&p.matrix, &p.scales, x);
-        match self.m.norm_place {
-            NormPlace::Before => t,
-            NormPlace::After => t.iter().map(|&x| f.scale(x, shift)).collect(),
-        }
-    }
-    pub fn step(&mut self, token: u32) -> Vec<i16> {
-        let m = self.m;
-        let sh = &m.shape;
-        let e = &m.embedding;
-        let g = e.groups();
-        let row = &e.weights[token as usize * sh.dim..][..sh.dim];
-        let mut x: Vec<i16> = row.iter().enumerate().map(|(c, &w)| requantise(i32::from(w), m.embedding_scales[token as usize * g + c / e.group])).collect();
-        for (n, l) in m.layers.iter().enumerate() {
-            let f = self.factor(&l.attention_norm, &x);
-            let h = self.normed(f, l.attention_shift, &x);
-            let mut q = self.prod(&l.query, f, l.query_shift, &h);
-            let mut k = self.prod(&l.key, f, l.key_shift, &h);
-            let v = self.prod(&l.value, f, l.value_shift, &h);
-            self.rope(&mut q);
-            self.rope(&mut k);
-            self.keys[n].extend(k.iter().map(|&k| c8(multiply(k, 1, KEY_SHIFT))));
-            self.values[n].extend(v.iter().map(|&v| c8(v)));
-            let mut a = vec![];
-            for (h, q) in q.chunks_exact(sh.head_size).enumerate() {
-                let kvh = sh.kv_head(h);
-                let at = kvh * sh.head_size;
-                let scores: Vec<i16> = self.keys[n].chunks_exact(sh.kv_length()).map(|k| {
-                    let acc: i32 = k[at..at + sh.head_size].iter().zip(q).map(|(&k, &q)| i32::from(k) * i32::from(q)).sum();
-                    requantise(acc, l.score_scales[kvh])
-                }).collect();
-                let origin = match m.softmax_origin {
-                    SoftmaxOrigin::Largest => scores.iter().copied().max().unwrap_or(0),
-                    SoftmaxOrigin::Fixed => l.score_origin[h],
-                };
-                let p: Vec<i16> = scores.iter().map(|&s| {
-                    m.exponential.apply(saturate(i32::from(s) - i32::from(origin) + i32::from(EXPONENTIAL_ORIGIN)))
-                }).collect();
-                let sum: i32 = p.iter().map(|&p| i32::from(p)).sum();
-                let r = m.normalise.reciprocal(sum);
-                for c in 0..sh.head_size {
-                    let acc: i32 = self.values[n].chunks_exact(sh.kv_length()).zip(&p).map(|(v, &p)| i32::from(v[at + c]) * i32::from(p)).sum();
-                    let t = requantise(acc, l.weighted_scales[at + c]);
-                    a.push(r.scale(t, l.weighted_shift));
-                }
-            }
-            let o = product(&l.output.matrix, &l.output.scales, &a);
-            x.iter_mut().zip(&o).for_each(|(x, &o)| *x = add(*x, o));
-            let f = self.factor(&l.feed_forward_norm, &x);
-            let h = self.normed(f, l.feed_forward_shift, &x);
-            let g = self.prod(&l.gate, f, l.gate_shift, &h);
-            let u = self.prod(&l.up, f, l.up_shift, &h);
-            let hid: Vec<i16> = g.iter().zip(&u).map(|(&g, &u)| multiply(l.silu.apply(g), u, l.hidden_shift)).collect();
-            let o = product(&l.down.matrix, &l.down.scales, &hid);
-            x.iter_mut().zip(&o).for_each(|(x, &o)| *x = add(*x, o));
-            self.saturated += [&x, &q, &k, &a, &g, &u, &hid].iter().map(|v| v.iter().filter(|x| x.unsigned_abs() >= 32767).count()).sum::<usize>();
-        }
-        self.pos += 1;
-        let f = self.factor(&m.final_norm, &x);
-        let mut h = self.normed(f, m.final_shift, &x);
-        if let Some(w) = &m.final_weights {
-            h.iter_mut().zip(&w.values).for_each(|(h, &w)| *h = multiply(*h, w, w_shift(m)));
-        }
-        let t = product(m.classifier.as_ref().unwrap_or(&m.embedding), &m.classifier_scales, &h);
-        match m.norm_place {
-            NormPlace::Before => t,
-            NormPlace::After => t.iter().map(|&x| f.scale(x, m.logits_shift)).collect(),
-        }
+
+    fn feed_forward(&self, layer: &FeedForward, residual: &[i16]) -> Vec<i16> {
+        let factor = self.factor(&layer.norm, residual);
+        let gate = normed_product(&layer.gate, factor, residual);
+        let up = normed_product(&layer.up, factor, residual);
+        let Product { matrix, requantisation } = &layer.down;
+        let element =
+            |(&gate, &up): (&i16, &i16)| multiply(layer.silu.apply(gate), up, layer.hidden_shift);
+        let hidden: Vec<i16> =
+            gate.iter().zip(&up).map(element).map(|element| clamp(element, requantisation.input_limit)).collect();
+        product(matrix, requantisation, &hidden)
     }
 }
-fn w_shift(m: &QuantisedLlama) -> u32 { m.final_weights.as_ref().map_or(0, |w| w.right_shift) }
+
+/// A product of the residual stream, then the norm's factor.
+fn normed_product(normed: &NormedProduct, factor: Factor, residual: &[i16]) -> Vec<i16> {
+    let Product { matrix, requantisation } = &normed.product;
+    let raw = product(matrix, requantisation, residual);
+    raw.into_iter().map(|element| factor.scale(element, normed.right_shift)).collect()
+}
+
+/// One element for each row: the row's groups requantised and added up.
+fn product(matrix: &Matrix, requantisation: &Requantisation, input: &[i16]) -> Vec<i16> {
+    let scales = requantisation.scales.chunks_exact(matrix.groups());
+    let row = |(weights, scales): (&[i8], &[Scale])| {
+        let groups = weights.chunks(matrix.group).zip(input.chunks(matrix.group)).zip(scales);
+        groups.map(|((weights, input), &scale)| requantise(dot(weights, input), scale)).fold(0, add)
+    };
+    matrix.rows().zip(scales).map(row).collect()
+}
+
+fn dot(weights: &[i8], input: &[i16]) -> i32 {
+    let products = weights.iter().zip(input).map(|(&weight, &element)| i32::from(weight) * i32::from(element));
+    products.fold(0, i32::wrapping_add)
+}
+
+fn requantise(accumulator: i32, scale: Scale) -> i16 {
+    let requantise = Requantise {
+        multiplier: scale.multiplier,
+        shift: scale.shift,
+        zero_point: 0,
+        minimum: i32::from(i16::MIN),
+        maximum: i32::from(i16::MAX),
+        rounding: Rounding::Double,
+    };
+    requantise.apply(accumulator) as i16
+}
+
+fn clamp(element: i16, limit: i16) -> i16 {
+    element.clamp(-limit, limit)
+}
+
+/// An element of the cache.
+fn cached(element: i16) -> i8 {
+    clamp(element, CACHE_LIMIT) as i8
+}

@@ -6,67 +6,75 @@
 use lpu_isa::fixed_point::sampling::Xorshift;
 
 use super::float::{FloatSession, Observer, Probe, softmax};
-use super::model::LlamaModel;
+use super::model::{LlamaModel, Shape};
 
 /// Sequences that are sampled.
 const SEQUENCES: u64 = 8;
 /// Tokens of each at most.
 const LENGTH: usize = 256;
+/// How far below the largest score others still count: e⁻¹¹ of it is half a unit of a probability.
+const SCORE_REACH: f64 = 11.0;
 
-/// Largest magnitudes in one layer.
+/// Largest magnitudes of a product of the normalised residual stream.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct LayerRanges {
-    /// The normalised input of attention.
-    pub attention_input: f64,
-    /// Queries.
-    pub query: f64,
-    /// Queries times the root mean square of the residual stream: products of the residual stream itself.
-    pub query_raw: f64,
-    /// Keys, for each key-value head.
-    pub key: Vec<f64>,
-    /// The same times the root mean square.
-    pub key_raw: Vec<f64>,
-    /// Values, for each channel.
-    pub value: Vec<f64>,
-    /// The same times the root mean square.
-    pub value_raw: Vec<f64>,
-    /// Scores.
-    pub score: f64,
-    /// The largest score of each head (not its magnitude).
-    pub score_top: Vec<f64>,
-    /// Σ exp(score - largest) × value.
-    pub weighted: f64,
-    /// Attention's result.
-    pub attention: f64,
-    /// The normalised input of the feed-forward network.
-    pub feed_forward_input: f64,
-    /// W1's product.
-    pub gate: f64,
-    /// The same times the root mean square.
-    pub gate_raw: f64,
-    /// W3's product.
-    pub up: f64,
-    /// The same times the root mean square.
-    pub up_raw: f64,
-    /// W2's input.
-    pub hidden: f64,
+pub struct NormedRange {
+    /// Of the product.
+    pub value: f64,
+    /// Of the product before the norm's factor is applied: times the root mean square of the residual stream.
+    pub raw: f64,
 }
 
-/// Largest magnitudes in a model.
+impl NormedRange {
+    fn see(&mut self, value: f64, root: f64) {
+        self.value = self.value.max(value.abs());
+        self.raw = self.raw.max(value.abs() * root);
+    }
+}
+
+/// What was seen in one layer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LayerRanges {
+    /// Mean square of each input of Wq, Wk and Wv, the norm's weights apart.
+    pub attention_power: Vec<f64>,
+    /// Queries, for each pair of each head, before and after rotation.
+    pub query: Vec<NormedRange>,
+    /// Keys, for each pair of each key-value head, before and after rotation.
+    pub key: Vec<NormedRange>,
+    /// Values, for each channel.
+    pub value: Vec<NormedRange>,
+    /// What the largest scores of heads need: their magnitude, and enough below them.
+    pub score: f64,
+    /// Largest magnitude of Σ exp(score - largest score) × value.
+    pub weighted: f64,
+    /// Largest magnitude of attention's result.
+    pub attention: f64,
+    /// Mean square of each input of Wo.
+    pub output_power: Vec<f64>,
+    /// Mean square of each input of W1 and W3, the norm's weights apart.
+    pub feed_forward_power: Vec<f64>,
+    /// W1's product.
+    pub gate: NormedRange,
+    /// W3's product.
+    pub up: NormedRange,
+    /// Largest magnitude of W2's input.
+    pub hidden: f64,
+    /// Mean square of each input of W2.
+    pub hidden_power: Vec<f64>,
+}
+
+/// What was seen in a model.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Ranges {
-    /// The residual stream.
+    /// Largest magnitude in the residual stream.
     pub residual: f64,
     /// Each layer.
     pub layers: Vec<LayerRanges>,
     /// The last norm's result.
-    pub final_input: f64,
-    /// The same times the root mean square.
-    pub final_raw: f64,
+    pub final_input: NormedRange,
+    /// Mean square of each of its elements.
+    pub final_power: Vec<f64>,
     /// Logits.
-    pub logits: f64,
-    /// The same times the root mean square.
-    pub logits_raw: f64,
+    pub logits: NormedRange,
 }
 
 impl Ranges {
@@ -74,12 +82,11 @@ impl Ranges {
     #[must_use]
     pub fn of(model: &LlamaModel) -> Self {
         let mut watcher = Watcher {
-            ranges: Self { layers: vec![LayerRanges::default(); model.layers.len()], ..Self::default() },
-            head_size: model.shape.head_size,
+            ranges: empty(&model.shape),
             epsilon: model.norm_epsilon,
+            residual: Vec::new(),
             root: 0.0,
-            head: 0,
-            heads: model.shape.heads,
+            tokens: 0,
         };
         for seed in 0..SEQUENCES {
             let mut random = Xorshift::new(seed);
@@ -87,14 +94,30 @@ impl Ranges {
             let mut token = model.begin;
             for _ in 0..LENGTH.min(model.shape.context) {
                 let logits = session.step_observed(token, &mut watcher);
+                watcher.tokens += 1;
                 token = sample(&logits, f64::from(random.next_number()) / 4_294_967_296.0);
                 if model.end.contains(&token) {
                     break;
                 }
             }
         }
-        watcher.ranges
+        watcher.finish()
     }
+}
+
+fn empty(shape: &Shape) -> Ranges {
+    let layer = LayerRanges {
+        attention_power: vec![0.0; shape.dim],
+        query: vec![NormedRange::default(); shape.query_length() / 2],
+        key: vec![NormedRange::default(); shape.kv_length() / 2],
+        value: vec![NormedRange::default(); shape.kv_length()],
+        output_power: vec![0.0; shape.query_length()],
+        feed_forward_power: vec![0.0; shape.dim],
+        hidden_power: vec![0.0; shape.hidden],
+        ..LayerRanges::default()
+    };
+    let layers = vec![layer; shape.layers];
+    Ranges { layers, final_power: vec![0.0; shape.dim], ..Ranges::default() }
 }
 
 /// The token at which the running sum of probabilities exceeds `random`, at temperature 1.
@@ -109,80 +132,100 @@ fn sample(logits: &[f64], random: f64) -> u32 {
 
 struct Watcher {
     ranges: Ranges,
-    head_size: usize,
     epsilon: f64,
-    /// Root mean square of the residual stream.
+    /// The residual stream as last seen, and its root mean square.
+    residual: Vec<f64>,
     root: f64,
-    head: usize,
-    heads: usize,
+    tokens: usize,
+}
+
+impl Watcher {
+    /// Sums of squares become means.
+    fn finish(mut self) -> Ranges {
+        let tokens = self.tokens.max(1) as f64;
+        let mean = |power: &mut Vec<f64>| power.iter_mut().for_each(|square| *square /= tokens);
+        for layer in &mut self.ranges.layers {
+            let LayerRanges { attention_power, output_power, feed_forward_power, hidden_power, .. } = layer;
+            [attention_power, output_power, feed_forward_power, hidden_power].into_iter().for_each(mean);
+        }
+        mean(&mut self.ranges.final_power);
+        self.ranges
+    }
 }
 
 impl Observer for Watcher {
     fn see(&mut self, place: Probe, values: &[f64]) {
         let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
         let root = self.root;
-        let raise = |range: &mut f64, value: f64| *range = range.max(value);
-        let raise_all = |ranges: &mut Vec<f64>, values: &mut dyn Iterator<Item = f64>| {
-            for (index, value) in values.enumerate() {
-                match ranges.get_mut(index) {
-                    Some(range) => *range = range.max(value),
-                    None => ranges.push(value),
-                }
+        let raise = |range: &mut f64| *range = range.max(largest);
+        let pairs = |ranges: &mut [NormedRange]| {
+            for (range, pair) in ranges.iter_mut().zip(values.chunks_exact(2)) {
+                range.see(pair[0].abs().max(pair[1].abs()), root);
             }
         };
-        let heads = || {
-            let largest = |head: &[f64]| head.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-            values.chunks_exact(self.head_size).map(largest)
+        let squares = |power: &mut [f64], values: &[f64], divisor: f64| {
+            power.iter_mut().zip(values).for_each(|(power, value)| *power += (value / divisor).powi(2));
         };
-        let ranges = &mut self.ranges;
+        let layers = &mut self.ranges.layers;
         match place {
             Probe::Residual => {
-                raise(&mut ranges.residual, largest);
+                raise(&mut self.ranges.residual);
                 let mean = values.iter().map(|value| value * value).sum::<f64>() / values.len().max(1) as f64;
-                self.root = (mean + self.epsilon).sqrt();
+                // A norm without epsilon of a vector of zeros has no root: any will do.
+                self.root = (mean + self.epsilon).sqrt().max(f64::MIN_POSITIVE);
+                self.residual = values.to_vec();
             }
-            Probe::AttentionInput(layer) => raise(&mut ranges.layers[layer].attention_input, largest),
-            Probe::Query(layer) => {
-                raise(&mut ranges.layers[layer].query, largest);
-                raise(&mut ranges.layers[layer].query_raw, largest * root);
-            }
-            Probe::Key(layer) => {
-                raise_all(&mut ranges.layers[layer].key, &mut heads());
-                raise_all(&mut ranges.layers[layer].key_raw, &mut heads().map(|key| key * root));
-            }
+            Probe::AttentionInput(layer) => squares(&mut layers[layer].attention_power, &self.residual, root),
+            Probe::Query(layer) => pairs(&mut layers[layer].query),
+            Probe::Key(layer) => pairs(&mut layers[layer].key),
             Probe::Value(layer) => {
-                raise_all(&mut ranges.layers[layer].value, &mut values.iter().map(|value| value.abs()));
-                raise_all(&mut ranges.layers[layer].value_raw, &mut values.iter().map(|value| value.abs() * root));
+                layers[layer].value.iter_mut().zip(values).for_each(|(range, &value)| range.see(value, root));
             }
             Probe::Score(layer) => {
-                raise(&mut ranges.layers[layer].score, largest);
                 let top = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let tops = &mut ranges.layers[layer].score_top;
-                tops.resize(self.heads, f64::NEG_INFINITY);
-                tops[self.head] = tops[self.head].max(top);
-                self.head = (self.head + 1) % self.heads;
+                layers[layer].score = layers[layer].score.max(top).max(SCORE_REACH - top);
             }
-            Probe::Weighted(layer) => raise(&mut ranges.layers[layer].weighted, largest),
-            Probe::Attention(layer) => raise(&mut ranges.layers[layer].attention, largest),
-            Probe::FeedForwardInput(layer) => raise(&mut ranges.layers[layer].feed_forward_input, largest),
-            Probe::Gate(layer) => {
-                raise(&mut ranges.layers[layer].gate, largest);
-                raise(&mut ranges.layers[layer].gate_raw, largest * root);
+            Probe::Weighted(layer) => raise(&mut layers[layer].weighted),
+            Probe::Attention(layer) => {
+                raise(&mut layers[layer].attention);
+                squares(&mut layers[layer].output_power, values, 1.0);
             }
-            Probe::Up(layer) => {
-                raise(&mut ranges.layers[layer].up, largest);
-                raise(&mut ranges.layers[layer].up_raw, largest * root);
+            Probe::FeedForwardInput(layer) => squares(&mut layers[layer].feed_forward_power, &self.residual, root),
+            Probe::Gate(layer) => layers[layer].gate.see(largest, root),
+            Probe::Up(layer) => layers[layer].up.see(largest, root),
+            Probe::Hidden(layer) => {
+                raise(&mut layers[layer].hidden);
+                squares(&mut layers[layer].hidden_power, values, 1.0);
             }
-            Probe::Hidden(layer) => raise(&mut ranges.layers[layer].hidden, largest),
             Probe::FinalInput => {
-                raise(&mut ranges.final_input, largest);
-                raise(&mut ranges.final_raw, largest * root);
+                self.ranges.final_input.see(largest, root);
+                squares(&mut self.ranges.final_power, values, 1.0);
             }
-            Probe::Logits => {
-                raise(&mut ranges.logits, largest);
-                raise(&mut ranges.logits_raw, largest * root);
-            }
-            Probe::Update(_) => (),
+            Probe::Logits => self.ranges.logits.see(largest, root),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_is_seen_with_and_without_the_norms_factor() {
+        let shape =
+            Shape { dim: 4, hidden: 3, layers: 1, heads: 2, kv_heads: 1, head_size: 2, vocabulary: 5, context: 4 };
+        let mut watcher =
+            Watcher { ranges: empty(&shape), epsilon: 0.0, residual: vec![], root: 0.0, tokens: 1 };
+        watcher.see(Probe::Residual, &[3.0, -3.0, 3.0, 3.0]);
+        watcher.see(Probe::AttentionInput(0), &[9.0; 4]);
+        watcher.see(Probe::Query(0), &[1.0, -2.0, 0.5, 0.0]);
+        watcher.see(Probe::Score(0), &[-9.0, -5.0]);
+        let ranges = watcher.finish();
+        assert_eq!(ranges.residual, 3.0);
+        assert_eq!(ranges.layers[0].attention_power, [1.0; 4]);
+        let [first, second] = &ranges.layers[0].query[..] else { panic!("one range for each pair") };
+        assert_eq!((first, second), (&NormedRange { value: 2.0, raw: 6.0 }, &NormedRange { value: 0.5, raw: 1.5 }));
+        // 11 below a largest score of -5.
+        assert_eq!(ranges.layers[0].score, 16.0);
     }
 }

@@ -23,8 +23,6 @@ pub enum Probe {
     Weighted(usize),
     /// Attention's result, all heads.
     Attention(usize),
-    /// What attention or the feed-forward network adds to the residual stream.
-    Update(usize),
     /// The normalised input of the feed-forward network's products.
     FeedForwardInput(usize),
     /// W1's product, before SiLU.
@@ -86,11 +84,9 @@ impl<'model> FloatSession<'model> {
         for (number, layer) in model.layers.iter().enumerate() {
             let update = self.attention(number, layer, &residual, observer);
             add(&mut residual, &update);
-            observer.see(Probe::Update(number), &update);
             observer.see(Probe::Residual, &residual);
             let update = self.feed_forward(number, layer, &residual, observer);
             add(&mut residual, &update);
-            observer.see(Probe::Update(number), &update);
             observer.see(Probe::Residual, &residual);
         }
         self.position += 1;

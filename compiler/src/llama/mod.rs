@@ -4,9 +4,16 @@
 //! | --- | --- |
 //! | [`model`] | the model in floating point, and its sizes |
 //! | [`float`](mod@float) | its answer in floating point |
+//! | [`calibrate`] | what values its vectors take |
+//! | [`weights`] | weights as small integers |
+//! | [`quantise`](mod@quantise) | from floating point to integers: units, scales, shifts |
+//! | [`graph`] | the model in integers |
+//! | [`check`] | whether that can be executed |
 
-pub mod float;
-pub mod model;
 pub mod calibrate;
+pub mod check;
+pub mod float;
 pub mod graph;
+pub mod model;
 pub mod quantise;
+pub mod weights;

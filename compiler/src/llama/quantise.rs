@@ -1,4 +1,18 @@
-//! From floating point to integers.
+//! From floating point to integers: units for every vector, and the scales and shifts that follow from them.
+//!
+//! A vector's unit is its largest magnitude in [calibration](super::calibrate), with some headroom, over the largest integer that
+//! it may hold. Below, names with `unit` are the real value of an integer of 1.
+//!
+//! # A product of the residual stream
+//! With `x` in units of `u`, RMSNorm's factor is `F / (u × c)`, where `F = 1 / √(ε + Σ round(x² / 2^s))` is what the machine
+//! computes and `c = √(2^s / dim)`. The product's accumulators are requantised to a raw unit `r`, and `y = raw × F × 2^-n` is then
+//! in the unit `v` that is wanted if
+//!
+//! ```text
+//! r = v × u × c × 2^-n
+//! ```
+//!
+//! `n` is the largest with which the raw elements, as calibrated, still fit: half a bit of precision is lost to it on average.
 
 use lpu_isa::arithmetic::quantize_multiplier;
 use lpu_isa::fixed_point::normalise::Normalise;
@@ -6,315 +20,305 @@ use lpu_isa::fixed_point::square_shift;
 use lpu_isa::fixed_point::table::Table;
 use lpu_isa::program::Scale;
 
-use super::calibrate::{LayerRanges, Ranges};
+use super::calibrate::{LayerRanges, NormedRange, Ranges};
+use super::check::LlamaGraphError;
 use super::float::rope_angle;
-#[allow(clippy::wildcard_imports)]
-use super::graph::*;
-use super::model::{LlamaLayer, LlamaModel};
+use super::graph::{
+    Attention, CACHE_LIMIT, Classifier, ElementWeights, Exponential, FeedForward, KEY_SHIFT, Matrix, Norm,
+    NormedProduct, Product, QuantisedLayer, QuantisedLlama, ROPE_FRACTION_BITS, Requantisation, input_limit,
+};
+use super::model::{LlamaLayer, LlamaModel, Shape};
+use super::weights::{WeightFormat, round};
 
-/// How weights are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WeightFormat {
-    /// Eight bits, a scale for each row.
-    Int8,
-    /// Four bits, a scale for each `group` columns of a row.
-    Int4 {
-        /// Columns.
-        group: usize,
-    },
+/// What a vector may exceed its calibrated range by before it saturates.
+const HEADROOM: f64 = 1.1;
+
+/// What keys and values may exceed theirs by: nothing, for their eight bits are the coarsest of all. Saturation costs less.
+const CACHE_HEADROOM: f64 = 1.0;
+
+/// How far below the largest score the exponential reaches, in nats: e^-11.09 of 2¹⁵ is half a unit.
+const EXPONENTIAL_SPAN: f64 = 16.0 * std::f64::consts::LN_2;
+
+/// Largest part of a sum of squares that a norm's epsilon may be.
+const LARGEST_EPSILON: f64 = (1 << 29) as f64;
+
+/// The model in integers, calibrated on text of its own.
+///
+/// # Errors
+/// Weights of such magnitudes that scales or shifts leave what the machine has, or sizes at which sums leave 32 bits.
+pub fn quantise(model: &LlamaModel, format: WeightFormat) -> Result<QuantisedLlama, LlamaGraphError> {
+    quantise_with(model, &Ranges::of(model), format)
 }
 
-/// What may be chosen.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Weights.
-    pub weights: WeightFormat,
-    /// Experiment.
-    pub norm_place: NormPlace,
-    /// Experiment.
-    pub softmax_origin: SoftmaxOrigin,
-    /// Experiment: headroom.
-    pub margin: f64,
-    /// Experiment: headroom of int8 keys and values.
-    pub cache_margin: f64,
-    /// Experiment.
-    pub fold: bool,
-    /// Experiment: finest score unit
-    pub least_score_unit: f64,
-    /// Experiment
-    pub per_tensor_embedding: bool,
-    /// Experiment
-    pub cache_coarse: bool,
+/// The same with known ranges.
+///
+/// # Errors
+/// As [`quantise`].
+pub fn quantise_with(
+    model: &LlamaModel,
+    ranges: &Ranges,
+    format: WeightFormat,
+) -> Result<QuantisedLlama, LlamaGraphError> {
+    let quantised = Quantiser::new(model, ranges, format).run();
+    quantised.check()?;
+    Ok(quantised)
 }
 
-fn scale(real: f64) -> Scale {
+/// The unit with which `range`, with its headroom, is `limit`. A vector of zeros has any unit.
+fn unit_of(range: f64, headroom: f64, limit: i16) -> f64 {
+    let range = if range > 0.0 && range.is_finite() { range } else { 1.0 };
+    range * headroom / f64::from(limit.max(1))
+}
+
+/// The unit of a vector that nothing but 16 bits limits.
+fn full_unit(range: f64) -> f64 {
+    unit_of(range, HEADROOM, i16::MAX)
+}
+
+fn scale_of(real: f64) -> Scale {
     let (multiplier, shift) = quantize_multiplier(real);
     Scale { multiplier, shift }
 }
 
-/// Quantises.
-pub fn quantise(model: &LlamaModel, ranges: &Ranges, options: &Options) -> QuantisedLlama {
-    Quantiser { model, ranges, options }.run()
+/// From accumulators of `matrix` with inputs in `input_unit` to elements in `unit(row)`.
+fn requantisation(matrix: &Matrix, input_unit: f64, input_limit: i16, unit: impl Fn(usize) -> f64) -> Requantisation {
+    let groups = matrix.groups();
+    let scale = |(index, weight_unit): (usize, &f64)| scale_of(weight_unit * input_unit / unit(index / groups));
+    Requantisation { scales: matrix.units.iter().enumerate().map(scale).collect(), input_limit }
+}
+
+/// The matrices of a layer in integers.
+struct LayerMatrices {
+    query: Matrix,
+    key: Matrix,
+    value: Matrix,
+    output: Matrix,
+    gate: Matrix,
+    up: Matrix,
+    down: Matrix,
 }
 
 struct Quantiser<'a> {
     model: &'a LlamaModel,
     ranges: &'a Ranges,
-    options: &'a Options,
-}
-
-struct NormUnit {
+    layers: Vec<LayerMatrices>,
+    embedding: Matrix,
+    classifier: Option<Matrix>,
+    residual_limit: i16,
+    /// Unit of the residual stream.
+    residual: f64,
+    /// The norm of the residual stream, and its `c`.
     norm: Norm,
-    /// y = x × F × this, where F = 1/sqrt(sum)
-    constant: f64,
+    norm_constant: f64,
 }
 
-impl Quantiser<'_> {
-    fn matrix(&self, rows: usize, columns: usize, weights: &[f32], columns_scale: Option<&[f32]>) -> Matrix {
-        let (group, most) = match self.options.weights {
-            WeightFormat::Int8 => (columns, 127.0),
-            WeightFormat::Int4 { group } => (group.min(columns), 7.0),
+impl<'a> Quantiser<'a> {
+    fn new(model: &'a LlamaModel, ranges: &'a Ranges, format: WeightFormat) -> Self {
+        let shape = &model.shape;
+        let plain = |weights: &[f32], columns: usize, power: &[f64]| {
+            let weights: Vec<f64> = weights.iter().map(|&weight| f64::from(weight)).collect();
+            round(&weights, columns, power, format)
         };
-        let mut out = Vec::with_capacity(weights.len());
-        let mut units = Vec::new();
-        for row in weights.chunks_exact(columns) {
-            let row: Vec<f64> = row
-                .iter()
-                .enumerate()
-                .map(|(c, &w)| f64::from(w) * columns_scale.map_or(1.0, |s| f64::from(s[c])))
-                .collect();
-            for g in row.chunks(group) {
-                let max = g.iter().fold(0.0_f64, |m, w| m.max(w.abs()));
-                let error = |unit: f64| -> f64 {
-                    g.iter().map(|w| ((w / unit).round().clamp(-most, most) * unit - w).powi(2)).sum()
-                };
-                let mut unit = max / most;
-                if most < 10.0 && max > 0.0 {
-                    let best = (0..40)
-                        .map(|i| max / most * (1.0 - f64::from(i) * 0.015))
-                        .min_by(|a, b| error(*a).total_cmp(&error(*b)));
-                    unit = best.unwrap_or(unit);
-                }
-                units.push(unit);
-                out.extend(g.iter().map(|w| if unit > 0.0 { (w / unit).round().clamp(-most, most) as i8 } else { 0 }));
-            }
-        }
-        Matrix { rows, columns, group, weights: out, units }
+        // With the norm's weights in the columns, the input is the residual stream over its root mean square.
+        let folded = |weights: &[f32], norm: &[f32], power: &[f64]| {
+            let columns = norm.iter().cycle();
+            let weights: Vec<f64> =
+                weights.iter().zip(columns).map(|(&weight, &norm)| f64::from(weight) * f64::from(norm)).collect();
+            round(&weights, shape.dim, power, format)
+        };
+        let layer = |(layer, ranges): (&LlamaLayer, &LayerRanges)| LayerMatrices {
+            query: folded(&layer.query, &layer.attention_norm, &ranges.attention_power),
+            key: folded(&layer.key, &layer.attention_norm, &ranges.attention_power),
+            value: folded(&layer.value, &layer.attention_norm, &ranges.attention_power),
+            output: plain(&layer.output, shape.query_length(), &ranges.output_power),
+            gate: folded(&layer.gate, &layer.feed_forward_norm, &ranges.feed_forward_power),
+            up: folded(&layer.up, &layer.feed_forward_norm, &ranges.feed_forward_power),
+            down: plain(&layer.down, shape.hidden, &ranges.hidden_power),
+        };
+        let layers: Vec<LayerMatrices> = model.layers.iter().zip(&ranges.layers).map(layer).collect();
+        let embedding = plain(&model.embedding, shape.dim, &ranges.final_power);
+        let classifier =
+            model.classifier.as_ref().map(|weights| folded(weights, &model.final_norm, &ranges.final_power));
+        let of_residual = layers
+            .iter()
+            .flat_map(|layer| [&layer.query, &layer.key, &layer.value, &layer.gate, &layer.up])
+            .chain(&classifier);
+        let residual_limit = of_residual.map(Matrix::input_limit).min().unwrap_or(i16::MAX);
+        let residual = unit_of(ranges.residual, HEADROOM, residual_limit);
+        let (norm, norm_constant) = norm(shape.dim, residual_limit, residual, model.norm_epsilon);
+        Self { model, ranges, layers, embedding, classifier, residual_limit, residual, norm, norm_constant }
     }
 
-    fn norm(&self, count: usize, limit: i16, unit: f64) -> NormUnit {
-        let shift = square_shift(count, limit, (1 << 30) - 1);
-        let epsilon = self.model.norm_epsilon * count as f64 / (unit * unit) / f64::from(shift).exp2();
-        let norm = Norm { square_shift: shift, epsilon: epsilon.round().clamp(0.0, f64::from(1 << 30)) as i32 };
-        NormUnit { norm, constant: (count as f64 / f64::from(shift).exp2()).sqrt() }
-    }
-
-    fn product(matrix: Matrix, input_unit: f64, output: impl Fn(usize) -> f64, limit: i16) -> Product {
-        let groups = matrix.groups();
-        let scales = matrix.units.iter().enumerate().map(|(i, u)| scale(u * input_unit / output(i / groups))).collect();
-        Product { matrix, scales, limit }
-    }
-
-    fn run(&self) -> QuantisedLlama {
-        let m = self.model;
-        let shape = &m.shape;
-        let dim = shape.dim;
-        let margin = self.options.margin;
-        let sx = self.ranges.residual * margin / 32767.0;
-        let mut embedding = self.matrix(shape.vocabulary, dim, &m.embedding, None);
-        if self.options.per_tensor_embedding {
-            let unit = embedding.units.iter().copied().fold(0.0_f64, f64::max);
-            embedding.weights = m.embedding.iter().map(|w| (f64::from(*w) / unit).round() as i8).collect();
-            embedding.units.iter_mut().for_each(|u| *u = unit);
-        }
-        let embedding_scales = embedding.units.iter().map(|u| scale(u / sx)).collect();
-        let max_score = self.ranges.layers.iter().map(|l| l.score).fold(0.0, f64::max);
-        let score_unit = (max_score * margin / 32767.0).max(self.options.least_score_unit);
-        let final_norm = self.norm(dim, 32767, sx);
-        let tied = m.classifier.is_none();
-        let after = self.options.norm_place == NormPlace::After;
-        // final
-        let (mut final_shift, mut final_weights, classifier, input_unit);
-        final_shift = 0;
-        final_weights = None;
-        let h_unit = |hmax: f64| -> (f64, i32) {
-            let least = hmax * margin / 32767.0;
-            let rs = (least / final_norm.constant).log2().ceil() as i32;
-            (f64::from(rs).exp2() * final_norm.constant, rs)
-        };
-        // base vector: residual (after) or normalised (before)
-        let gmax = m.final_norm.iter().fold(0.0_f64, |a, g| a.max(f64::from(g.abs())));
-        let base = if after {
-            sx
-        } else {
-            // before the weights: bound by range of h without g: sqrt(dim)
-            let (u, rs) = h_unit((dim as f64).sqrt());
-            final_shift = rs;
-            u
-        };
-        if tied {
-            // f = base × g >> s ; choose unit
-            let gu = gmax / 32767.0;
-            let want = if after { self.ranges.final_raw } else { self.ranges.final_input } * margin / 32767.0;
-            let s = (want / (base * gu)).log2().floor().max(0.0) as u32;
-            let gu = want / base / f64::from(s).exp2();
-            final_weights = Some(ElementWeights {
-                values: m.final_norm.iter().map(|g| (f64::from(*g) / gu).round() as i16).collect(),
-                right_shift: s,
-            });
-            input_unit = want;
-            classifier = None;
-        } else {
-            input_unit = base;
-            classifier = Some(self.matrix(shape.vocabulary, dim, m.classifier(), Some(&m.final_norm)));
-        }
-        let cm = classifier.as_ref().unwrap_or(&embedding);
-        let logits_unit = self.ranges.logits * margin / 32767.0;
-        let (out_unit, logits_shift) =
-            self.raw_unit(after, &final_norm, sx, logits_unit, self.ranges.logits_raw * margin / 32767.0);
-        let classifier_scales = cm.units.iter().map(|u| scale(u * input_unit / out_unit)).collect();
-        let layers =
-            m.layers.iter().zip(&self.ranges.layers).map(|(l, r)| self.layer(l, r, sx, score_unit)).collect();
-        let half = shape.head_size / 2;
-        let angles = (0..shape.context)
-            .flat_map(|p| (0..half).map(move |i| (p, i)))
-            .map(|(p, i)| rope_angle(i, shape.head_size, p, m.rope_theta));
-        let (sines, cosines) = angles
-            .map(|a| ((a.sin() * 16384.0).round() as i16, (a.cos() * 16384.0).round() as i16))
-            .unzip();
+    fn run(self) -> QuantisedLlama {
+        let (model, shape) = (self.model, &self.model.shape);
+        let largest_score = self.ranges.layers.iter().map(|layer| layer.score).fold(0.0, f64::max);
+        let exponential = exponential(shape, largest_score);
+        let score_unit = exponential.unit * f64::from(exponential.left_shift).exp2();
+        let largest = exponential.table.values().iter().copied().max().unwrap_or(0);
+        let layers = self.layers.iter().zip(&self.ranges.layers);
+        let layers = layers
+            .map(|(matrices, ranges)| QuantisedLayer {
+                attention: self.attention(matrices, ranges, score_unit, largest),
+                feed_forward: self.feed_forward(matrices, ranges),
+            })
+            .collect();
+        let (cosines, sines) = rotations(shape, model.rope_theta);
         QuantisedLlama {
-            name: m.name.clone(),
+            name: model.name.clone(),
             shape: shape.clone(),
-            begin: m.begin,
-            end: m.end.clone(),
-            norm_place: self.options.norm_place,
-            softmax_origin: self.options.softmax_origin,
-            embedding_scales,
-            residual_limit: 32767,
+            begin: model.begin,
+            end: model.end.clone(),
+            embedding_scales: requantisation(&self.embedding, 1.0, 1, |_| self.residual).scales,
+            residual_limit: self.residual_limit,
             layers,
-            final_norm: final_norm.norm,
-            final_shift,
-            final_weights,
-            classifier_scales,
-            classifier_limit: 32767,
-            classifier,
-            embedding,
-            logits_shift,
-            logits_unit,
-            score_unit,
+            classifier: self.classifier(),
+            embedding: self.embedding,
             cosines,
             sines,
-            exponential: Table::exponential(score_unit, 32767),
+            exponential,
             normalise: Normalise::new(),
         }
     }
 
-    /// Unit of a product's requantised result and the shift by which the norm's factor turns it to `unit`.
-    fn raw_unit(&self, after: bool, norm: &NormUnit, sx: f64, unit: f64, least: f64) -> (f64, i32) {
-        if !after {
-            return (unit, 0);
-        }
-        let whole = sx * unit / norm.constant;
-        let rs = (whole / least).log2().floor() as i32;
-        (whole / f64::from(rs).exp2(), rs)
+    /// The raw unit of a product of the residual stream whose results are in `unit` after a right shift by `n`.
+    fn raw_unit(&self, unit: f64, n: i32) -> f64 {
+        unit * self.residual * self.norm_constant * f64::from(-n).exp2()
     }
 
-    fn layer(&self, l: &LlamaLayer, r: &LayerRanges, sx: f64, score_unit: f64) -> QuantisedLayer {
+    /// The largest right shift with which raw elements of `range` fit.
+    fn right_shift(&self, unit: f64, range: &NormedRange) -> i32 {
+        // The cast saturates.
+        (self.raw_unit(unit, 0) / full_unit(range.raw)).log2().floor() as i32
+    }
+
+    /// The product of the residual stream with `matrix`, whose row's unit and range are `rows(row)`.
+    fn normed<'r>(&self, matrix: &Matrix, rows: impl Fn(usize) -> (f64, &'r NormedRange)) -> NormedProduct {
+        let shift = |row: usize| {
+            let (unit, range) = rows(row);
+            self.right_shift(unit, range)
+        };
+        let right_shift = (0..matrix.rows).map(shift).min().unwrap_or(0);
+        let unit = |row: usize| self.raw_unit(rows(row).0, right_shift);
+        let requantisation = requantisation(matrix, self.residual, self.residual_limit, unit);
+        NormedProduct { product: Product { matrix: matrix.clone(), requantisation }, right_shift }
+    }
+
+    fn attention(
+        &self,
+        matrices: &LayerMatrices,
+        ranges: &LayerRanges,
+        score_unit: f64,
+        largest_probability: i16,
+    ) -> Attention {
         let shape = &self.model.shape;
-        let dim = shape.dim;
-        let margin = self.options.margin;
-        let cache_margin = self.options.cache_margin;
-        let full = |range: f64| range.max(1e-9) * margin / 32767.0;
-        let after = self.options.norm_place == NormPlace::After;
-        let norm = self.norm(dim, 32767, sx);
-        let input = |range: f64| -> (f64, i32) {
-            if after {
-                return (sx, 0);
-            }
-            let rs = (full(range) / norm.constant).log2().ceil() as i32;
-            (f64::from(rs).exp2() * norm.constant, rs)
+        let pairs = shape.head_size / 2;
+        let cached = |range: &NormedRange| unit_of(range.value, CACHE_HEADROOM, CACHE_LIMIT);
+        let key_units: Vec<f64> = ranges.key.iter().map(cached).collect();
+        let value_units: Vec<f64> = ranges.value.iter().map(cached).collect();
+        // What a query's pair is multiplied with has the unit of its key's pair.
+        let key_of = |pair: usize| key_units[shape.kv_head(pair / pairs) * pairs + pair % pairs];
+        let query_limit = input_limit(u64::from(CACHE_LIMIT.unsigned_abs()) * shape.head_size as u64);
+        let of_head = |head: usize| {
+            let product = |pair: usize| ranges.query[pair].value * key_of(pair);
+            let largest = (head * pairs..(head + 1) * pairs).map(product).fold(0.0, f64::max);
+            unit_of(largest, HEADROOM, query_limit)
         };
-        let (attention_in, attention_shift) = input(r.attention_input);
-        let (ff_in, feed_forward_shift) = input(r.feed_forward_input);
-        let (q, kv) = (shape.query_length(), shape.kv_length());
-        let an = Some(l.attention_norm.as_slice());
-        let fn_ = Some(l.feed_forward_norm.as_slice());
-        // query
-        let sq = full(r.query);
-        let (raw, query_shift) = self.raw_unit(after, &norm, sx, sq, full(r.query_raw));
-        let query = Self::product(self.matrix(q, dim, &l.query, an), attention_in, |_| raw, 32767);
-        // key
-        let mut key_range = r.key.clone();
-        let mut value_range = r.value.clone();
-        if self.options.cache_coarse {
-            let most = |v: &Vec<f64>| v.iter().copied().fold(0.0_f64, f64::max);
-            let (k, v) = (most(&key_range), most(&value_range));
-            key_range.iter_mut().for_each(|x| *x = k);
-            value_range.iter_mut().for_each(|x| *x = v);
-        }
-        let sk: Vec<f64> = key_range.iter().map(|k| k.max(1e-9) * cache_margin / 127.0).collect();
-        let shifts = |units: &[f64], raws: &[f64]| -> i32 {
-            units.iter().zip(raws).map(|(u, raw)| self.raw_unit(after, &norm, sx, *u, full(*raw)).1).min().unwrap_or(0)
-        };
-        let key_units: Vec<f64> = sk.iter().map(|s| s / 256.0).collect();
-        let key_shift = shifts(&key_units, &r.key_raw);
-        let of = |unit: f64, rs: i32| if after { sx * unit / norm.constant / f64::from(rs).exp2() } else { unit };
-        let key = Self::product(
-            self.matrix(kv, dim, &l.key, an),
-            attention_in,
-            |row| of(key_units[row / shape.head_size], key_shift),
-            32767,
-        );
-        // value
-        let sv: Vec<f64> = value_range.iter().map(|v| v.max(1e-9) * cache_margin / 127.0).collect();
-        let value_shift = shifts(&sv, &r.value_raw);
-        let value =
-            Self::product(self.matrix(kv, dim, &l.value, an), attention_in, |row| of(sv[row], value_shift), 32767);
-        // scores
+        let product_units: Vec<f64> = (0..shape.heads).map(of_head).collect();
+        let query_unit = |row: usize| product_units[row / shape.head_size] / key_of(row / 2);
         let root = (shape.head_size as f64).sqrt();
-        let score_scales = sk.iter().map(|s| scale(sq * s / root / score_unit)).collect();
-        let score_origin = r.score_top.iter().map(|t| (t / score_unit).round() as i16).collect();
-        // weighted
-        let sa = full(r.attention);
-        let e = (full(r.weighted * 32767.0) / sa).log2().ceil() as i32;
-        let su = sa * f64::from(e).exp2();
-        let weighted_scales = sv.iter().map(|s| scale(s / su)).collect();
-        let output = Self::product(self.matrix(dim, q, &l.output, None), sa, |_| sx, 32767);
-        // ff
-        let (sg, su3) = (full(r.gate), full(r.up));
-        let (gate_raw, gate_shift) = self.raw_unit(after, &norm, sx, sg, full(r.gate_raw));
-        let (up_raw, up_shift) = self.raw_unit(after, &norm, sx, su3, full(r.up_raw));
-        let gate = Self::product(self.matrix(shape.hidden, dim, &l.gate, fn_), ff_in, |_| gate_raw, 32767);
-        let up = Self::product(self.matrix(shape.hidden, dim, &l.up, fn_), ff_in, |_| up_raw, 32767);
-        let hidden_unit = full(r.hidden);
-        let silu_least = full(r.gate);
-        let ks = (hidden_unit / (silu_least * su3)).log2().floor().max(0.0);
-        let silu_unit = hidden_unit / (su3 * ks.exp2());
-        let down = Self::product(self.matrix(dim, shape.hidden, &l.down, None), hidden_unit, |_| sx, 32767);
-        QuantisedLayer {
-            attention_norm: norm.norm.clone(),
-            attention_shift,
-            query,
-            query_shift,
-            query_limit: 32767,
-            key,
-            key_shift,
-            value,
-            value_shift,
-            score_scales,
-            score_origin,
-            weighted_scales,
-            weighted_shift: -e,
-            output,
-            feed_forward_norm: norm.norm,
-            feed_forward_shift,
-            gate,
-            gate_shift,
-            up,
-            up_shift,
-            silu: Table::silu(sg, silu_unit),
-            hidden_shift: ks as u32,
-            down,
+        let coarse = f64::from(KEY_SHIFT).exp2();
+
+        let input_limit = matrices.output.input_limit();
+        let result = unit_of(ranges.attention, HEADROOM, input_limit);
+        // The raw unit is that of the result times a power of two.
+        let weighted = full_unit(ranges.weighted * f64::from(largest_probability));
+        let exponent = (weighted / result).log2().ceil();
+        let weighted = result * exponent.exp2();
+        let output = requantisation(&matrices.output, result, input_limit, |_| self.residual);
+        Attention {
+            norm: self.norm.clone(),
+            query: self.normed(&matrices.query, |row| (query_unit(row), &ranges.query[row / 2])),
+            query_limit,
+            key: self.normed(&matrices.key, |row| (key_units[row / 2] / coarse, &ranges.key[row / 2])),
+            value: self.normed(&matrices.value, |row| (value_units[row], &ranges.value[row])),
+            score_scales: product_units.iter().map(|unit| scale_of(unit / root / score_unit)).collect(),
+            weighted_scales: value_units.iter().map(|unit| scale_of(unit / weighted)).collect(),
+            weighted_shift: -exponent as i32,
+            output: Product { matrix: matrices.output.clone(), requantisation: output },
         }
     }
+
+    fn feed_forward(&self, matrices: &LayerMatrices, ranges: &LayerRanges) -> FeedForward {
+        let (gate, up) = (full_unit(ranges.gate.value), full_unit(ranges.up.value));
+        let input_limit = matrices.down.input_limit();
+        let hidden = unit_of(ranges.hidden, HEADROOM, input_limit);
+        // SiLU is never larger than its argument; its unit is that of the hidden vector over that of `up`, over a power of two.
+        let shift = (hidden / (gate * up)).log2().floor().clamp(0.0, 31.0);
+        let silu = (hidden / up / shift.exp2()).max(gate);
+        let down = requantisation(&matrices.down, silu * up * shift.exp2(), input_limit, |_| self.residual);
+        FeedForward {
+            norm: self.norm.clone(),
+            gate: self.normed(&matrices.gate, |_| (gate, &ranges.gate)),
+            silu: Table::silu(gate, silu),
+            up: self.normed(&matrices.up, |_| (up, &ranges.up)),
+            hidden_shift: shift as u32,
+            down: Product { matrix: matrices.down.clone(), requantisation: down },
+        }
+    }
+
+    fn classifier(&self) -> Classifier {
+        let unit = full_unit(self.ranges.logits.value);
+        let right_shift = self.right_shift(unit, &self.ranges.logits);
+        let raw = self.raw_unit(unit, right_shift);
+        let matrix = self.classifier.as_ref().unwrap_or(&self.embedding);
+        let (weights, requantisation) = if self.classifier.is_some() {
+            (None, requantisation(matrix, self.residual, self.residual_limit, |_| raw))
+        } else {
+            let input_limit = matrix.input_limit();
+            let (weights, unit) = self.final_weights(input_limit);
+            (Some(weights), requantisation(matrix, unit, input_limit, |_| raw))
+        };
+        Classifier { norm: self.norm.clone(), weights, matrix: self.classifier.clone(), requantisation, right_shift, unit }
+    }
+
+    /// The last norm's weights for the residual stream, and the unit of the products.
+    fn final_weights(&self, limit: i16) -> (ElementWeights, f64) {
+        let weights = &self.model.final_norm;
+        let largest = weights.iter().fold(0.0_f64, |largest, &weight| largest.max(f64::from(weight).abs()));
+        let unit = unit_of(self.ranges.final_input.raw, HEADROOM, limit);
+        let shift = (unit / (self.residual * unit_of(largest, 1.0, i16::MAX))).log2().floor().clamp(0.0, 31.0);
+        let weight_unit = unit / self.residual / shift.exp2();
+        let values = weights.iter().map(|&weight| (f64::from(weight) / weight_unit).round() as i16).collect();
+        (ElementWeights { values, right_shift: shift as u32 }, unit)
+    }
+}
+
+/// The norm of `count` elements of at most `limit` in `unit`, and its `c`.
+fn norm(count: usize, limit: i16, unit: f64, epsilon: f64) -> (Norm, f64) {
+    let whole = epsilon * count as f64 / (unit * unit);
+    let in_sum = |shift: u32| (whole / f64::from(shift).exp2()).round();
+    let least = square_shift(count, limit, (1 << 30) - 1);
+    let square_shift = (least..31).find(|&shift| in_sum(shift) <= LARGEST_EPSILON).unwrap_or(31);
+    let constant = (f64::from(square_shift).exp2() / count as f64).sqrt();
+    (Norm { square_shift, epsilon: in_sum(square_shift).min(LARGEST_EPSILON) as i32 }, constant)
+}
+
+/// The exponential for scores whose largest are within `largest_score` of 0.
+fn exponential(shape: &Shape, largest_score: f64) -> Exponential {
+    let unit = EXPONENTIAL_SPAN / 65536.0;
+    let left_shift = (full_unit(largest_score) / unit).log2().ceil().clamp(0.0, 14.0) as u32;
+    let one = input_limit(u64::from(CACHE_LIMIT.unsigned_abs()) * shape.context as u64);
+    Exponential { table: Table::exponential(unit, one), left_shift, unit }
+}
+
+/// Cosines and sines of all positions.
+fn rotations(shape: &Shape, theta: f64) -> (Vec<i16>, Vec<i16>) {
+    let pairs = shape.head_size / 2;
+    let one = f64::from(1 << ROPE_FRACTION_BITS);
+    let places = (0..shape.context).flat_map(|position| (0..pairs).map(move |pair| (position, pair)));
+    let turn = |(position, pair)| {
+        let (sine, cosine) = rope_angle(pair, shape.head_size, position, theta).sin_cos();
+        ((cosine * one).round() as i16, (sine * one).round() as i16)
+    };
+    places.map(turn).unzip()
 }
