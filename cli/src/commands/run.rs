@@ -6,7 +6,7 @@ use crate::link::{LinkReport, PortArguments, run_board};
 use crate::machine::{Machine, OptionalMachine};
 use crate::output::{count, duration, pairs, percent, print, print_json, printable, rate, remark};
 use crate::witnesses::{Backend, Run, account, build_rtl, rtl_options, run_golden, run_model, run_rtl};
-use crate::commands::run_language;
+use crate::commands::run_language::{self, LanguageArguments};
 use crate::{cache, network, npy};
 use lpu_compiler::import::llama::is_language_model;
 use lpu_isa::program::Program;
@@ -26,7 +26,7 @@ pub struct Arguments {
     /// with config.json, model.safetensors and tokenizer.json
     model: PathBuf,
     /// The examples: a .npy array of int8, one example a row
-    #[arg(long, value_name = "X.npy", required_unless_present = "prompt")]
+    #[arg(long, value_name = "X.npy")]
     inputs: Option<PathBuf>,
     /// Where the outputs go: a .npy array of int8, one example a row
     #[arg(long, value_name = "Y.npy")]
@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    language: run_language::Arguments,
+    language: LanguageArguments,
 }
 
 /// What `--json` prints. The names are a contract.
@@ -169,15 +169,21 @@ fn check_no_inputs(arguments: &Arguments) -> Result<(), Failure> {
 
 /// The examples of a network that is no language model.
 fn check_no_prompt(arguments: &Arguments) -> Result<&Path, Failure> {
-    let why = "this network is no language model: it takes examples, not text";
-    match &arguments.inputs {
-        Some(inputs) if arguments.language.is_empty() => Ok(inputs),
-        _ => Err(Failure::new(
+    let refused = |what, why, help: &str| Err(Failure::new(what, arguments.model.display(), why, help));
+    if !arguments.language.is_empty() {
+        return refused(
             "the options contradict each other",
-            arguments.model.display(),
-            why,
+            "this network is no language model: it takes examples, not text",
             "give `--inputs X.npy`, and leave out the options of language models (`lpu run --help` lists them)",
-        )),
+        );
+    }
+    match &arguments.inputs {
+        Some(inputs) => Ok(inputs),
+        None => refused(
+            "the network has nothing to run on",
+            "a network takes examples, and none are given",
+            "add `--inputs X.npy`: a .npy array of int8, one example a row",
+        ),
     }
 }
 

@@ -16,7 +16,7 @@ const DEFAULT_TOKENS: usize = 64;
 /// What only language models have.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Language models")]
-pub struct Arguments {
+pub struct LanguageArguments {
     /// The text to continue; may be empty
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
@@ -63,7 +63,7 @@ struct Report {
     wall_seconds: f64,
 }
 
-impl Arguments {
+impl LanguageArguments {
     /// Whether any of them is given.
     pub fn is_empty(&self) -> bool {
         let Self { prompt, tokens, temperature, seed, options } = self;
@@ -82,7 +82,7 @@ impl Arguments {
 ///
 /// # Errors
 /// Anything but golden, a model or tokenizer that cannot be used, a prompt longer than the context.
-pub fn run(path: &Path, on: Backend, arguments: &Arguments, json: bool) -> Result<Verdict, Failure> {
+pub fn run(path: &Path, on: Backend, arguments: &LanguageArguments, json: bool) -> Result<Verdict, Failure> {
     let start = Instant::now();
     check_backend(path, on)?;
     let Some(prompt) = &arguments.prompt else {
