@@ -8,10 +8,12 @@ use lpu_isa::fixed_point::sampling::Xorshift;
 use super::float::{FloatSession, Observer, Probe, softmax};
 use super::model::{LlamaModel, Shape};
 
-/// Sequences that are sampled.
-const SEQUENCES: u64 = 8;
-/// Tokens of each at most.
+/// Tokens that are sampled.
+const TOKENS: usize = 2048;
+/// Tokens of a sequence at most.
 const LENGTH: usize = 256;
+/// Sequences at most: a model may end each at once.
+const SEQUENCES: u64 = 2048;
 /// How far below the largest score others still count: e⁻¹¹ of it is half a unit of a probability.
 const SCORE_REACH: f64 = 11.0;
 
@@ -89,6 +91,9 @@ impl Ranges {
             tokens: 0,
         };
         for seed in 0..SEQUENCES {
+            if watcher.tokens >= TOKENS {
+                break;
+            }
             let mut random = Xorshift::new(seed);
             let mut session = FloatSession::new(model);
             let mut token = model.begin;
@@ -101,6 +106,10 @@ impl Ranges {
                 }
             }
         }
+        // Tokens that were not sampled will be given all the same.
+        watcher.ranges.residual = model.embedding.iter().fold(watcher.ranges.residual, |largest, &weight| {
+            largest.max(f64::from(weight).abs())
+        });
         watcher.finish()
     }
 }

@@ -1,4 +1,9 @@
 //! `tokenizer.json` of the transformers library, through the crate `tokenizers`.
+//!
+//! That crate takes its files for sound: some damage makes it panic. Here the content must be JSON before the crate sees it, and
+//! should it panic all the same, that is a refusal.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tokenizers::Tokenizer;
 
@@ -21,8 +26,10 @@ impl HuggingFaceTokenizer {
     /// # Errors
     /// The content is no tokenizer that is known, or has a token beyond the model's vocabulary.
     pub fn read(bytes: &[u8], file: &str, vocabulary: usize, begin: u32) -> Result<Self, LlamaError> {
-        let mut tokenizer = Tokenizer::from_bytes(bytes)
-            .map_err(|error| LlamaError::Damaged { file: file.into(), why: error.to_string() })?;
+        let damaged = |why: String| LlamaError::Damaged { file: file.into(), why };
+        serde_json::from_slice::<serde_json::Value>(bytes).map_err(|error| damaged(error.to_string()))?;
+        let read = guarded(|| Tokenizer::from_bytes(bytes)).ok_or_else(|| damaged(GAVE_UP.into()))?;
+        let mut tokenizer = read.map_err(|error| damaged(error.to_string()))?;
         let highest = tokenizer.get_vocab(true).into_values().max();
         let tokens = highest.map_or(0, |highest| highest as usize + 1);
         if tokens == 0 || tokens > vocabulary {
@@ -39,15 +46,24 @@ impl HuggingFaceTokenizer {
     /// # Errors
     /// The tokenizer refuses the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, EncodeError> {
-        let encoding = self.tokenizer.encode(text, false).map_err(|error| EncodeError::Refused(error.to_string()))?;
+        let encoding = guarded(|| self.tokenizer.encode(text, false))
+            .ok_or_else(|| EncodeError::Refused(GAVE_UP.into()))?
+            .map_err(|error| EncodeError::Refused(error.to_string()))?;
         Ok(std::iter::once(self.begin).chain(encoding.get_ids().iter().copied()).collect())
     }
 
     /// The text of `tokens` without special ones; those beyond the vocabulary add nothing.
     #[must_use]
     pub fn decode(&self, tokens: &[u32]) -> String {
-        self.tokenizer.decode(tokens, true).unwrap_or_default()
+        guarded(|| self.tokenizer.decode(tokens, true).ok()).flatten().unwrap_or_default()
     }
+}
+
+const GAVE_UP: &str = "the reader of this format gave up";
+
+/// What `work` gives; `None` where it panics. Nothing that it changes is looked at afterwards.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 #[cfg(test)]
