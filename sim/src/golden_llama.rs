@@ -12,7 +12,7 @@ pub mod sampling;
 
 use lpu_compiler::llama::check::LlamaGraphError;
 use lpu_compiler::llama::graph::{
-    Attention, CACHE_LIMIT, FeedForward, KEY_SHIFT, Matrix, Norm, NormedProduct, Product, QuantisedLlama,
+    Attention, CACHE_LIMIT, FeedForward, Matrix, Norm, NormedProduct, Product, QuantisedLlama,
     ROPE_FRACTION_BITS, Requantisation,
 };
 use lpu_isa::arithmetic::{Requantise, Rounding};
@@ -175,7 +175,9 @@ impl<'graph> GoldenLlama<'graph> {
         self.rotate(&mut query);
         self.rotate(&mut key);
         query.iter_mut().for_each(|element| *element = clamp(*element, layer.query_limit));
-        self.keys[number].extend(key.into_iter().map(|key| cached(multiply(key, 1, KEY_SHIFT))));
+        let keys = key.into_iter().zip(&layer.key_offsets);
+        let keys = keys.map(|(key, &offset)| cached(multiply(subtract(key, offset), 1, layer.key_shift)));
+        self.keys[number].extend(keys);
         self.values[number].extend(value.into_iter().map(cached));
         let mut result = Vec::with_capacity(shape.query_length());
         for (head, query) in query.chunks_exact(shape.head_size).enumerate() {

@@ -11,7 +11,7 @@ use super::model::{LlamaModel, Shape};
 /// Tokens that are sampled.
 const TOKENS: usize = 2048;
 /// Tokens of a sequence at most.
-const LENGTH: usize = 256;
+const LENGTH: usize = 512;
 /// Sequences at most: a model may end each at once.
 const SEQUENCES: u64 = 2048;
 /// How far below the largest score others still count: e⁻¹¹ of it is half a unit of a probability.
@@ -44,7 +44,9 @@ pub struct LayerRanges {
     pub key: Vec<NormedRange>,
     /// Values, for each channel.
     pub value: Vec<NormedRange>,
-    /// What the largest scores of heads need: their magnitude, and enough below them.
+    /// Least and largest element of each channel of the key-value heads, after rotation.
+    pub turned_key: Vec<(f64, f64)>,
+    /// Magnitude up to which scores must be told apart, with the [middles](LayerRanges::key_middles) of the keys subtracted.
     pub score: f64,
     /// Largest magnitude of Σ exp(score - largest score) × value.
     pub weighted: f64,
@@ -79,6 +81,15 @@ pub struct Ranges {
     pub logits: NormedRange,
 }
 
+impl LayerRanges {
+    /// The middle of each channel of the turned keys.
+    #[must_use]
+    pub fn key_middles(&self) -> Vec<f64> {
+        let middle = |&(least, largest): &(f64, f64)| if least <= largest { (least + largest) / 2.0 } else { 0.0 };
+        self.turned_key.iter().map(middle).collect()
+    }
+}
+
 impl Ranges {
     /// The ranges of `model`, on text of its own.
     #[must_use]
@@ -89,11 +100,13 @@ impl Ranges {
             residual: Vec::new(),
             root: 0.0,
             tokens: 0,
+            history: History::default(),
         };
         for seed in 0..SEQUENCES {
             if watcher.tokens >= TOKENS {
                 break;
             }
+            watcher.history.begin(model.layers.len());
             let mut random = Xorshift::new(seed);
             let mut session = FloatSession::new(model);
             let mut token = model.begin;
@@ -110,6 +123,9 @@ impl Ranges {
         watcher.ranges.residual = model.embedding.iter().fold(watcher.ranges.residual, |largest, &weight| {
             largest.max(f64::from(weight).abs())
         });
+        for (number, layer) in watcher.ranges.layers.iter_mut().enumerate() {
+            layer.score = watcher.history.score(number, &model.shape, &layer.key_middles());
+        }
         watcher.finish()
     }
 }
@@ -119,6 +135,7 @@ fn empty(shape: &Shape) -> Ranges {
         attention_power: vec![0.0; shape.dim],
         query: vec![NormedRange::default(); shape.query_length() / 2],
         key: vec![NormedRange::default(); shape.kv_length() / 2],
+        turned_key: vec![(f64::INFINITY, f64::NEG_INFINITY); shape.kv_length()],
         value: vec![NormedRange::default(); shape.kv_length()],
         output_power: vec![0.0; shape.query_length()],
         feed_forward_power: vec![0.0; shape.dim],
@@ -146,6 +163,51 @@ struct Watcher {
     residual: Vec<f64>,
     root: f64,
     tokens: usize,
+    history: History,
+}
+
+/// All turned queries and keys: scores are computed when the middles of the keys are known.
+#[derive(Default)]
+struct History {
+    /// For each sequence and layer: `[position][heads × head_size]` and `[position][kv_heads × head_size]`.
+    sequences: Vec<Vec<(Vec<f32>, Vec<f32>)>>,
+}
+
+impl History {
+    fn begin(&mut self, layers: usize) {
+        self.sequences.push(vec![(Vec::new(), Vec::new()); layers]);
+    }
+
+    /// The queries and keys of the present sequence.
+    fn layer(&mut self, layer: usize) -> Option<&mut (Vec<f32>, Vec<f32>)> {
+        self.sequences.last_mut()?.get_mut(layer)
+    }
+
+    /// Magnitude up to which the scores of `layer` must be told apart.
+    ///
+    /// Of a head's scores, those far below the largest do not count; and the largest need not be told from one that is
+    /// [`SCORE_REACH`] above the second.
+    fn score(&self, layer: usize, shape: &Shape, middles: &[f64]) -> f64 {
+        let (size, root) = (shape.head_size, (shape.head_size as f64).sqrt());
+        let mut range = 0.0_f64;
+        for (queries, keys) in self.sequences.iter().filter_map(|layers| layers.get(layer)) {
+            for (position, query) in queries.chunks_exact(shape.query_length()).enumerate() {
+                for (head, query) in query.chunks_exact(size).enumerate() {
+                    let channels = shape.kv_head(head) * size..(shape.kv_head(head) + 1) * size;
+                    let (mut first, mut second) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+                    for key in keys.chunks_exact(shape.kv_length()).take(position + 1) {
+                        let key = key[channels.clone()].iter().zip(&middles[channels.clone()]);
+                        let products = key.zip(query).map(|((&key, middle), &query)| (f64::from(key) - middle) * f64::from(query));
+                        let score = products.sum::<f64>() / root;
+                        second = second.max(first.min(score));
+                        first = first.max(score);
+                    }
+                    range = range.max(first.min(second + SCORE_REACH)).max(SCORE_REACH - first);
+                }
+            }
+        }
+        range
+    }
 }
 
 impl Watcher {
@@ -186,14 +248,26 @@ impl Observer for Watcher {
             }
             Probe::AttentionInput(layer) => squares(&mut layers[layer].attention_power, &self.residual, root),
             Probe::Query(layer) => pairs(&mut layers[layer].query),
+            Probe::TurnedQuery(layer) => {
+                pairs(&mut layers[layer].query);
+                if let Some((queries, _)) = self.history.layer(layer) {
+                    queries.extend(values.iter().map(|&value| value as f32));
+                }
+            }
             Probe::Key(layer) => pairs(&mut layers[layer].key),
+            Probe::TurnedKey(layer) => {
+                pairs(&mut layers[layer].key);
+                for (range, &value) in layers[layer].turned_key.iter_mut().zip(values) {
+                    *range = (range.0.min(value), range.1.max(value));
+                }
+                if let Some((_, keys)) = self.history.layer(layer) {
+                    keys.extend(values.iter().map(|&value| value as f32));
+                }
+            }
             Probe::Value(layer) => {
                 layers[layer].value.iter_mut().zip(values).for_each(|(range, &value)| range.see(value, root));
             }
-            Probe::Score(layer) => {
-                let top = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                layers[layer].score = layers[layer].score.max(top).max(SCORE_REACH - top);
-            }
+            Probe::Score(_) => (),
             Probe::Weighted(layer) => raise(&mut layers[layer].weighted),
             Probe::Attention(layer) => {
                 raise(&mut layers[layer].attention);
@@ -224,17 +298,14 @@ mod tests {
         let shape =
             Shape { dim: 4, hidden: 3, layers: 1, heads: 2, kv_heads: 1, head_size: 2, vocabulary: 5, context: 4 };
         let mut watcher =
-            Watcher { ranges: empty(&shape), epsilon: 0.0, residual: vec![], root: 0.0, tokens: 1 };
+            Watcher { ranges: empty(&shape), epsilon: 0.0, residual: vec![], root: 0.0, tokens: 1, history: History::default() };
         watcher.see(Probe::Residual, &[3.0, -3.0, 3.0, 3.0]);
         watcher.see(Probe::AttentionInput(0), &[9.0; 4]);
         watcher.see(Probe::Query(0), &[1.0, -2.0, 0.5, 0.0]);
-        watcher.see(Probe::Score(0), &[-9.0, -5.0]);
         let ranges = watcher.finish();
         assert_eq!(ranges.residual, 3.0);
         assert_eq!(ranges.layers[0].attention_power, [1.0; 4]);
         let [first, second] = &ranges.layers[0].query[..] else { panic!("one range for each pair") };
         assert_eq!((first, second), (&NormedRange { value: 2.0, raw: 6.0 }, &NormedRange { value: 0.5, raw: 1.5 }));
-        // 11 below a largest score of -5.
-        assert_eq!(ranges.layers[0].score, 16.0);
     }
 }

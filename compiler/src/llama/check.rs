@@ -114,6 +114,10 @@ impl QuantisedLlama {
         {
             self.check_normed(&site(name), product, rows)?;
         }
+        site("key").length("offsets", attention.key_offsets.len(), kv)?;
+        if attention.key_shift > 31 {
+            return Err(site("key").range("a right shift", i64::from(attention.key_shift)));
+        }
         let keys = u64::from(CACHE_LIMIT.unsigned_abs()) * shape.head_size as u64;
         site("scores").sum(attention.query_limit, keys)?;
         site("scores").scales(&attention.score_scales, shape.heads, keys * 32768)?;

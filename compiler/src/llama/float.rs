@@ -11,10 +11,14 @@ pub enum Probe {
     Residual,
     /// The normalised input of attention's products.
     AttentionInput(usize),
-    /// Queries, after rotation (and before it: a rotation keeps a pair's length, not its elements).
+    /// Queries before rotation.
     Query(usize),
-    /// Keys, before and after rotation.
+    /// Queries after rotation.
+    TurnedQuery(usize),
+    /// Keys before rotation.
     Key(usize),
+    /// Keys after rotation.
+    TurnedKey(usize),
     /// Values.
     Value(usize),
     /// Scores of one head over all positions, divided by the root of the head's size.
@@ -109,24 +113,25 @@ impl<'model> FloatSession<'model> {
         observer.see(Probe::AttentionInput(number), &input);
         let (mut query, mut key) = (product(&layer.query, &input), product(&layer.key, &input));
         let value = product(&layer.value, &input);
-        for (place, vector) in [(Probe::Query(number), &mut query), (Probe::Key(number), &mut key)] {
-            observer.see(place, vector);
+        observer.see(Probe::Query(number), &query);
+        observer.see(Probe::Key(number), &key);
+        for vector in [&mut query, &mut key] {
             rotate(vector, shape.head_size, self.position, self.model.rope_theta);
-            observer.see(place, vector);
         }
+        observer.see(Probe::TurnedQuery(number), &query);
+        observer.see(Probe::TurnedKey(number), &key);
         observer.see(Probe::Value(number), &value);
         self.keys[number].extend(&key);
         self.values[number].extend(&value);
         let mut result = Vec::with_capacity(shape.query_length());
         for (head, query) in query.chunks_exact(shape.head_size).enumerate() {
-            let of_head = |cache: &'_ [f64]| -> Vec<Vec<f64>> { head_rows(cache, shape, shape.kv_head(head)) };
             let root = (shape.head_size as f64).sqrt();
-            let scores: Vec<f64> =
-                of_head(&self.keys[number]).iter().map(|key| dot(key, query) / root).collect();
+            let keys = head_rows(&self.keys[number], shape, head);
+            let scores: Vec<f64> = keys.map(|key| dot(key, query) / root).collect();
             observer.see(Probe::Score(number), &scores);
             let exponentials = exponentials(&scores);
             let mut weighted = vec![0.0; shape.head_size];
-            for (row, exponential) in of_head(&self.values[number]).iter().zip(&exponentials) {
+            for (row, exponential) in head_rows(&self.values[number], shape, head).zip(&exponentials) {
                 weighted.iter_mut().zip(row).for_each(|(sum, value)| *sum += exponential * value);
             }
             observer.see(Probe::Weighted(number), &weighted);
@@ -155,10 +160,11 @@ impl<'model> FloatSession<'model> {
     }
 }
 
-/// The rows of one key-value head.
-fn head_rows(cache: &[f64], shape: &Shape, head: usize) -> Vec<Vec<f64>> {
-    let from = head * shape.head_size;
-    cache.chunks_exact(shape.kv_length()).map(|row| row[from..from + shape.head_size].to_vec()).collect()
+/// The rows of the key-value head that query head `head` uses.
+fn head_rows<'c>(cache: &'c [f64], shape: &Shape, head: usize) -> impl Iterator<Item = &'c [f64]> {
+    let from = shape.kv_head(head) * shape.head_size;
+    let to = from + shape.head_size;
+    cache.chunks_exact(shape.kv_length()).map(move |row| &row[from..to])
 }
 
 fn add(sum: &mut [f64], other: &[f64]) {

@@ -17,9 +17,6 @@ pub const CACHE_LIMIT: i16 = 127;
 /// Fraction bits of RoPE's sines and cosines: Q1.14.
 pub const ROPE_FRACTION_BITS: u32 = 14;
 
-/// Right shift from a turned key of 16 bits to one of 8.
-pub const KEY_SHIFT: u32 = 8;
-
 /// Integers with a unit for each row, or for each group of columns in a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Matrix {
@@ -92,8 +89,13 @@ pub struct Attention {
     pub query: NormedProduct,
     /// Largest magnitude of a query's element: with it no score leaves 32 bits.
     pub query_limit: i16,
-    /// Wk: `[kv_heads × head_size][dim]`. Each pair of a head has a unit of its own; 2^[`KEY_SHIFT`] of them are one of the cache.
+    /// Wk: `[kv_heads × head_size][dim]`. Each pair of a head has a unit of its own; 2^`key_shift` of them are one of the cache.
     pub key: NormedProduct,
+    /// Subtracted from the turned key: the middle of each channel's range. It moves all scores of a query alike, and so no
+    /// probability.
+    pub key_offsets: Vec<i16>,
+    /// Right shift from there to the eight bits of the cache.
+    pub key_shift: u32,
     /// Wv: `[kv_heads × head_size][dim]`. Each channel has a unit of its own.
     pub value: NormedProduct,
     /// From Σ query × key to a score, for each head.

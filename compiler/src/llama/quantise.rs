@@ -24,7 +24,7 @@ use super::calibrate::{LayerRanges, NormedRange, Ranges};
 use super::check::LlamaGraphError;
 use super::float::rope_angle;
 use super::graph::{
-    Attention, CACHE_LIMIT, Classifier, ElementWeights, Exponential, FeedForward, KEY_SHIFT, Matrix, Norm,
+    Attention, CACHE_LIMIT, Classifier, ElementWeights, Exponential, FeedForward, Matrix, Norm,
     NormedProduct, Product, QuantisedLayer, QuantisedLlama, ROPE_FRACTION_BITS, Requantisation, input_limit,
 };
 use super::model::{LlamaLayer, LlamaModel, Shape};
@@ -213,7 +213,13 @@ impl<'a> Quantiser<'a> {
         let shape = &self.model.shape;
         let pairs = shape.head_size / 2;
         let cached = |range: &NormedRange| unit_of(range.value, CACHE_HEADROOM, CACHE_LIMIT);
-        let key_units: Vec<f64> = ranges.key.iter().map(cached).collect();
+        let reach = |pair: &[(f64, f64)]| pair.iter().fold(0.0_f64, |reach, range| reach.max((range.1 - range.0) / 2.0));
+        let key_unit = |pair: &[(f64, f64)]| unit_of(reach(pair), CACHE_HEADROOM, CACHE_LIMIT);
+        let key_units: Vec<f64> = ranges.turned_key.chunks_exact(2).map(key_unit).collect();
+        // As many bits below those of the cache as leave whole keys, their middles included, within 16.
+        let whole = ranges.key.iter().zip(&key_units).map(|(range, unit)| range.value / unit).fold(1.0, f64::max);
+        let key_shift = (f64::from(i16::MAX) / (whole * HEADROOM)).log2().floor().clamp(0.0, 8.0);
+        let key_offset = |(channel, middle): (usize, f64)| (middle / key_units[channel / 2] * key_shift.exp2()).round() as i16;
         let value_units: Vec<f64> = ranges.value.iter().map(cached).collect();
         // What a query's pair is multiplied with has the unit of its key's pair.
         let key_of = |pair: usize| key_units[shape.kv_head(pair / pairs) * pairs + pair % pairs];
@@ -226,7 +232,7 @@ impl<'a> Quantiser<'a> {
         let product_units: Vec<f64> = (0..shape.heads).map(of_head).collect();
         let query_unit = |row: usize| product_units[row / shape.head_size] / key_of(row / 2);
         let root = (shape.head_size as f64).sqrt();
-        let coarse = f64::from(KEY_SHIFT).exp2();
+        let coarse = key_shift.exp2();
 
         let input_limit = matrices.output.input_limit();
         let result = unit_of(ranges.attention, HEADROOM, input_limit);
@@ -240,6 +246,8 @@ impl<'a> Quantiser<'a> {
             query: self.normed(&matrices.query, |row| (query_unit(row), &ranges.query[row / 2])),
             query_limit,
             key: self.normed(&matrices.key, |row| (key_units[row / 2] / coarse, &ranges.key[row / 2])),
+            key_offsets: ranges.key_middles().into_iter().enumerate().map(key_offset).collect(),
+            key_shift: key_shift as u32,
             value: self.normed(&matrices.value, |row| (value_units[row], &ranges.value[row])),
             score_scales: product_units.iter().map(|unit| scale_of(unit / root / score_unit)).collect(),
             weighted_scales: value_units.iter().map(|unit| scale_of(unit / weighted)).collect(),
