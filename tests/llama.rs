@@ -20,7 +20,8 @@ use std::path::PathBuf;
 
 /// The model, its tokenizer and the folder of another implementation's answers; `None` where they are not installed.
 fn reference() -> Option<(LlamaModel, Tokenizer, PathBuf)> {
-    let files = ["models/stories260K/stories260K.bin", "models/stories260K/tok512.bin", "reference/stories260K/greedy.json"];
+    let files =
+        ["models/stories260K/stories260K.bin", "models/stories260K/tok512.bin", "reference/stories260K/greedy.json"];
     let [Some(path), Some(tokenizer), Some(answers)] = files.map(conformance::file) else { return None };
     let model = read_model(&path).unwrap();
     assert_eq!(Tokenizer::beside(&path, &model).unwrap(), tokenizer);

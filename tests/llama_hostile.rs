@@ -12,8 +12,7 @@ use safetensors::tensor::Dtype;
 use serde_json::{Value, json};
 
 fn model() -> LlamaModel {
-    let shape =
-        Shape { dim: 6, hidden: 5, layers: 2, heads: 3, kv_heads: 1, head_size: 2, vocabulary: 7, context: 4 };
+    let shape = Shape { dim: 6, hidden: 5, layers: 2, heads: 3, kv_heads: 1, head_size: 2, vocabulary: 7, context: 4 };
     random_model(1, &shape, false)
 }
 

@@ -44,8 +44,7 @@ fn rotate_half(vector: &[f64], position: usize) -> Vec<f64> {
 #[test]
 fn a_head_in_the_order_of_transformers_has_the_scores_of_that_library() {
     // One layer, one head of six, everything but queries and keys switched off: attention's result shows the probabilities.
-    let shape =
-        Shape { dim: 6, hidden: 1, layers: 1, heads: 1, kv_heads: 1, head_size: 6, vocabulary: 8, context: 9 };
+    let shape = Shape { dim: 6, hidden: 1, layers: 1, heads: 1, kv_heads: 1, head_size: 6, vocabulary: 8, context: 9 };
     let model = random_model(11, &shape, false);
     let layer = &model.layers[0];
     let file = safetensors(&model, Dtype::F32);
@@ -122,7 +121,11 @@ fn what_a_configuration_asks_for_in_vain_is_refused_with_the_reason() {
         ("head_dim", json!(3), "m/config.json: a head has 3 elements, but rotary position embedding turns pairs"),
         ("head_dim", Value::Null, ""),
         ("num_hidden_layers", json!(-2), "m/config.json: num_hidden_layers is -2, but must be 1 to 1048576"),
-        ("num_hidden_layers", json!(3), "m/model.safetensors: tensor `model.layers.2.input_layernorm.weight`: there is no"),
+        (
+            "num_hidden_layers",
+            json!(3),
+            "m/model.safetensors: tensor `model.layers.2.input_layernorm.weight`: there is no",
+        ),
         ("vocab_size", json!(100_000_000), "m/config.json: the vocabulary is 100000000, but must be 1 to 1048576"),
         (
             "intermediate_size",
@@ -170,7 +173,9 @@ fn checkpoints_that_are_cut_or_of_another_layout_are_refused_with_both_lengths()
     assert_eq!(error.to_string(), expected);
     let header = |numbers: [i32; 7]| -> Vec<u8> { numbers.into_iter().flat_map(i32::to_le_bytes).collect() };
     let message = |numbers| llama2c::import(&header(numbers), "m").unwrap_err().to_string();
-    assert!(message([1 << 20, 1 << 20, 1 << 20, 2, 1, i32::MIN + 1, 9]).starts_with("m: the vocabulary is 2147483647, but"));
+    assert!(
+        message([1 << 20, 1 << 20, 1 << 20, 2, 1, i32::MIN + 1, 9]).starts_with("m: the vocabulary is 2147483647, but")
+    );
     assert!(message([1 << 20, 1 << 20, 1 << 20, 2, 1, 1 << 20, 9]).contains("the header asks for"));
     assert_eq!(message([64, 0, 1, 8, 8, 9, 9]), "m: the hidden dimension is 0, but must be 1 to 1048576");
     assert_eq!(message([64, 3, 1, 7, 7, 9, 9]), "m: 7 heads do not divide a model of 64 elements");

@@ -90,7 +90,8 @@ pub fn read(path: &Path) -> Result<LlamaModel, Failure> {
 pub fn quantised(model: &LlamaModel, format: WeightFormat, path: &Path) -> Result<QuantisedLlama, Failure> {
     let _progress = Progress::spinner("calibrating and quantising");
     quantise(model, format).map_err(|error| {
-        let help = "the weights or sizes are beyond what 32-bit accumulators hold; check that the model is trained and whole";
+        let help =
+            "the weights or sizes are beyond what 32-bit accumulators hold; check that the model is trained and whole";
         Failure::new("the language model cannot be quantised", path.display(), error, help)
     })
 }

@@ -128,8 +128,14 @@ mod tests {
         let cases: [(Vec<u8>, &str); 7] = [
             (npy("<f4", false, "(1, 2)", &[0; 8]), "the elements are float32, not integers"),
             (npy("|i1", false, "(1, 2)", &[1, 255]), "sequence 0, token 1 is -1, but"),
-            (npy("<i2", false, "(1, 2)", &[1, 0, 0, 2]), "sequence 0, token 1 is 512, but the model's vocabulary has 512"),
-            (npy("|u1", false, "(1, 4)", &[0; 4]), "1 sequences of 4 tokens; there must be one at least, of 2 to 3 tokens"),
+            (
+                npy("<i2", false, "(1, 2)", &[1, 0, 0, 2]),
+                "sequence 0, token 1 is 512, but the model's vocabulary has 512",
+            ),
+            (
+                npy("|u1", false, "(1, 4)", &[0; 4]),
+                "1 sequences of 4 tokens; there must be one at least, of 2 to 3 tokens",
+            ),
             (npy("|u1", false, "(1, 1)", &[0; 1]), "1 sequences of 1 tokens"),
             (npy("|u1", false, "(1, 2, 1)", &[0; 2]), "the array has the shape [1, 2, 1]"),
             (npy("<i4", false, "(1, 2)", &[0; 7]), "the header promises 8 bytes of elements, the file holds 7"),

@@ -12,8 +12,8 @@ pub mod sampling;
 
 use lpu_compiler::llama::check::LlamaGraphError;
 use lpu_compiler::llama::graph::{
-    Attention, CACHE_LIMIT, FeedForward, Matrix, Norm, NormedProduct, Product, QuantisedLlama,
-    ROPE_FRACTION_BITS, Requantisation,
+    Attention, CACHE_LIMIT, FeedForward, Matrix, Norm, NormedProduct, Product, QuantisedLlama, ROPE_FRACTION_BITS,
+    Requantisation,
 };
 use lpu_isa::arithmetic::{Requantise, Rounding};
 use lpu_isa::fixed_point::normalise::Factor;
@@ -231,8 +231,7 @@ impl<'graph> GoldenLlama<'graph> {
         let gate = normed_product(&layer.gate, factor, residual);
         let up = normed_product(&layer.up, factor, residual);
         let Product { matrix, requantisation } = &layer.down;
-        let element =
-            |(&gate, &up): (&i16, &i16)| multiply(layer.silu.apply(gate), up, layer.hidden_shift);
+        let element = |(&gate, &up): (&i16, &i16)| multiply(layer.silu.apply(gate), up, layer.hidden_shift);
         let hidden: Vec<i16> =
             gate.iter().zip(&up).map(element).map(|element| clamp(element, requantisation.input_limit)).collect();
         product(matrix, requantisation, &hidden)

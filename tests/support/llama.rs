@@ -108,9 +108,9 @@ pub fn safetensors(model: &LlamaModel, dtype: Dtype) -> Vec<u8> {
     }
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> =
         tensors.into_iter().map(|(name, shape, weights)| (name, shape, bytes(&weights, dtype))).collect();
-    let views = tensors.iter().filter_map(|(name, shape, bytes)| {
-        Some((name.clone(), TensorView::new(dtype, shape.clone(), bytes).ok()?))
-    });
+    let views = tensors
+        .iter()
+        .filter_map(|(name, shape, bytes)| Some((name.clone(), TensorView::new(dtype, shape.clone(), bytes).ok()?)));
     safetensors::serialize(views, None).unwrap_or_default()
 }
 

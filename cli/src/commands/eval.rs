@@ -87,7 +87,7 @@ struct Continuation {
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let start = Instant::now();
     let path = &arguments.model;
-    if path.exists() && !is_language_model(path) {
+    if path.is_file() && !is_language_model(path) {
         return Err(Failure::new(
             "the language model cannot be used",
             path.display(),
@@ -126,7 +126,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         greedy: greedy.collect::<Result<_, _>>()?,
         wall_seconds: start.elapsed().as_secs_f64(),
     };
-    if arguments.json { print_json(&report)? } else { print(&describe(&report))? }
+    if arguments.json {
+        print_json(&report)?
+    } else {
+        print(&describe(&report))?
+    }
     Ok(Verdict::Success)
 }
 
@@ -157,9 +161,8 @@ fn continuation(
     mut tokens: Vec<u32>,
 ) -> Result<Continuation, Failure> {
     let length = tokens.len();
-    let mut sampler = Sampler::new(graph, 0.0, 0).map_err(|error| {
-        Failure::new("the golden model cannot go on", "the sampler", error, "report this as a bug")
-    })?;
+    let mut sampler = Sampler::new(graph, 0.0, 0)
+        .map_err(|error| Failure::new("the golden model cannot go on", "the sampler", error, "report this as a bug"))?;
     let count = COMPARED.min(graph.shape.context + 1 - length.min(graph.shape.context));
     let ending = generate(graph, &mut sampler, &mut tokens, count, |_| Ok(()))?;
     let first_divergence = first_divergence(model, &tokens, length, ending);

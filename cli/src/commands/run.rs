@@ -1,12 +1,12 @@
 //! `lpu run`: inputs through one of the witnesses, compared with the golden model and with the prediction.
 
+use crate::commands::run_language::{self, LanguageArguments};
 use crate::destination::Destination;
 use crate::failure::{Failure, Verdict};
 use crate::link::{LinkReport, PortArguments, run_board};
 use crate::machine::{Machine, OptionalMachine};
 use crate::output::{count, duration, pairs, percent, print, print_json, printable, rate, remark};
 use crate::witnesses::{Backend, Run, account, build_rtl, rtl_options, run_golden, run_model, run_rtl};
-use crate::commands::run_language::{self, LanguageArguments};
 use crate::{cache, network, npy};
 use lpu_compiler::import::llama::is_language_model;
 use lpu_isa::program::Program;
@@ -90,9 +90,10 @@ struct Report {
 /// Runs the inputs.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let start = Instant::now();
-    if is_language_model(&arguments.model) {
+    let model = &arguments.model;
+    if is_language_model(model) || (model.is_dir() && !arguments.language.is_empty()) {
         check_no_inputs(arguments)?;
-        return run_language::run(&arguments.model, arguments.on, &arguments.language, arguments.json);
+        return run_language::run(model, arguments.on, &arguments.language, arguments.json);
     }
     let inputs = check_no_prompt(arguments)?;
     let machine = arguments.machine.resolve()?;

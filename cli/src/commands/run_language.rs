@@ -100,8 +100,9 @@ pub fn run(path: &Path, on: Backend, arguments: &LanguageArguments, json: bool) 
     let prompt_tokens = tokens.len();
     let graph = quantised(&model, format, path)?;
     let (temperature, seed) = (arguments.temperature.unwrap_or(0.0), arguments.seed.unwrap_or(0));
-    let mut sampler = Sampler::new(&graph, temperature, seed)
-        .map_err(|error| Failure::new("the temperature cannot be used", "--temperature", error, "give one in that range"))?;
+    let mut sampler = Sampler::new(&graph, temperature, seed).map_err(|error| {
+        Failure::new("the temperature cannot be used", "--temperature", error, "give one in that range")
+    })?;
 
     let mut stream = tokenizer.stream();
     let mut show = |token: u32| {
@@ -169,8 +170,11 @@ fn describe(report: &Report, context: usize, tokenizer: &Tokenizer) -> String {
         Ending::Context => format!(", then the context of {context} tokens was full"),
     };
     let time = duration(report.wall_seconds);
-    let mut text =
-        format!("\n{} tokens of prompt, {} new{why}; golden model, {time}", count(report.prompt_tokens as u64), count(new as u64));
+    let mut text = format!(
+        "\n{} tokens of prompt, {} new{why}; golden model, {time}",
+        count(report.prompt_tokens as u64),
+        count(new as u64)
+    );
     if let Some(Divergence { position, token, float_token, float_margin }) = report.first_divergence {
         let piece = |token: u32| tokenizer.decode(&[token]);
         text.push_str(&format!(

@@ -120,9 +120,10 @@ impl Ranges {
             }
         }
         // Tokens that were not sampled will be given all the same.
-        watcher.ranges.residual = model.embedding.iter().fold(watcher.ranges.residual, |largest, &weight| {
-            largest.max(f64::from(weight).abs())
-        });
+        watcher.ranges.residual = model
+            .embedding
+            .iter()
+            .fold(watcher.ranges.residual, |largest, &weight| largest.max(f64::from(weight).abs()));
         for (number, layer) in watcher.ranges.layers.iter_mut().enumerate() {
             layer.score = watcher.history.score(number, &model.shape, &layer.key_middles());
         }
@@ -197,7 +198,8 @@ impl History {
                     let (mut first, mut second) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
                     for key in keys.chunks_exact(shape.kv_length()).take(position + 1) {
                         let key = key[channels.clone()].iter().zip(&middles[channels.clone()]);
-                        let products = key.zip(query).map(|((&key, middle), &query)| (f64::from(key) - middle) * f64::from(query));
+                        let products =
+                            key.zip(query).map(|((&key, middle), &query)| (f64::from(key) - middle) * f64::from(query));
                         let score = products.sum::<f64>() / root;
                         second = second.max(first.min(score));
                         first = first.max(score);
@@ -297,8 +299,14 @@ mod tests {
     fn a_product_is_seen_with_and_without_the_norms_factor() {
         let shape =
             Shape { dim: 4, hidden: 3, layers: 1, heads: 2, kv_heads: 1, head_size: 2, vocabulary: 5, context: 4 };
-        let mut watcher =
-            Watcher { ranges: empty(&shape), epsilon: 0.0, residual: vec![], root: 0.0, tokens: 1, history: History::default() };
+        let mut watcher = Watcher {
+            ranges: empty(&shape),
+            epsilon: 0.0,
+            residual: vec![],
+            root: 0.0,
+            tokens: 1,
+            history: History::default(),
+        };
         watcher.see(Probe::Residual, &[3.0, -3.0, 3.0, 3.0]);
         watcher.see(Probe::AttentionInput(0), &[9.0; 4]);
         watcher.see(Probe::Query(0), &[1.0, -2.0, 0.5, 0.0]);

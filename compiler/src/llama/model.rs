@@ -203,8 +203,7 @@ impl LlamaModel {
             ("final_norm", Some(&self.final_norm), dim),
             ("classifier", self.classifier.as_deref(), vocabulary * dim),
         ];
-        let whole =
-            whole.into_iter().filter_map(|(name, weights, length)| Some((name.to_owned(), weights?, length)));
+        let whole = whole.into_iter().filter_map(|(name, weights, length)| Some((name.to_owned(), weights?, length)));
         whole.chain(layers)
     }
 

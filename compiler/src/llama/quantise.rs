@@ -24,8 +24,8 @@ use super::calibrate::{LayerRanges, NormedRange, Ranges};
 use super::check::LlamaGraphError;
 use super::float::rope_angle;
 use super::graph::{
-    Attention, CACHE_LIMIT, Classifier, ElementWeights, Exponential, FeedForward, Matrix, Norm,
-    NormedProduct, Product, QuantisedLayer, QuantisedLlama, ROPE_FRACTION_BITS, Requantisation, input_limit,
+    Attention, CACHE_LIMIT, Classifier, ElementWeights, Exponential, FeedForward, Matrix, Norm, NormedProduct, Product,
+    QuantisedLayer, QuantisedLlama, ROPE_FRACTION_BITS, Requantisation, input_limit,
 };
 use super::model::{LlamaLayer, LlamaModel, Shape};
 use super::weights::{WeightFormat, round};
@@ -213,13 +213,15 @@ impl<'a> Quantiser<'a> {
         let shape = &self.model.shape;
         let pairs = shape.head_size / 2;
         let cached = |range: &NormedRange| unit_of(range.value, CACHE_HEADROOM, CACHE_LIMIT);
-        let reach = |pair: &[(f64, f64)]| pair.iter().fold(0.0_f64, |reach, range| reach.max((range.1 - range.0) / 2.0));
+        let reach =
+            |pair: &[(f64, f64)]| pair.iter().fold(0.0_f64, |reach, range| reach.max((range.1 - range.0) / 2.0));
         let key_unit = |pair: &[(f64, f64)]| unit_of(reach(pair), CACHE_HEADROOM, CACHE_LIMIT);
         let key_units: Vec<f64> = ranges.turned_key.chunks_exact(2).map(key_unit).collect();
         // As many bits below those of the cache as leave whole keys, their middles included, within 16.
         let whole = ranges.key.iter().zip(&key_units).map(|(range, unit)| range.value / unit).fold(1.0, f64::max);
         let key_shift = (f64::from(i16::MAX) / (whole * HEADROOM)).log2().floor().clamp(0.0, 8.0);
-        let key_offset = |(channel, middle): (usize, f64)| (middle / key_units[channel / 2] * key_shift.exp2()).round() as i16;
+        let key_offset =
+            |(channel, middle): (usize, f64)| (middle / key_units[channel / 2] * key_shift.exp2()).round() as i16;
         let value_units: Vec<f64> = ranges.value.iter().map(cached).collect();
         // What a query's pair is multiplied with has the unit of its key's pair.
         let key_of = |pair: usize| key_units[shape.kv_head(pair / pairs) * pairs + pair % pairs];
@@ -286,7 +288,14 @@ impl<'a> Quantiser<'a> {
             let (weights, unit) = self.final_weights(input_limit);
             (Some(weights), requantisation(matrix, unit, input_limit, |_| raw))
         };
-        Classifier { norm: self.norm.clone(), weights, matrix: self.classifier.clone(), requantisation, right_shift, unit }
+        Classifier {
+            norm: self.norm.clone(),
+            weights,
+            matrix: self.classifier.clone(),
+            requantisation,
+            right_shift,
+            unit,
+        }
     }
 
     /// The last norm's weights for the residual stream, and the unit of the products.

@@ -225,9 +225,8 @@ mod tests {
     #[test]
     fn damage_is_refused_with_its_place() {
         let bytes = file(&tokenizer(&SMALL));
-        let message = |bytes: &[u8], vocabulary| {
-            Llama2cTokenizer::read(bytes, "tok.bin", vocabulary).unwrap_err().to_string()
-        };
+        let message =
+            |bytes: &[u8], vocabulary| Llama2cTokenizer::read(bytes, "tok.bin", vocabulary).unwrap_err().to_string();
         assert_eq!(message(&bytes, 512), "tok.bin: the tokenizer knows 267 tokens, the model 512");
         assert_eq!(
             message(&bytes[..bytes.len() - 1], 267),

@@ -101,7 +101,8 @@ impl Tokenizer {
             _ if found.contains(&named) => Ok(named),
             [only] => Ok(only.clone()),
             [] => {
-                let why = "there is no tokenizer beside the model (tok*.bin, or tokenizer.json in the model's directory)";
+                let why =
+                    "there is no tokenizer beside the model (tok*.bin, or tokenizer.json in the model's directory)";
                 Err(LlamaError::NoTokenizer { place, why: why.into() })
             }
             several => {

@@ -13,7 +13,9 @@ use super::Answer;
 
 /// Why a temperature cannot be used.
 #[derive(Debug, Clone, PartialEq, Error)]
-#[error("a temperature of {temperature}; for this model it is 0 (always the most likely token) or {least:.5} to {most:.0}")]
+#[error(
+    "a temperature of {temperature}; for this model it is 0 (always the most likely token) or {least:.5} to {most:.0}"
+)]
 pub struct TemperatureError {
     /// The temperature.
     pub temperature: f64,

@@ -22,14 +22,19 @@ pub use error::LlamaError;
 use super::MAXIMUM_FILE_BYTES;
 use crate::llama::model::LlamaModel;
 
-/// Whether `path` names a language model rather than a network of another kind: a directory, a file whose name ends in
-/// `.bin` or `.safetensors`, or one as long as its beginning, read as a header of llama2.c, says. What cannot be read is none.
+/// Whether `path` names a language model rather than a network of another kind: a directory with a `config.json`, a file whose
+/// name ends in `.bin` or `.safetensors`, or one as long as its beginning, read as a header of llama2.c, says. What cannot be read
+/// is none.
 #[must_use]
 pub fn is_language_model(path: &Path) -> bool {
-    if path.is_dir() || path.extension().is_some_and(|ending| ending == "bin" || ending == "safetensors") {
+    if path.is_dir() {
+        return path.join("config.json").is_file();
+    }
+    if path.extension().is_some_and(|ending| ending == "bin" || ending == "safetensors") {
         return true;
     }
-    read(path).is_ok_and(|bytes| !super::tflite::is_tflite(&bytes) && llama2c::is_llama2c(&bytes))
+    // A pipe can be read only once, and not here.
+    path.is_file() && read(path).is_ok_and(|bytes| !super::tflite::is_tflite(&bytes) && llama2c::is_llama2c(&bytes))
 }
 
 /// Reads the model at `path`: a checkpoint of llama2.c, a directory, or the `model.safetensors` in one.

@@ -36,8 +36,7 @@ impl Reader<'_> {
         let table = [shape.vocabulary, shape.dim];
         let embedding = self.tensor("model.embed_tokens.weight", &table)?;
         // The configuration decides, as it does there: a tied model's file may hold a copy.
-        let classifier =
-            if self.config.tied { None } else { Some(self.tensor("lm_head.weight", &table)?) };
+        let classifier = if self.config.tied { None } else { Some(self.tensor("lm_head.weight", &table)?) };
         Ok(LlamaModel {
             name: name.into(),
             shape: shape.clone(),
@@ -84,7 +83,8 @@ impl Reader<'_> {
 
 /// The elements as float32, exactly; `None` for a type that is none of the three.
 fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let halves = |convert: fn([u8; 2]) -> f32| view.data().chunks_exact(2).map(|two| convert([two[0], two[1]])).collect();
+    let halves =
+        |convert: fn([u8; 2]) -> f32| view.data().chunks_exact(2).map(|two| convert([two[0], two[1]])).collect();
     match view.dtype() {
         Dtype::F32 => {
             let words = view.data().chunks_exact(4);
