@@ -31,7 +31,10 @@ fn damage(bytes: &mut Vec<u8>, flips: &[(Index, u8)], cut: Option<Index>, noise:
     }
 }
 
-fn damages() -> impl Strategy<Value = (Vec<(Index, u8)>, Option<Index>, (Index, Vec<u8>))> {
+/// Flips, a cut, noise: what [`damage`] takes.
+type Damage = (Vec<(Index, u8)>, Option<Index>, (Index, Vec<u8>));
+
+fn damages() -> impl Strategy<Value = Damage> {
     let flips = prop::collection::vec((any::<Index>(), any::<u8>()), 0..4);
     let noise = (any::<Index>(), prop::collection::vec(any::<u8>(), 0..12));
     (flips, prop::option::of(any::<Index>()), noise)
@@ -136,11 +139,7 @@ proptest! {
     fn a_damaged_tokenizer_never_panics((flips, cut, noise) in damages()) {
         let mut json = tokenizer_json().to_string().into_bytes();
         damage(&mut json, &flips, cut, &noise);
-        if let Ok(tokenizer) = HuggingFaceTokenizer::read(&json, "tokenizer.json", 7, 1) {
-            if let Ok(tokens) = tokenizer.encode("ab a") {
-                let _ = tokenizer.decode(&tokens);
-            }
-        }
+        use_tokenizer(&json);
     }
 
     #[test]
@@ -150,12 +149,14 @@ proptest! {
         ];
         let mut json = tokenizer_json();
         replace(&mut json, &mut place.index(60), &strange[value]);
-        if let Ok(tokenizer) = HuggingFaceTokenizer::read(json.to_string().as_bytes(), "tokenizer.json", 7, 1) {
-            if let Ok(tokens) = tokenizer.encode("ab a") {
-                let _ = tokenizer.decode(&tokens);
-            }
-        }
+        use_tokenizer(json.to_string().as_bytes());
     }
+}
+
+/// Reads, encodes, decodes, as far as it goes.
+fn use_tokenizer(json: &[u8]) {
+    let Ok(tokenizer) = HuggingFaceTokenizer::read(json, "tokenizer.json", 7, 1) else { return };
+    let _ = tokenizer.decode(&tokenizer.encode("ab a").unwrap_or_default());
 }
 
 fn tokenizer_json() -> Value {

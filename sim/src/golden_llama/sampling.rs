@@ -50,7 +50,7 @@ impl Sampler {
         }
         let units = graph.classifier.unit / graph.exponential.unit;
         let (multiplier, shift) = quantize_multiplier(units / temperature);
-        if !temperature.is_finite() || temperature < 0.0 || temperature > MOST || shift > LARGEST_SHIFT {
+        if !(0.0..=MOST).contains(&temperature) || shift > LARGEST_SHIFT {
             let least = units / f64::from(LARGEST_SHIFT).exp2();
             return Err(TemperatureError { temperature, least, most: MOST });
         }
