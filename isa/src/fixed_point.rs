@@ -17,8 +17,7 @@
 //!
 //! # Rounding
 //! Every right shift rounds to nearest with halves away from zero:
-//! [`rounding_divide_by_pot`](crate::arithmetic::rounding_divide_by_pot), which the requantiser has already. A result is off
-//! by half a unit at most, unless it saturates.
+//! [`rounding_divide_by_pot`], which the requantiser has already. A result is off by half a unit at most, unless it saturates.
 //!
 //! ```
 //! use lpu_isa::fixed_point::{add, multiply};

@@ -5,6 +5,7 @@
 
 use lpu_isa::fixed_point::sampling::Xorshift;
 
+use super::correlation::Correlation;
 use super::float::{FloatSession, Observer, Probe, softmax};
 use super::model::{LlamaModel, Shape};
 
@@ -36,8 +37,8 @@ impl NormedRange {
 /// What was seen in one layer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LayerRanges {
-    /// Mean square of each input of Wq, Wk and Wv, the norm's weights apart.
-    pub attention_power: Vec<f64>,
+    /// Inputs of Wq, Wk and Wv, the norm's weights apart.
+    pub attention_inputs: Correlation,
     /// Queries, for each pair of each head, before and after rotation.
     pub query: Vec<NormedRange>,
     /// Keys, for each pair of each key-value head, before and after rotation.
@@ -52,18 +53,18 @@ pub struct LayerRanges {
     pub weighted: f64,
     /// Largest magnitude of attention's result.
     pub attention: f64,
-    /// Mean square of each input of Wo.
-    pub output_power: Vec<f64>,
-    /// Mean square of each input of W1 and W3, the norm's weights apart.
-    pub feed_forward_power: Vec<f64>,
+    /// Inputs of Wo.
+    pub output_inputs: Correlation,
+    /// Inputs of W1 and W3, the norm's weights apart.
+    pub feed_forward_inputs: Correlation,
     /// W1's product.
     pub gate: NormedRange,
     /// W3's product.
     pub up: NormedRange,
     /// Largest magnitude of W2's input.
     pub hidden: f64,
-    /// Mean square of each input of W2.
-    pub hidden_power: Vec<f64>,
+    /// Inputs of W2.
+    pub hidden_inputs: Correlation,
 }
 
 /// What was seen in a model.
@@ -75,8 +76,8 @@ pub struct Ranges {
     pub layers: Vec<LayerRanges>,
     /// The last norm's result.
     pub final_input: NormedRange,
-    /// Mean square of each of its elements.
-    pub final_power: Vec<f64>,
+    /// Inputs of the classifier; the norm's weights apart, unless it is the embedding.
+    pub final_inputs: Correlation,
     /// Logits.
     pub logits: NormedRange,
 }
@@ -97,6 +98,7 @@ impl Ranges {
         let mut watcher = Watcher {
             ranges: empty(&model.shape),
             epsilon: model.norm_epsilon,
+            tied: model.classifier.is_none(),
             residual: Vec::new(),
             root: 0.0,
             tokens: 0,
@@ -127,24 +129,24 @@ impl Ranges {
         for (number, layer) in watcher.ranges.layers.iter_mut().enumerate() {
             layer.score = watcher.history.score(number, &model.shape, &layer.key_middles());
         }
-        watcher.finish()
+        watcher.ranges
     }
 }
 
 fn empty(shape: &Shape) -> Ranges {
     let layer = LayerRanges {
-        attention_power: vec![0.0; shape.dim],
+        attention_inputs: Correlation::new(shape.dim),
         query: vec![NormedRange::default(); shape.query_length() / 2],
         key: vec![NormedRange::default(); shape.kv_length() / 2],
         turned_key: vec![(f64::INFINITY, f64::NEG_INFINITY); shape.kv_length()],
         value: vec![NormedRange::default(); shape.kv_length()],
-        output_power: vec![0.0; shape.query_length()],
-        feed_forward_power: vec![0.0; shape.dim],
-        hidden_power: vec![0.0; shape.hidden],
+        output_inputs: Correlation::new(shape.query_length()),
+        feed_forward_inputs: Correlation::new(shape.dim),
+        hidden_inputs: Correlation::new(shape.hidden),
         ..LayerRanges::default()
     };
     let layers = vec![layer; shape.layers];
-    Ranges { layers, final_power: vec![0.0; shape.dim], ..Ranges::default() }
+    Ranges { layers, final_inputs: Correlation::new(shape.dim), ..Ranges::default() }
 }
 
 /// The token at which the running sum of probabilities exceeds `random`, at temperature 1.
@@ -160,6 +162,8 @@ fn sample(logits: &[f64], random: f64) -> u32 {
 struct Watcher {
     ranges: Ranges,
     epsilon: f64,
+    /// Is the classifier the embedding?
+    tied: bool,
     /// The residual stream as last seen, and its root mean square.
     residual: Vec<f64>,
     root: f64,
@@ -212,20 +216,6 @@ impl History {
     }
 }
 
-impl Watcher {
-    /// Sums of squares become means.
-    fn finish(mut self) -> Ranges {
-        let tokens = self.tokens.max(1) as f64;
-        let mean = |power: &mut Vec<f64>| power.iter_mut().for_each(|square| *square /= tokens);
-        for layer in &mut self.ranges.layers {
-            let LayerRanges { attention_power, output_power, feed_forward_power, hidden_power, .. } = layer;
-            [attention_power, output_power, feed_forward_power, hidden_power].into_iter().for_each(mean);
-        }
-        mean(&mut self.ranges.final_power);
-        self.ranges
-    }
-}
-
 impl Observer for Watcher {
     fn see(&mut self, place: Probe, values: &[f64]) {
         let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
@@ -236,9 +226,6 @@ impl Observer for Watcher {
                 range.see(pair[0].abs().max(pair[1].abs()), root);
             }
         };
-        let squares = |power: &mut [f64], values: &[f64], divisor: f64| {
-            power.iter_mut().zip(values).for_each(|(power, value)| *power += (value / divisor).powi(2));
-        };
         let layers = &mut self.ranges.layers;
         match place {
             Probe::Residual => {
@@ -248,7 +235,7 @@ impl Observer for Watcher {
                 self.root = (mean + self.epsilon).sqrt().max(f64::MIN_POSITIVE);
                 self.residual = values.to_vec();
             }
-            Probe::AttentionInput(layer) => squares(&mut layers[layer].attention_power, &self.residual, root),
+            Probe::AttentionInput(layer) => layers[layer].attention_inputs.see(&self.residual, root),
             Probe::Query(layer) => pairs(&mut layers[layer].query),
             Probe::TurnedQuery(layer) => {
                 pairs(&mut layers[layer].query);
@@ -273,18 +260,19 @@ impl Observer for Watcher {
             Probe::Weighted(layer) => raise(&mut layers[layer].weighted),
             Probe::Attention(layer) => {
                 raise(&mut layers[layer].attention);
-                squares(&mut layers[layer].output_power, values, 1.0);
+                layers[layer].output_inputs.see(values, 1.0);
             }
-            Probe::FeedForwardInput(layer) => squares(&mut layers[layer].feed_forward_power, &self.residual, root),
+            Probe::FeedForwardInput(layer) => layers[layer].feed_forward_inputs.see(&self.residual, root),
             Probe::Gate(layer) => layers[layer].gate.see(largest, root),
             Probe::Up(layer) => layers[layer].up.see(largest, root),
             Probe::Hidden(layer) => {
                 raise(&mut layers[layer].hidden);
-                squares(&mut layers[layer].hidden_power, values, 1.0);
+                layers[layer].hidden_inputs.see(values, 1.0);
             }
             Probe::FinalInput => {
                 self.ranges.final_input.see(largest, root);
-                squares(&mut self.ranges.final_power, values, 1.0);
+                let inputs = &mut self.ranges.final_inputs;
+                if self.tied { inputs.see(values, 1.0) } else { inputs.see(&self.residual, root) }
             }
             Probe::Logits => self.ranges.logits.see(largest, root),
         }
@@ -302,6 +290,7 @@ mod tests {
         let mut watcher = Watcher {
             ranges: empty(&shape),
             epsilon: 0.0,
+            tied: true,
             residual: vec![],
             root: 0.0,
             tokens: 1,
@@ -310,9 +299,9 @@ mod tests {
         watcher.see(Probe::Residual, &[3.0, -3.0, 3.0, 3.0]);
         watcher.see(Probe::AttentionInput(0), &[9.0; 4]);
         watcher.see(Probe::Query(0), &[1.0, -2.0, 0.5, 0.0]);
-        let ranges = watcher.finish();
+        let ranges = watcher.ranges;
         assert_eq!(ranges.residual, 3.0);
-        assert_eq!(ranges.layers[0].attention_power, [1.0; 4]);
+        assert_eq!(ranges.layers[0].attention_inputs.powers(), [1.0; 4]);
         let [first, second] = &ranges.layers[0].query[..] else { panic!("one range for each pair") };
         assert_eq!((first, second), (&NormedRange { value: 2.0, raw: 6.0 }, &NormedRange { value: 0.5, raw: 1.5 }));
     }

@@ -22,6 +22,7 @@ use lpu_isa::program::Scale;
 
 use super::calibrate::{LayerRanges, NormedRange, Ranges};
 use super::check::LlamaGraphError;
+use super::correlation::Correlation;
 use super::float::rope_angle;
 use super::graph::{
     Attention, CACHE_LIMIT, Classifier, ElementWeights, Exponential, FeedForward, Matrix, Norm, NormedProduct, Product,
@@ -115,30 +116,33 @@ struct Quantiser<'a> {
 impl<'a> Quantiser<'a> {
     fn new(model: &'a LlamaModel, ranges: &'a Ranges, format: WeightFormat) -> Self {
         let shape = &model.shape;
-        let plain = |weights: &[f32], columns: usize, power: &[f64]| {
+        let plain = |weights: &[f32], columns: usize, inputs: &Correlation| {
             let weights: Vec<f64> = weights.iter().map(|&weight| f64::from(weight)).collect();
-            round(&weights, columns, power, format)
+            round(&weights, columns, inputs, format)
         };
         // With the norm's weights in the columns, the input is the residual stream over its root mean square.
-        let folded = |weights: &[f32], norm: &[f32], power: &[f64]| {
+        let folded = |weights: &[f32], norm: &[f32], inputs: &Correlation| {
             let columns = norm.iter().cycle();
             let weights: Vec<f64> =
                 weights.iter().zip(columns).map(|(&weight, &norm)| f64::from(weight) * f64::from(norm)).collect();
-            round(&weights, shape.dim, power, format)
+            round(&weights, shape.dim, inputs, format)
         };
+        // Rows that are only read out are no product's weights.
+        let unseen = Correlation::new(shape.dim);
+        let inputs = if model.classifier.is_none() { &ranges.final_inputs } else { &unseen };
+        let embedding = plain(&model.embedding, shape.dim, inputs);
         let layer = |(layer, ranges): (&LlamaLayer, &LayerRanges)| LayerMatrices {
-            query: folded(&layer.query, &layer.attention_norm, &ranges.attention_power),
-            key: folded(&layer.key, &layer.attention_norm, &ranges.attention_power),
-            value: folded(&layer.value, &layer.attention_norm, &ranges.attention_power),
-            output: plain(&layer.output, shape.query_length(), &ranges.output_power),
-            gate: folded(&layer.gate, &layer.feed_forward_norm, &ranges.feed_forward_power),
-            up: folded(&layer.up, &layer.feed_forward_norm, &ranges.feed_forward_power),
-            down: plain(&layer.down, shape.hidden, &ranges.hidden_power),
+            query: folded(&layer.query, &layer.attention_norm, &ranges.attention_inputs),
+            key: folded(&layer.key, &layer.attention_norm, &ranges.attention_inputs),
+            value: folded(&layer.value, &layer.attention_norm, &ranges.attention_inputs),
+            output: plain(&layer.output, shape.query_length(), &ranges.output_inputs),
+            gate: folded(&layer.gate, &layer.feed_forward_norm, &ranges.feed_forward_inputs),
+            up: folded(&layer.up, &layer.feed_forward_norm, &ranges.feed_forward_inputs),
+            down: plain(&layer.down, shape.hidden, &ranges.hidden_inputs),
         };
         let layers: Vec<LayerMatrices> = model.layers.iter().zip(&ranges.layers).map(layer).collect();
-        let embedding = plain(&model.embedding, shape.dim, &ranges.final_power);
         let classifier =
-            model.classifier.as_ref().map(|weights| folded(weights, &model.final_norm, &ranges.final_power));
+            model.classifier.as_ref().map(|weights| folded(weights, &model.final_norm, &ranges.final_inputs));
         let of_residual = layers
             .iter()
             .flat_map(|layer| [&layer.query, &layer.key, &layer.value, &layer.gate, &layer.up])
