@@ -117,7 +117,7 @@ fn integers_are_as_good_as_floating_point_on_the_evaluation() {
     let int8 = ratio(WeightFormat::Int8);
     assert!(int8 <= 1.005, "int8: {int8}");
     let int4 = ratio(WeightFormat::Int4 { group: 16 });
-    assert!(int4 <= 1.15, "int4: {int4}");
+    assert!(int4 <= 1.12, "int4: {int4}");
 }
 
 #[test]
@@ -129,11 +129,11 @@ fn the_most_likely_text_in_integers_begins_as_in_floating_point() {
         let mut golden = GoldenLlama::new(&graph).unwrap();
         let mut tokens = tokenizer.encode(prompt).unwrap();
         let mut answers: Vec<_> = tokens.iter().map(|&token| golden.step(token).unwrap()).collect();
-        while tokens.len() < 100 {
+        while tokens.len() < 32 {
             tokens.push(answers.pop().unwrap().most_likely());
             answers.push(golden.step(tokens[tokens.len() - 1]).unwrap());
         }
-        assert_eq!(tokens, expected[..100], "{prompt:?}");
+        assert_eq!(tokens, expected[..32], "{prompt:?}");
     }
 }
 
