@@ -76,7 +76,7 @@ pub struct Ranges {
     pub layers: Vec<LayerRanges>,
     /// The last norm's result.
     pub final_input: NormedRange,
-    /// Inputs of the classifier; the norm's weights apart, unless it is the embedding.
+    /// Inputs of the classifier, the norm's weights apart.
     pub final_inputs: Correlation,
     /// Logits.
     pub logits: NormedRange,
@@ -98,7 +98,6 @@ impl Ranges {
         let mut watcher = Watcher {
             ranges: empty(&model.shape),
             epsilon: model.norm_epsilon,
-            tied: model.classifier.is_none(),
             residual: Vec::new(),
             root: 0.0,
             tokens: 0,
@@ -162,8 +161,6 @@ fn sample(logits: &[f64], random: f64) -> u32 {
 struct Watcher {
     ranges: Ranges,
     epsilon: f64,
-    /// Is the classifier the embedding?
-    tied: bool,
     /// The residual stream as last seen, and its root mean square.
     residual: Vec<f64>,
     root: f64,
@@ -271,8 +268,7 @@ impl Observer for Watcher {
             }
             Probe::FinalInput => {
                 self.ranges.final_input.see(largest, root);
-                let inputs = &mut self.ranges.final_inputs;
-                if self.tied { inputs.see(values, 1.0) } else { inputs.see(&self.residual, root) }
+                self.ranges.final_inputs.see(&self.residual, root);
             }
             Probe::Logits => self.ranges.logits.see(largest, root),
         }
@@ -290,7 +286,6 @@ mod tests {
         let mut watcher = Watcher {
             ranges: empty(&shape),
             epsilon: 0.0,
-            tied: true,
             residual: vec![],
             root: 0.0,
             tokens: 1,

@@ -127,10 +127,8 @@ impl<'a> Quantiser<'a> {
                 weights.iter().zip(columns).map(|(&weight, &norm)| f64::from(weight) * f64::from(norm)).collect();
             round(&weights, shape.dim, inputs, format)
         };
-        // Rows that are only read out are no product's weights.
-        let unseen = Correlation::new(shape.dim);
-        let inputs = if model.classifier.is_none() { &ranges.final_inputs } else { &unseen };
-        let embedding = plain(&model.embedding, shape.dim, inputs);
+        // Rows of the embedding are read out, even where they are a product's weights too: none may make up for another.
+        let embedding = plain(&model.embedding, shape.dim, &Correlation::new(shape.dim));
         let layer = |(layer, ranges): (&LlamaLayer, &LayerRanges)| LayerMatrices {
             query: folded(&layer.query, &layer.attention_norm, &ranges.attention_inputs),
             key: folded(&layer.key, &layer.attention_norm, &ranges.attention_inputs),

@@ -50,12 +50,14 @@ const UNIT_STEP: f64 = 0.015;
 /// The matrix of `columns` columns whose weights, row-major, are `weights`; `inputs` is how its inputs move together.
 ///
 /// With eight bits the unit of a row is its largest magnitude ÷ 127. With four, units are tried that cut the largest weights off:
-/// the one with the least error, weighted with the power of the inputs, is taken. A group of zeros has the unit 0. What rounding
-/// one weight does wrong, the weights behind it in the row make up for as far as they can.
+/// the one with the least error, weighted with the power of the inputs, is taken; and what rounding one weight does wrong, the
+/// weights behind it in the row make up for as far as they can. A group of zeros has the unit 0.
 #[must_use]
 pub fn round(weights: &[f64], columns: usize, inputs: &Correlation, format: WeightFormat) -> Matrix {
     let (group, most) = (format.group(columns), format.largest());
-    let (powers, feedback) = (inputs.powers(), inputs.feedback());
+    let powers = inputs.powers();
+    // Eight bits need no help, and without it depend on no text.
+    let feedback = if format == WeightFormat::Int8 { None } else { inputs.feedback() };
     let mut matrix = Matrix { rows: weights.len() / columns, columns, group, weights: vec![], units: vec![] };
     for row in weights.chunks_exact(columns) {
         let mut row = row.to_vec();
@@ -134,14 +136,14 @@ mod tests {
 
     #[test]
     fn the_error_of_one_weight_is_made_up_for_by_the_next() {
-        // Both inputs are always the same: only the sum of the weights counts. 0.6 + 0.6 of the unit 1 is 1, not 2.
+        // Two inputs are always the same: only the sum of their weights counts. 0.6 + 0.6 of the unit 1 is 1, not 2.
         let mut alike = Correlation::new(3);
         alike.see(&[1.0, 1.0, 0.0], 1.0);
-        alike.see(&[0.0, 0.0, 1.0], 1.0);
-        let matrix = round(&[0.6, 0.6, 127.0], 3, &alike, WeightFormat::Int8);
-        assert_eq!(matrix.weights, [1, 0, 127]);
-        let matrix = round(&[0.6, 0.6, 127.0], 3, &independent(&[1.0; 3]), WeightFormat::Int8);
-        assert_eq!(matrix.weights, [1, 1, 127]);
+        alike.see(&[0.0, 0.0, 20_f64.sqrt()], 1.0);
+        let apart = independent(&[1.0, 1.0, 20.0]);
+        let weights =
+            |inputs: &Correlation| round(&[0.6, 0.6, 7.0], 3, inputs, WeightFormat::Int4 { group: 3 }).weights;
+        assert_eq!((weights(&alike), weights(&apart)), (vec![1, 0, 7], vec![1, 1, 7]));
     }
 
     /// Squared errors of products of a random matrix rounded for `inputs`, whose vectors these are.
