@@ -183,6 +183,8 @@ fn ecp5_texts_do_what_their_behavioural_twins_do() {
         (design(primitives::multiplier_in(8, 16, 1)), None),
         (design(primitives::compact_scale_multiplier(32, 31)), None),
         (design(primitives::accumulator(32)), None),
+        (design(primitives::register_copy(1)), None),
+        (design(primitives::register_copy(16)), None),
     ];
     // Narrow and wide blocks, one and several of them in each direction.
     for (width, depth) in [(37, 1025), (7, 3), (33, 2048), (10, 2100), (64, 1024), (40, 400)] {

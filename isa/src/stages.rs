@@ -70,8 +70,6 @@ stages! {
         Right: 1, 1;
         /// The sum with the zero point.
         Offset: 1, 0;
-        /// The same in a bit more than an element has.
-        Cut: 1, 0;
         /// Its comparison with the limits.
         Compared: 1, 0;
         /// The element.
@@ -111,7 +109,7 @@ mod tests {
             }
             assert_eq!(LaneStage::Clamped.end(configuration), LaneStage::cycles_of_all(configuration));
         }
-        assert_eq!((LaneStage::cycles_of_all(&full), LaneStage::cycles_of_all(&compact)), (19, 6));
+        assert_eq!((LaneStage::cycles_of_all(&full), LaneStage::cycles_of_all(&compact)), (18, 6));
         assert_eq!((VectorStage::cycles_of_all(&full), VectorStage::cycles_of_all(&compact)), (5, 2));
     }
 }

@@ -18,7 +18,7 @@ const STAGES: usize = 8;
 pub fn power_on_reset() -> Result<Arc<Module>, DesignError> {
     let mut m = ModuleBuilder::new("power_on_reset");
     m.describe("Holds the reset until the clock has been good for some cycles.");
-    m.latency("locked to the end of the reset", STAGES + 1);
+    m.latency("locked to the end of the reset", STAGES + 2);
     m.section("Clock");
     let locked = m.input("locked", bit());
     m.section("Reset");
@@ -27,7 +27,7 @@ pub fn power_on_reset() -> Result<Arc<Module>, DesignError> {
     m.next(&stages, concat(&[stages.slice(0, STAGES - 1), Expr::from(&locked)]));
     // Without the first two stages: they may still be settling.
     let good = stages.slice(2, STAGES - 2).all();
-    let active = m.delay("active_q", good.not(), 1);
+    let active = m.delay("active_q", good.not(), 2);
     m.drive(&reset, &active);
     m.finish()
 }

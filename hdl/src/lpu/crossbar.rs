@@ -1,9 +1,13 @@
 //! Crossbar: every destination port picks one source port in each cycle.
 
-use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type};
+use super::own_register;
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use std::sync::Arc;
+
+/// Bits of a destination that are chosen by one set of wires: a wire to all of a word spans too much of the chip.
+const PART: usize = 32;
 
 /// A destination port of the crossbar.
 pub struct Destination {
@@ -68,14 +72,24 @@ pub fn crossbar(configuration: &Configuration) -> Result<Arc<Module>, DesignErro
         let bits = (destination.elements * ELEMENT_BITS) as usize;
         let pick = m.input(&format!("pick_{name}"), Type::bits(count));
         let port = m.output(&format!("to_{name}"), Type::bits(bits));
-        let pick = m.delay(&format!("pick_{name}_q"), Expr::from(&pick), before);
         let names: Vec<String> = (0..count).map(|source| format!("from_{source}")).collect();
-        let mut connections: Vec<(&str, Expr)> = vec![("pick", Expr::from(&pick))];
-        for (name, input) in names.iter().zip(&inputs) {
-            connections.push((name, Expr::from(input).slice(0, bits)));
+        let mut chosen: Vec<Expr> = Vec::new();
+        for lowest in (0..bits).step_by(PART) {
+            let part = PART.min(bits - lowest);
+            let pick = match before {
+                0 => Expr::from(&pick),
+                _ => own_register(&mut m, &format!("pick_{name}_{lowest}"), &Expr::from(&pick))?,
+            };
+            let mut connections: Vec<(&str, Expr)> = vec![("pick", pick)];
+            for (name, input) in names.iter().zip(&inputs) {
+                connections.push((name, Expr::from(input).slice(lowest, part)));
+            }
+            let choice = primitives::multiplexer(part, count);
+            let choice = m.instance(&format!("{name}_{lowest}"), &choice, connections)?;
+            chosen.push(Expr::from(&choice.output("chosen")));
         }
-        let choice = m.instance(name, &primitives::multiplexer(bits, count), connections)?;
-        let value = m.delay(&format!("{name}_q"), Expr::from(&choice.output("chosen")), registers - before);
+        chosen.reverse();
+        let value = m.delay(&format!("{name}_q"), concat(&chosen), registers - before);
         m.drive(&port, Expr::from(&value));
     }
     m.finish()

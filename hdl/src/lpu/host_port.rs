@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// Cycles by which a start follows its command, so that all earlier writes have landed: those of the bus's registers, and more.
 fn start_delay(configuration: &Configuration) -> usize {
-    if configuration.pipeline.compact { 2 } else { 6 }
+    if configuration.pipeline.compact { 2 } else { 8 }
 }
 
 /// Cycles from a start command to the start pulse: its own register, then the delay.
@@ -42,7 +42,8 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
         "Takes one host command a cycle: loads programs, weights and vectors, starts a run, reads results. Words wider than \
          the bus arrive in chunks, least significant first, in a staging register.",
     );
-    let registers = bus_registers(configuration);
+    // Two where wires are long: the memories stand all over the chip.
+    let registers = 2 * bus_registers(configuration);
     m.latency("command to the enable of a memory", 2 + registers);
     m.latency("command to start", start_command(configuration));
     m.latency("read command to read_data", 3 + registers + latency.vector_read as usize);

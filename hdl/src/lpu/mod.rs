@@ -26,7 +26,8 @@ pub mod top;
 pub mod vector_slice;
 pub mod vector_unit;
 
-use crate::layer::{Expr, ModuleBuilder, Signal, Type, concat, literal};
+use crate::layer::{DesignError, Expr, ModuleBuilder, Signal, Type, concat, literal};
+use crate::primitives;
 use lpu_isa::configuration::{Configuration, bits_for};
 
 /// A single bit.
@@ -60,12 +61,31 @@ fn clamp(
 ) -> Signal {
     let (width, narrow) = (value.width(), minimum.ty().width());
     let mut compared = |name: &str, value: Expr| Expr::from(&held_if(m, name, enables[0].as_ref(), value));
-    let low = compared("below", value.less_than(Expr::from(minimum).extend(width)));
-    let high = compared("above", value.greater_than(Expr::from(maximum).extend(width)));
+    // The sign of a difference leaves the carry chain as it is; a comparison takes more logic behind it.
+    let negative = |difference: Expr| difference.bit(width);
+    let low = compared("below", negative(value.sub_wide(Expr::from(minimum).extend(width))));
+    let high = compared("above", negative(Expr::from(maximum).extend(width).sub_wide(value)));
     let unclamped = compared("unclamped", value.truncate(narrow));
     let minimum = compared("minimum_q", Expr::from(minimum));
     let maximum = compared("maximum_q", Expr::from(maximum));
     held_if(m, "clamped", enables[1].as_ref(), low.choose(minimum, high.choose(maximum, unclamped)))
+}
+
+/// `value`, a cycle later, in a register that stays beside its user where many hold the same.
+fn own_register(m: &mut ModuleBuilder, name: &str, value: &Expr) -> Result<Expr, DesignError> {
+    let copy = m.instance(name, &primitives::register_copy(value.width()), vec![("d", value.as_bits())])?;
+    let copy = Expr::from(&copy.output("q"));
+    Ok(if value.ty().is_signed() { copy.as_signed() } else { copy })
+}
+
+/// The same; but a compact machine, which is small anyway, shares `value` in the same cycle: see [`copy_cycles`].
+fn copied(m: &mut ModuleBuilder, configuration: &Configuration, name: &str, value: &Expr) -> Result<Expr, DesignError> {
+    if copy_cycles(configuration) == 0 { Ok(value.clone()) } else { own_register(m, name, value) }
+}
+
+/// Cycles by which [`copied`] is later than its value.
+fn copy_cycles(configuration: &Configuration) -> usize {
+    usize::from(!configuration.pipeline.compact)
 }
 
 /// A register that takes `value` over while `enable` is set. An idle pipeline then stands still: it draws no power and costs

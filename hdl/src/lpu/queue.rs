@@ -74,13 +74,17 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
     let issue = m.register("issue", bit());
     let run_q = m.register("run_q", bit());
     let halt = m.register("halt", bit());
-    let waits =
-        |cycles: u32| Expr::from(&running).and(Expr::from(&wait).equals(constant(cycles.into(), interval_bits)));
-    let issue_next = m.wire("issue_next", waits(2));
+    // Set while so many cycles are left: compared a cycle before.
+    let waits = |m: &mut ModuleBuilder, name: &str, cycles: u32| {
+        let soon = Expr::from(&running).and(Expr::from(&wait).equals(constant(u64::from(cycles) + 1, interval_bits)));
+        m.delay(name, soon, 1)
+    };
+    let issue_next = waits(&mut m, "issue_next", 2);
+    let fetch_next = waits(&mut m, "fetch_next", ram_cycles + 1);
 
     m.section("Fetch");
     let started = m.delay("started", Expr::from(&start), 1);
-    let fetch = m.wire("fetch", Expr::from(&started).or(waits(ram_cycles + 1)));
+    let fetch = m.wire("fetch", Expr::from(&started).or(Expr::from(&fetch_next)));
     let count_bits = bits_for(words);
     let words_left = m.register("words_left", Type::bits(count_bits as usize));
     let advance = m.wire("advance", Expr::from(&fetch).or(Expr::from(&words_left).any()));

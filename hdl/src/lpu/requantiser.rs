@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::queue::queue;
 use super::requantiser_lane::requantiser_lane;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, bus_registers, held_if, held_while_idle, picked};
+use super::{LoadBus, bit, bus_registers, copied, copy_cycles, held_if, held_while_idle, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
@@ -100,9 +100,11 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let table_address = m.wire("table_address", table_address);
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let from_stream = follow("from_stream", 0);
-    let zero_point = follow("zero_point", waiting + LaneStage::Offset.begin(configuration) as usize);
-    let minimum = follow("minimum", waiting + LaneStage::Compared.begin(configuration) as usize);
-    let maximum = follow("maximum", waiting + LaneStage::Compared.begin(configuration) as usize);
+    // Each lane has these in registers of its own, a cycle later.
+    let before = |stage: LaneStage| waiting + stage.begin(configuration) as usize - copy_cycles(configuration);
+    let zero_point = follow("zero_point", before(LaneStage::Offset));
+    let minimum = follow("minimum", before(LaneStage::Compared));
+    let maximum = follow("maximum", before(LaneStage::Compared));
 
     m.section("Lanes");
     let table =
@@ -159,6 +161,10 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         let operand = (0..interval - 1).rev().fold(last, |later, part| parts[part].choose(operand_of(part), later));
         let operand = held_while_idle(&mut m, &format!("operand_{lane}"), &Expr::from(&entering), operand);
         let operand = m.delay(&format!("operand_{lane}_q"), Expr::from(&operand), waiting);
+        let mut own =
+            |name: &str, value: &Expr| copied(&mut m, configuration, &format!("{name}_of_lane_{lane}"), value);
+        let (zero_point, minimum, maximum) =
+            (own("zero_point", &zero_point)?, own("minimum", &minimum)?, own("maximum", &maximum)?);
         let instance = m.instance(
             &format!("lane_{lane}"),
             &lane_modules[usize::from(lane < configuration.scale_multiplier_lanes as usize)],
@@ -169,9 +175,9 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
                 ("multiplier", multiplier),
                 ("left_shift", left_shift),
                 ("right_shift", right_shift),
-                ("zero_point", zero_point.clone()),
-                ("minimum", minimum.clone()),
-                ("maximum", maximum.clone()),
+                ("zero_point", zero_point),
+                ("minimum", minimum),
+                ("maximum", maximum),
             ],
         )?;
         results.push(Expr::from(&instance.output("result")).as_bits());

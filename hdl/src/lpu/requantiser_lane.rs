@@ -100,22 +100,24 @@ pub fn requantiser_lane(in_cells: bool, configuration: &Configuration) -> Result
 
     // Right shift, rounding to nearest, ties away from zero: add half, less one for negative numbers, then floor.
     m.section("Right shift");
-    let right = Expr::from(&m.delay("right_shift_at_high", Expr::from(&right_shift), end(LaneStage::High) - first));
+    let right = Expr::from(&m.delay("right_shift_at_high", Expr::from(&right_shift), begin(LaneStage::High) - first));
     let negative = high.bit(bits - 1);
-    // For a shift by n, bit n - 1 alone, or all bits below it.
-    let half: Vec<Expr> = (0..bits as u64 - 1)
-        .rev()
-        .map(|position| {
-            let n = literal(i128::from(position) + 1, shift);
-            negative.choose(right.greater_than(&n), right.equals(&n))
-        })
-        .collect();
-    let half = held(&mut m, "half", LaneStage::Half, concat(&half));
+    // For a shift by n, bit n - 1 alone, or all bits below it. Both are ready before the sign is known.
+    let mut ready = |name: &str, of_bit: &dyn Fn(Expr) -> Expr| {
+        let bits: Vec<Expr> =
+            (0..bits as u64 - 1).rev().map(|position| of_bit(literal(i128::from(position) + 1, shift))).collect();
+        Expr::from(&m.delay(name, concat(&bits), LaneStage::High.cycles(configuration) as usize))
+    };
+    let of_positive = ready("half_of_positive", &|n| right.equals(&n));
+    let of_negative = ready("half_of_negative", &|n| right.greater_than(&n));
+    let half = negative.choose(of_negative, of_positive);
+    let right = Expr::from(&m.delay("right_shift_at_half", right, LaneStage::High.cycles(configuration) as usize));
+    let half = held(&mut m, "half", LaneStage::Half, half);
     let high = held(&mut m, "high_q", LaneStage::Half, high);
     let with_half = high.extend(bits + 1).add(half.extend(bits + 1).as_signed());
     let with_half = held(&mut m, "with_half", LaneStage::WithHalf, with_half);
     let right =
-        Expr::from(&m.delay("right_shift_at_half", right, begin(LaneStage::CoarseRight) - begin(LaneStage::Half)));
+        Expr::from(&m.delay("right_shift_at_sum", right, begin(LaneStage::CoarseRight) - begin(LaneStage::Half)));
     let eights = by_eights(&right);
     let coarse = held(&mut m, "scaled_by_eights", LaneStage::CoarseRight, with_half.shift_right_by(eights));
     let fine = Expr::from(&m.delay(
@@ -129,14 +131,7 @@ pub fn requantiser_lane(in_cells: bool, configuration: &Configuration) -> Result
     // The sum wraps at 32 bits, as the reference's does.
     let offset = scaled.truncate(bits).add(Expr::from(&zero_point).extend(bits));
     let offset = held(&mut m, "offset", LaneStage::Offset, offset);
-    // A value beyond these bits is clamped anyway, so it may be cut to them first: shorter comparisons.
-    let kept = ELEMENT_BITS as usize + 1;
-    let sign = offset.bit(bits - 1);
-    let beyond = offset.slice(kept - 1, bits - kept);
-    let fits = sign.choose(beyond.all(), beyond.any().not());
-    let extreme = concat(&[sign.clone(), sign.not().as_signed().extend(kept - 1).as_bits()]);
-    let cut = held(&mut m, "cut", LaneStage::Cut, fits.choose(offset.slice(0, kept), extreme).as_signed());
-    let clamped = super::clamp(&mut m, [at(LaneStage::Compared), at(LaneStage::Clamped)], &cut, &minimum, &maximum);
+    let clamped = super::clamp(&mut m, [at(LaneStage::Compared), at(LaneStage::Clamped)], &offset, &minimum, &maximum);
     m.drive(&result, Expr::from(&clamped));
     m.finish()
 }

@@ -69,12 +69,12 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
     let run_levels = load(&mut m, "run_levels_q", &run_levels_in);
     let gap = load(&mut m, "gap_q", &gap_in);
     let pause = load(&mut m, "pause_q", &pause_in);
-    let active = m.register_with_reset("active", bit(), 0);
-    let idle = m.register("idle", bit());
+    // In each cycle of an operation one of the two is set.
+    let step = m.register_with_reset("step_now", bit(), 0);
+    let idle = m.register_with_reset("idle", bit(), 0);
     let idle_left = m.register("idle_left", Type::bits(count_bits as usize));
     let left: Vec<Signal> = (0..levels).map(|k| m.register(&format!("left{k}"), count)).collect();
 
-    let step = m.wire("step_now", Expr::from(&active).and(Expr::from(&idle).not()));
     let issue_expr = Expr::from(&issue);
 
     // end[k]: level k is in its last iteration; single[k]: that is its only one.
@@ -96,25 +96,33 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
         end_of.into_iter().enumerate().map(|(k, expr)| m.wire(&format!("end_of_levels{k}"), expr)).collect();
     let end_of: Vec<Expr> = end_of.iter().map(Expr::from).collect();
     let run_end = m.wire("run_end", select(Expr::from(&run_levels), &end_of));
-    let finished = m.wire("finished", end_of[levels - 1].clone());
-    let advance = m.wire("advance", Expr::from(&step).and(Expr::from(&finished).not()));
-    let run_break = m.wire("run_break", Expr::from(&advance).and(Expr::from(&run_end)));
-
-    m.next_cases(
-        &active,
-        &[(issue_expr.clone(), constant(1, 1)), (Expr::from(&step).and(Expr::from(&finished)), constant(0, 1))],
-    );
+    let finished = end_of[levels - 1].clone();
+    // What the last step does to counters and address matters to nobody: the next issue sets them.
+    let run_break = m.wire("run_break", Expr::from(&step).and(Expr::from(&run_end)));
     let gap_idles = m.register("gap_idles", bit());
     m.next_when(&gap_idles, issue_expr.clone(), Expr::from(&gap_in).any());
-    let pause_idles = Expr::from(&pause).any();
-    let one = constant(1, count_bits);
+    let pause_idles = m.register("pause_idles", bit());
+    m.next_when(&pause_idles, issue_expr.clone(), Expr::from(&pause_in).any());
+    let resumes = Expr::from(&idle).and(Expr::from(&idle_left).equals(constant(1, count_bits)));
+    let resumes = Expr::from(&m.wire("resumes", resumes));
+    let finishes = Expr::from(&m.wire("finishes", Expr::from(&step).and(finished)));
+    let idles = Expr::from(&m.wire("idles", Expr::from(&run_end).choose(&gap_idles, &pause_idles)));
+    m.next_cases(
+        &step,
+        &[
+            (issue_expr.clone(), constant(1, 1)),
+            (finishes.clone(), constant(0, 1)),
+            (Expr::from(&step), idles.not()),
+            (resumes.clone(), constant(1, 1)),
+        ],
+    );
     m.next_cases(
         &idle,
         &[
             (issue_expr.clone(), constant(0, 1)),
-            (Expr::from(&run_break), Expr::from(&gap_idles)),
-            (Expr::from(&step), pause_idles),
-            (Expr::from(&idle_left).equals(one), constant(0, 1)),
+            (finishes, constant(0, 1)),
+            (Expr::from(&step), idles),
+            (resumes, constant(0, 1)),
         ],
     );
     m.next_cases(
@@ -127,7 +135,7 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
     );
     for k in 0..levels {
         // A level advances when all levels inside it end; when it ends itself it starts again.
-        let inner_end = if k == 0 { Expr::from(&advance) } else { Expr::from(&advance).and(end_of[k - 1].clone()) };
+        let inner_end = if k == 0 { Expr::from(&step) } else { Expr::from(&step).and(end_of[k - 1].clone()) };
         let inner_end = Expr::from(&m.wire(&format!("advance{k}"), inner_end));
         let counted = Expr::from(&end[k]).choose(Expr::from(&count_q[k]), decrement(&left[k]));
         m.next_cases(&left[k], &[(issue_expr.clone(), Expr::from(&count_in[k])), (inner_end.clone(), counted)]);
@@ -147,7 +155,7 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
             .collect();
         let outermost = sums[levels - 1].clone();
         let stepped = (0..levels - 1).rev().fold(outermost, |outer, k| end_of[k].choose(outer, sums[k].clone()));
-        let cases = [(issue_expr.clone(), Expr::from(base)), (Expr::from(&advance), stepped)];
+        let cases = [(issue_expr.clone(), Expr::from(base)), (Expr::from(&step), stepped)];
         m.next_cases(&address_q, &cases);
         m.drive(port, Expr::from(&address_q));
     }
@@ -169,7 +177,7 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
         let first = m.output("first", bit());
         m.drive(&first, Expr::from(&fresh));
         let last = m.output("last", bit());
-        m.drive(&last, Expr::from(&step).and(Expr::from(&run_end)));
+        m.drive(&last, Expr::from(&run_break));
     }
     m.finish()
 }

@@ -2,7 +2,7 @@
 //!
 //! With weights of 4 bits each multiplier takes two of them (see [`lpu_isa::image`]), and the tile has two accumulators.
 
-use super::bit;
+use super::{bit, own_register};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat};
 use crate::primitives;
 use lpu_isa::configuration::{
@@ -58,6 +58,14 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let load_word = m.input("load_word", Type::bits(word_bits));
 
     m.section("Weights");
+    // Registers beside the RAM: the first stays with the tile, so that no wire of the address leads to a row of them.
+    let address = match configuration.pipeline.weight_read {
+        0 => Expr::from(&weight_address),
+        cycles => {
+            let waiting = m.delay("weight_address_wait", Expr::from(&weight_address), cycles as usize - 1);
+            own_register(&mut m, "own_weight_address", &Expr::from(&waiting))?
+        }
+    };
     let ram = primitives::block_ram_in(word_bits, configuration.weight_depth as usize, block_ram(configuration));
     let ram = m.instance(
         "weight_ram",
@@ -66,11 +74,10 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
             ("write_enable", load_enable.into()),
             ("write_address", load_address.into()),
             ("write_data", load_word.into()),
-            ("read_address", weight_address.into()),
+            ("read_address", address),
         ],
     )?;
-    let ram_word = ram.output("read_data");
-    let word = m.delay("weight_word", Expr::from(&ram_word), configuration.pipeline.weight_read as usize);
+    let word = ram.output("read_data");
 
     m.section("Products");
     let word = Expr::from(&word);
@@ -129,20 +136,21 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         .collect();
 
     m.section("Accumulators");
-    let accumulate = m.delay("accumulate_q", Expr::from(&accumulate_in), 1);
+    let accumulate = own_register(&mut m, "own_accumulate", &Expr::from(&accumulate_in))?;
     // The register holds the complement, so that the accumulator's adder masks with it as it stands.
-    let keep = m.delay("keep_q", Expr::from(&clear_in).not(), 1);
-    let capture = m.delay("capture_q", Expr::from(&capture_in), 2);
+    let keep = own_register(&mut m, "own_keep", &Expr::from(&clear_in).not())?;
+    let capture = m.delay("capture_q", Expr::from(&capture_in), 1);
+    let capture = own_register(&mut m, "own_capture", &Expr::from(&capture))?;
     let accumulator_module = primitives::accumulator(ACCUMULATOR_BITS as usize);
     let mut leaving = Expr::from(&drain_in);
     for (part, sum) in sums.into_iter().enumerate().rev() {
         let accumulator = m.instance(
             &format!("accumulator{}", suffix(part)),
             &accumulator_module,
-            vec![("enable", Expr::from(&accumulate)), ("keep", Expr::from(&keep)), ("addend", sum)],
+            vec![("enable", accumulate.clone()), ("keep", keep.clone()), ("addend", sum)],
         )?;
         let shadow = m.register(&format!("shadow{}", suffix(part)), accumulator_type);
-        m.next_when(&shadow, Expr::from(&capture), Expr::from(&accumulator.output("total")));
+        m.next_when(&shadow, capture.clone(), Expr::from(&accumulator.output("total")));
         leaving = Expr::from(&tokens).bit(part).choose(Expr::from(&shadow), leaving);
     }
     let drain = m.register("drain_q", accumulator_type);

@@ -129,15 +129,20 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     m.drive(&source, Expr::from(&source_q));
     // The controls wait for the word on its way through the crossbar.
     let crossing = latency.crossbar as usize;
-    // Co-simulation looks at write_strobe, write_target and write_last, so the last register of each has a name of its own.
-    let arrive = |m: &mut ModuleBuilder, name: &str, arrived: &str, control: Expr| {
-        let under_way = m.delay(name, control, crossing - 1);
-        m.delay(arrived, Expr::from(&under_way), 1)
+    // Co-simulation looks at write_strobe, write_target and write_last, so the last register of each has a name of its own. The host
+    // writes while nothing runs: its address takes the last register too, and all that is its own waits as long.
+    let waiting = bus_registers(configuration);
+    let under_way = m.delay("write_step", Expr::from(&writer.output("step")), crossing - 1);
+    let write_step = m.delay("write_strobe", Expr::from(&under_way), 1);
+    let under_way = m.delay("write_address", Expr::from(&writer.output("address")), crossing - 1);
+    let host = Expr::from(&m.delay("host_write_q", Expr::from(&host_write), waiting));
+    let host_beat = m.delay("host_beat_q", Expr::from(&host_beat), waiting);
+    let target = if waiting == 0 {
+        let write_address = m.delay("write_target", Expr::from(&under_way), 1);
+        m.wire("target_address", host.choose(Expr::from(&host_address), Expr::from(&write_address)))
+    } else {
+        m.delay("write_target", Expr::from(&host_write).choose(Expr::from(&host_address), Expr::from(&under_way)), 1)
     };
-    let write_step = arrive(&mut m, "write_step", "write_strobe", Expr::from(&writer.output("step")));
-    let write_address = arrive(&mut m, "write_address", "write_target", Expr::from(&writer.output("address")));
-    let host = Expr::from(&host_write);
-    let target = m.wire("target_address", host.choose(Expr::from(&host_address), Expr::from(&write_address)));
     let placement = place(&mut m, "write", &Expr::from(&target), banks);
     // Beats of the word that are stored, less one.
     let write_last = if banks > 1 {

@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, follow_valid, held_if, picked};
+use super::{LoadBus, bit, copied, copy_cycles, follow_valid, held_if, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, select};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::instruction::{Function, Unit, word_bits};
@@ -109,14 +109,19 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let use_constant = follow("use_constant", 0);
     let constant = follow("constant", 0);
     let begin = |stage: VectorStage| stage.begin(configuration) as usize;
-    let function = follow("function", begin(VectorStage::Value));
-    let minimum = follow("minimum", begin(VectorStage::Compared));
-    let maximum = follow("maximum", begin(VectorStage::Compared));
+    let copy = copy_cycles(configuration);
+    let function = follow("function", begin(VectorStage::Value) - copy);
+    let minimum = follow("minimum", begin(VectorStage::Compared) - copy);
+    let maximum = follow("maximum", begin(VectorStage::Compared) - copy);
     m.section("Lanes");
     let lane_module = vector_lane(function.width(), configuration)?;
     let mut results: Vec<Expr> = Vec::new();
     for lane in 0..configuration.stream_elements as usize {
         let of = |word: &Signal| Expr::from(word).slice(lane * element, element).as_signed();
+        let mut own =
+            |name: &str, value: &Expr| copied(&mut m, configuration, &format!("{name}_of_lane_{lane}"), value);
+        let (function, minimum, maximum) =
+            (own("function", &function)?, own("minimum", &minimum)?, own("maximum", &maximum)?);
         let instance = m.instance(
             &format!("lane_{lane}"),
             &lane_module,
@@ -124,9 +129,9 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
                 ("valid", Expr::from(&valid)),
                 ("a", of(&a)),
                 ("b", use_constant.choose(&constant, of(&b))),
-                ("function_code", function.clone()),
-                ("minimum", minimum.clone()),
-                ("maximum", maximum.clone()),
+                ("function_code", function),
+                ("minimum", minimum),
+                ("maximum", maximum),
             ],
         )?;
         results.push(Expr::from(&instance.output("result")).as_bits());

@@ -10,6 +10,7 @@ mod distributed_ram;
 mod multiplexer;
 mod multiplier;
 mod pll;
+mod register_copy;
 mod scale_multiplier;
 
 pub use accumulator::accumulator;
@@ -18,6 +19,7 @@ pub use distributed_ram::distributed_ram;
 pub use multiplexer::multiplexer;
 pub use multiplier::{multiplier, multiplier_in};
 pub use pll::pll;
+pub use register_copy::register_copy;
 pub use scale_multiplier::{compact_scale_multiplier, scale_multiplier};
 
 use crate::layer::{Body, FamilyTexts, Module, Net, NetKind, Type, fresh_id, header};
