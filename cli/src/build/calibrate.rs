@@ -39,6 +39,7 @@ fn machines(own: &Configuration) -> Vec<Configuration> {
         queue_depth: 32,
         requantise_interval: 1,
         scale_multiplier_lanes: 0,
+        vector_unit: true,
         ..own.clone()
     };
     let with = |change: fn(&mut Configuration)| {
