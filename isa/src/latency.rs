@@ -18,7 +18,7 @@ use crate::stages::{LaneStage, VectorStage};
 pub const ISSUE_TO_STEP: u32 = 1;
 /// Cycles that a queue needs from one issue to the next, even where an instruction is one word of its RAM. Where it is more,
 /// [`Configuration::minimum_interval`] is longer.
-pub const SHORTEST_INTERVAL: u32 = 4;
+pub const SHORTEST_INTERVAL: u32 = 3;
 
 /// Cycles of the multiplier primitive: input, pipeline and output register; in a compact machine the output register alone.
 pub fn multiplier(configuration: &Configuration) -> u32 {

@@ -5,13 +5,13 @@
 //! the block RAMs a few rows below. The tiles of a group pass operands and results from row to row, so the rows of a group go
 //! to clusters that touch: blocks of four clusters along a serpentine through the chip. Every other group walks it backwards, so
 //! that the first rows of two groups, where operands enter and results leave, are neighbours. Where the requantiser has multipliers
-//! of its own, they and its tables stand between those rows.
+//! of its own, they and its tables stand between those rows. Vector memory and queues stand in a row of block RAMs below.
 
 use super::netlist::Cell;
 use lpu_isa::board::Board;
-use lpu_isa::configuration::{CELLS_PER_SCALE_MULTIPLIER, Configuration};
+use lpu_isa::configuration::{CELLS_PER_SCALE_MULTIPLIER, Configuration, ELEMENT_BITS};
 use lpu_isa::host::SCALE_BITS;
-use lpu_isa::resources::block_shape;
+use lpu_isa::resources::{block_rams, block_shape};
 use std::collections::{HashMap, HashSet};
 
 /// Clusters side by side that hold a row of a tile group.
@@ -36,6 +36,8 @@ struct Geometry {
     /// Rows of four tiles in the order of the serpentine, as the (column, row) of each cluster, where the requantiser takes
     /// multipliers.
     around_requantiser: Vec<[(usize, usize); BLOCK]>,
+    /// Row of block RAMs without multipliers beside them, and the cluster at which the vector memory's begin there.
+    vectors: (u32, usize),
 }
 
 /// The geometry of a device, where it is known.
@@ -63,6 +65,7 @@ fn geometry(device: &str) -> Option<Geometry> {
                 // One is left; of a row that needs more, place and route finds the others.
                 [(12, 0); BLOCK],
             ],
+            vectors: (82, 1),
         }),
         _ => None,
     }
@@ -77,6 +80,8 @@ struct Clusters {
     tiles: Vec<Cluster>,
     /// For the requantiser, where it has multipliers.
     requantiser: Vec<Cluster>,
+    /// Block RAMs only: for vector memory and queues.
+    vectors: Vec<Cluster>,
 }
 
 /// A place inside the machine that has a site: of its kind the number `index` in the cluster `cluster`.
@@ -103,6 +108,7 @@ pub fn place(board: &Board, cells: &[Cell]) -> HashMap<String, String> {
         let name = Name(&cell.name);
         let place = clusters.of_tile(&name, &board.configuration);
         let place = place.or_else(|| clusters.of_requantiser(&name, &board.configuration));
+        let place = place.or_else(|| clusters.of_vectors(&name, &board.configuration));
         if let Some(site) = place.and_then(Place::site).filter(|site| taken.insert(site.clone())) {
             sites.insert(cell.name.clone(), site);
         }
@@ -133,11 +139,13 @@ impl Clusters {
             let (multipliers, block_rams) = geometry.rows[row];
             (geometry.columns[column], multipliers, block_rams)
         };
+        let (row, first) = geometry.vectors;
+        let vectors = geometry.columns[first..].iter().map(|&x| (x, row, row)).collect();
         if configuration.scale_multiplier_lanes > 0 {
             let lowest = geometry.rows.len() - 1;
             let requantiser = geometry.requantiser.clone().map(|column| cluster((column, lowest))).collect();
             let tiles = geometry.around_requantiser.iter().flatten().copied().map(cluster).collect();
-            return Clusters { tiles, requantiser };
+            return Clusters { tiles, requantiser, vectors };
         }
         let columns: Vec<usize> = (0..geometry.columns.len()).collect();
         let mut tiles = Vec::new();
@@ -148,7 +156,7 @@ impl Clusters {
             }
             tiles.extend(rows.into_iter().flat_map(|row| block.iter().map(move |&column| (column, row))).map(cluster));
         }
-        Clusters { tiles, requantiser: Vec::new() }
+        Clusters { tiles, requantiser: Vec::new(), vectors }
     }
 
     /// Reads `….tile_group_1.row_0.tile_2.multiplier_3.…` and `….weight_ram.block_3_0`.
@@ -179,6 +187,20 @@ impl Clusters {
         Some(Place { cluster, primitive })
     }
 
+    /// Reads `….slice_1.bank_0.block_0_2` and `….slice_1.read_queue.program_memory.block_0_0`.
+    fn of_vectors(&self, name: &Name<'_>, configuration: &Configuration) -> Option<Place> {
+        let mut before = 0;
+        for Memory { parts, width, depth } in row_of_memories(configuration) {
+            if parts.iter().all(|part| name.has(part)) {
+                let index = (before + name.block(width, depth)?) as usize;
+                let cluster = *self.vectors.get(index / BLOCK_RAMS)?;
+                return Some(Place { cluster, primitive: Primitive::BlockRam(index % BLOCK_RAMS) });
+            }
+            before += block_rams(width, depth);
+        }
+        None
+    }
+
     /// Reads `….requantiser.lane_2.scale.both_cell` and `….requantiser.scale_table_2.block_0_1`.
     fn of_requantiser(&self, name: &Name<'_>, configuration: &Configuration) -> Option<Place> {
         let each = CELLS_PER_SCALE_MULTIPLIER;
@@ -198,6 +220,40 @@ impl Clusters {
         let (cluster, index) = (index as usize / MULTIPLIERS, index as usize % MULTIPLIERS);
         Some(Place { cluster: *self.requantiser.get(cluster)?, primitive: primitive(index) })
     }
+}
+
+/// A memory of vectors or instructions, as it stands in the row of block RAMs.
+struct Memory {
+    /// The parts of its cells' names, without numbers of blocks.
+    parts: Vec<String>,
+    width: u32,
+    depth: u32,
+}
+
+/// The memories of vectors and instructions in the order in which they stand: each unit's queues beside its memory, and
+/// the units beside what they feed.
+fn row_of_memories(configuration: &Configuration) -> Vec<Memory> {
+    let queue = |unit: String, name: &str| Memory {
+        parts: vec![unit, name.into(), "program_memory".into()],
+        width: configuration.queue_word_bits,
+        depth: configuration.queue_words(),
+    };
+    let tile_group = |group: u32| queue(format!("tile_group_{group}"), "queue");
+    let groups = configuration.tile_groups();
+    let mut memories: Vec<Memory> = (0..groups / 2).map(tile_group).collect();
+    for slice in 0..configuration.vector_slices {
+        let unit = format!("slice_{slice}");
+        memories.extend(["read_queue", "write_queue"].map(|name| queue(unit.clone(), name)));
+        memories.extend((0..configuration.beats_per_word()).map(|bank| Memory {
+            parts: vec![unit.clone(), format!("bank_{bank}")],
+            width: configuration.dot * ELEMENT_BITS,
+            depth: configuration.vector_depth,
+        }));
+        memories.extend((slice == 0).then(|| queue("requantiser".into(), "queue")));
+    }
+    memories.push(queue("vector_unit".into(), "queue"));
+    memories.extend((groups / 2..groups).map(tile_group));
+    memories
 }
 
 /// The three products of a lane's multiplier.
@@ -250,9 +306,16 @@ mod tests {
             ("lpu.requantiser.lane_0.scale.upper_cell", "MULT18X18D", Some("X40/Y58/MULT18_0")),
             ("lpu.requantiser.lane_1.scale.lower_cell", "MULT18X18D", Some("X49/Y58/MULT18_0")),
             ("lpu.requantiser.scale_table_3.block_0_1", "PDPW16KD", Some("X55/Y70/EBR3")),
+            // Vectors and instructions stand below, side by side.
+            ("lpu.tile_group_0.queue.program_memory.block_0_0", "PDPW16KD", Some("X13/Y82/EBR0")),
+            ("lpu.slice_0.read_queue.program_memory.block_0_0", "PDPW16KD", Some("X15/Y82/EBR1")),
+            ("lpu.slice_0.bank_1.block_0_0", "DP16KD", Some("X28/Y82/EBR3")),
+            ("lpu.requantiser.queue.program_memory.block_0_0", "PDPW16KD", Some("X37/Y82/EBR3")),
+            ("lpu.slice_2.bank_1.block_0_3", "DP16KD", Some("X84/Y82/EBR3")),
+            ("lpu.tile_group_1.queue.program_memory.block_0_0", "PDPW16KD", Some("X89/Y82/EBR1")),
             // What has no place by construction.
             ("lpu.tile_group_0.row_0.tile_1.weight_ram.block_1_0", "DP16KD", None),
-            ("lpu.slice_0.bank_1.block_0_0", "DP16KD", None),
+            ("lpu.link.buffer.block_0_0", "DP16KD", None),
             ("lpu.tile_group_0.row_0.tile_0.multiplier_2.helper", "LUT4", None),
         ];
         let kinds: Vec<(&str, &str)> = names.iter().map(|&(name, kind, _)| (name, kind)).collect();

@@ -1,6 +1,6 @@
 //! Host port: the one place of the machine where something waits for somebody.
 
-use super::{bit, bus_registers, constant};
+use super::{bit, bus_registers, constant, copy_cycles};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, COMMAND_BITS, Command, MEMORY_BITS, Memory};
@@ -46,7 +46,7 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let registers = 2 * bus_registers(configuration);
     m.latency("command to the enable of a memory", 2 + registers);
     m.latency("command to start", start_command(configuration));
-    m.latency("read command to read_data", 3 + registers + latency.vector_read as usize);
+    m.latency("read command to read_data", 3 + registers + copy_cycles(configuration) + latency.vector_read as usize);
     m.section("Host");
     let command = m.input("command", Type::bits(COMMAND_BITS as usize));
     let data = m.input("data", Type::bits(bus));
@@ -92,8 +92,10 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     m.drive(&load_address, Expr::from(&address_out));
     m.drive(&load_word, Expr::from(&word_out));
     let enable = |m: &mut ModuleBuilder, name: &str, strobe: &Signal, which: Memory| -> Signal {
+        // Compared while the command that uses it is being decoded: the address came with an earlier one.
         let here = Expr::from(&memory).equals(constant(u64::from(which.number()), MEMORY_BITS));
-        let register = m.delay(&format!("{name}_q"), Expr::from(strobe).and(here), registers);
+        let here = m.delay(&format!("{name}_here"), here, bus_registers(configuration));
+        let register = m.delay(&format!("{name}_q"), Expr::from(strobe).and(&here), registers);
         let port = m.output(name, bit());
         m.drive(&port, Expr::from(&register));
         register
@@ -103,12 +105,14 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     }
 
     m.section("Results");
+    // A slice takes the host's wires into registers of its own.
+    let slice_read = copy_cycles(configuration) + latency.vector_read as usize;
     let mut valid: Vec<Expr> = Vec::new();
     let mut value = literal(0, beat_type);
     for slice in 0..configuration.vector_slices {
         let beat = m.input(&format!("vector_{slice}_beat"), beat_type);
         let strobe = enable(&mut m, &format!("vector_{slice}_read"), &read_q, Memory::Vector(slice));
-        let arrived = m.delay(&format!("vector_{slice}_arrived"), Expr::from(&strobe), latency.vector_read as usize);
+        let arrived = m.delay(&format!("vector_{slice}_arrived"), Expr::from(&strobe), slice_read);
         value = select(&arrived, &[value, Expr::from(&beat)]);
         valid.push(Expr::from(&arrived));
     }

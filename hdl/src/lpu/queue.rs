@@ -1,6 +1,6 @@
 //! Instruction queue: issues each instruction a fixed number of cycles after the one before it.
 
-use super::{bit, bus_registers, constant, decrement, increment};
+use super::{bit, bus_registers, constant, copied, decrement, increment};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, bits_for};
@@ -63,8 +63,9 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
     let load_address = m.input("load_address", Type::bits(address_bits));
     let load_word = m.input("load_word", Type::bits(ram_bits));
 
-    let start = m.delay("start_q", Expr::from(&start), start_register);
-    let entry = m.delay("entry_q", Expr::from(&entry), start_register);
+    // A queue's own: all of them start at once.
+    let start = copied(&mut m, configuration, "own_start", &Expr::from(&start))?;
+    let entry = copied(&mut m, configuration, "own_entry", &Expr::from(&entry))?;
     m.section("State");
     let fetch_address = m.register("fetch_address", Type::bits(address_bits));
     let running = m.register_with_reset("running", bit(), 0);
@@ -79,27 +80,32 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
         let soon = Expr::from(&running).and(Expr::from(&wait).equals(constant(u64::from(cycles) + 1, interval_bits)));
         m.delay(name, soon, 1)
     };
+    let word = m.register("word", Type::bits(ram_bits * own_words as usize));
     let issue_next = waits(&mut m, "issue_next", 2);
-    let fetch_next = waits(&mut m, "fetch_next", ram_cycles + 1);
+    let mut fetch_next = Expr::from(&waits(&mut m, "fetch_next", ram_cycles + 1));
+    if configuration.minimum_interval() < ram_cycles + 2 {
+        // An interval so short is not counted down: the issue that brings it is the cycle before.
+        let shortest = constant(u64::from(ram_cycles) + 1, interval_bits);
+        let next = Expr::from(&word).slice(OPCODE_BITS as usize, interval_bits as usize).equals(shortest);
+        let at_once = m.delay("fetch_at_once", Expr::from(&issue).and(next), 1);
+        fetch_next = fetch_next.or(&at_once);
+    }
 
     m.section("Fetch");
-    let started = m.delay("started", Expr::from(&start), 1);
-    let fetch = m.wire("fetch", Expr::from(&started).or(Expr::from(&fetch_next)));
+    let started = m.delay("started", start.clone(), 1);
+    let fetch = m.wire("fetch", Expr::from(&started).or(fetch_next));
     let count_bits = bits_for(words);
     let words_left = m.register("words_left", Type::bits(count_bits as usize));
     let advance = m.wire("advance", Expr::from(&fetch).or(Expr::from(&words_left).any()));
     m.next_cases(
         &words_left,
         &[
-            (Expr::from(&start), constant(0, count_bits)),
+            (start.clone(), constant(0, count_bits)),
             (Expr::from(&fetch), constant(u64::from(words) - 1, count_bits)),
             (Expr::from(&advance), decrement(&words_left)),
         ],
     );
-    m.next_cases(
-        &fetch_address,
-        &[(Expr::from(&start), entry.into()), (Expr::from(&advance), increment(&fetch_address))],
-    );
+    m.next_cases(&fetch_address, &[(start.clone(), entry), (Expr::from(&advance), increment(&fetch_address))]);
     let memory = primitives::block_ram_in(ram_bits, configuration.queue_words() as usize, ram_cycles);
     let load_enable = m.delay("load_enable_q", Expr::from(&load_enable), bus_registers(configuration));
     let load_address = m.delay("load_address_q", Expr::from(&load_address), bus_registers(configuration));
@@ -123,7 +129,6 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
     };
     let arrived = m.delay("arrived", kept, ram_cycles as usize);
     let first_arrived = m.delay("first_arrived", Expr::from(&fetch), ram_cycles as usize);
-    let word = m.register("word", Type::bits(ram_bits * own_words as usize));
     let shifted = if own_words == 1 {
         Expr::from(&fetched)
     } else {
@@ -144,13 +149,13 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
     m.next(&issue, Expr::from(&issue_next));
     m.next(&run_q, Expr::from(&issue_next).and(Expr::from(&is_run)));
     m.next(&halt, Expr::from(&issue_next).and(Expr::from(&is_halt)));
-    m.next_cases(&running, &[(Expr::from(&start), constant(1, 1)), (Expr::from(&halt), constant(0, 1))]);
-    m.next_cases(&halted, &[(Expr::from(&start), constant(0, 1)), (Expr::from(&halt), constant(1, 1))]);
+    m.next_cases(&running, &[(start.clone(), constant(1, 1)), (Expr::from(&halt), constant(0, 1))]);
+    m.next_cases(&halted, &[(start.clone(), constant(0, 1)), (Expr::from(&halt), constant(1, 1))]);
     let word = Expr::from(&word);
     m.next_cases(
         &wait,
         &[
-            (Expr::from(&start), constant(u64::from(start_to_issue) - start_register as u64, interval_bits)),
+            (start.clone(), constant(u64::from(start_to_issue) - start_register as u64, interval_bits)),
             (Expr::from(&issue), word.slice(OPCODE_BITS as usize, interval_bits as usize)),
             (constant(1, 1), decrement(&wait)),
         ],

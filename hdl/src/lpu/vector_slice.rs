@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, bus_registers, constant, held_if, held_while_idle, increment, picked};
+use super::{LoadBus, bit, bus_registers, constant, copied, held_if, held_while_idle, increment, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
@@ -90,6 +90,13 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let host_address = m.input("host_address", address_type);
     let host_beat = m.input("host_beat", Type::bits(beat_bits));
 
+    // A slice's own: all of them hear the host.
+    let [host_read, host_write] = [("own_host_read", host_read), ("own_host_write", host_write)]
+        .map(|(name, bit)| copied(&mut m, configuration, name, &Expr::from(&bit)));
+    let (host_read, host_write) = (host_read?, host_write?);
+    let host_address = copied(&mut m, configuration, "own_host_address", &Expr::from(&host_address))?;
+    let host_beat = copied(&mut m, configuration, "own_host_beat", &Expr::from(&host_beat))?;
+
     m.section("Read");
     let module = queue(read_bits, configuration)?;
     let read_queue = m.instance("read_queue", &module, read_load.queue(&start, &entry))?;
@@ -97,7 +104,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let fields = Fields::of(Unit::Read(0), configuration, read_queue.output("fields"));
     let shape = Shape { address_bits, end_of_level_0: false, run_edges: false };
     let reader = sequencer::place(&mut m, "read_sequencer", shape, &read_queue.output("run"), &fields)?;
-    let reading = Expr::from(&host_read).or(Expr::from(&reader.output("step")));
+    let reading = host_read.clone().or(Expr::from(&reader.output("step")));
     // The word is rotated into a register; a compact machine has one bank more often than not, and does without.
     let rotated = bus_registers(configuration) > 0;
     let arriving = if rotated {
@@ -106,7 +113,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
         m.unused(reading);
         None
     };
-    let address = Expr::from(&host_read).choose(Expr::from(&host_address), Expr::from(&reader.output("address")));
+    let address = host_read.clone().choose(host_address.clone(), Expr::from(&reader.output("address")));
     let address = m.wire("read_address", address);
     let placement = place(&mut m, "read", &Expr::from(&address), banks);
     let read_bank_address: Vec<Signal> = placement
@@ -135,13 +142,13 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let under_way = m.delay("write_step", Expr::from(&writer.output("step")), crossing - 1);
     let write_step = m.delay("write_strobe", Expr::from(&under_way), 1);
     let under_way = m.delay("write_address", Expr::from(&writer.output("address")), crossing - 1);
-    let host = Expr::from(&m.delay("host_write_q", Expr::from(&host_write), waiting));
-    let host_beat = m.delay("host_beat_q", Expr::from(&host_beat), waiting);
+    let host = Expr::from(&m.delay("host_write_q", host_write.clone(), waiting));
+    let host_beat = Expr::from(&m.delay("host_beat_q", host_beat, waiting));
     let target = if waiting == 0 {
         let write_address = m.delay("write_target", Expr::from(&under_way), 1);
-        m.wire("target_address", host.choose(Expr::from(&host_address), Expr::from(&write_address)))
+        m.wire("target_address", host.choose(host_address.clone(), Expr::from(&write_address)))
     } else {
-        m.delay("write_target", Expr::from(&host_write).choose(Expr::from(&host_address), Expr::from(&under_way)), 1)
+        m.delay("write_target", host_write.clone().choose(host_address.clone(), Expr::from(&under_way)), 1)
     };
     let placement = place(&mut m, "write", &Expr::from(&target), banks);
     // Beats of the word that are stored, less one.
@@ -171,7 +178,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let beats: Vec<Expr> = (0..banks)
         .map(|beat| {
             let word = Expr::from(&write_data).slice(beat * beat_bits, beat_bits);
-            if beat == 0 { host.choose(Expr::from(&host_beat), word) } else { word }
+            if beat == 0 { host.choose(host_beat.clone(), word) } else { word }
         })
         .collect();
     // Bank b stores beat (b - first) modulo the number of banks.
