@@ -144,7 +144,8 @@ fn latencies_in_headers_are_those_of_the_latency_table() {
             ("requantiser", "step to the whole word of results", latency.requantise),
             ("vector_unit", "step to result", latency.vector_unit),
         ];
-        for (module, path, cycles) in expected {
+        let absent = if machine.vector_unit { "" } else { "vector_unit" };
+        for (module, path, cycles) in expected.into_iter().filter(|(module, ..)| *module != absent) {
             let emitted = design.modules().iter().find(|emitted| emitted.name == module).unwrap();
             let line = format!("{path}: {cycles} cycle");
             assert!(header(emitted.text.simulated()).contains(&line), "{name}, {module}: not `{line}`");

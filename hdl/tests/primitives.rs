@@ -29,10 +29,13 @@ fn behavioural_twins_lint_without_a_warning() {
         primitives::multiplier(8, 16),
         primitives::scale_multiplier(32, 31, true),
         primitives::scale_multiplier(32, 31, false),
+        primitives::multiplier_in(8, 16, 1),
+        primitives::compact_scale_multiplier(32, 31),
         primitives::accumulator(32),
     ];
     for (width, depth) in SHAPES {
         modules.push(primitives::block_ram(width, depth));
+        modules.push(primitives::block_ram_in(width, depth, 1));
         modules.push(primitives::distributed_ram(width, depth));
     }
     for module in modules {
@@ -177,13 +180,17 @@ fn ecp5_texts_do_what_their_behavioural_twins_do() {
         (design(primitives::scale_multiplier(18, 18, true)), None),
         (design(primitives::scale_multiplier(32, 31, false)), None),
         (design(primitives::scale_multiplier(18, 18, false)), None),
+        (design(primitives::multiplier_in(8, 16, 1)), None),
+        (design(primitives::compact_scale_multiplier(32, 31)), None),
         (design(primitives::accumulator(32)), None),
         (design(primitives::register_copy(1)), None),
         (design(primitives::register_copy(16)), None),
     ];
     // Narrow and wide blocks, one and several of them in each direction.
     for (width, depth) in [(37, 1025), (7, 3), (33, 2048), (10, 2100), (64, 1024), (40, 400)] {
-        checks.push((design(primitives::block_ram(width, depth)), Some(depth)));
+        for cycles in [1, 2] {
+            checks.push((design(primitives::block_ram_in(width, depth, cycles)), Some(depth)));
+        }
     }
     // One build for all of them: most of its time goes into the simulator's own library.
     let mut text = support::cells::models();

@@ -38,6 +38,8 @@ fn machines(own: &Configuration) -> Vec<Configuration> {
         scale_depth: 64,
         queue_depth: 32,
         requantise_interval: 1,
+        scale_multiplier_lanes: 0,
+        vector_unit: true,
         ..own.clone()
     };
     let with = |change: fn(&mut Configuration)| {
@@ -53,6 +55,8 @@ fn machines(own: &Configuration) -> Vec<Configuration> {
         with(|c| (c.stream_elements, c.requantise_interval, c.vector_depth) = (8, 2, 512)),
         with(|c| (c.stream_elements, c.requantise_interval, c.weight_depth) = (16, 4, 1024)),
         with(|c| (c.dot, c.stream_elements, c.vector_slices) = (8, 8, 2)),
+        with(|c| (c.count_bits, c.weight_depth) = (6, 2048)),
+        with(|c| (c.scale_multiplier_lanes, c.vector_slices) = (if c.pipeline.compact { 0 } else { 3 }, 3)),
         own.clone(),
     ]
 }

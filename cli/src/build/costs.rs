@@ -8,6 +8,8 @@ use lpu_hdl::lpu::crossbar::destinations;
 use lpu_isa::board::Family;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::Memory;
+use lpu_isa::instruction::{self, word_bits};
+use lpu_isa::resources::block_shape;
 
 /// A unit of the machine, as its cost is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,22 +91,30 @@ impl Unit {
         let (slices, banks) = (f64::from(c.vector_slices), f64::from(c.beats_per_word()));
         let word = f64::from(c.stream_elements * ELEMENT_BITS);
         let beat = f64::from(c.dot * ELEMENT_BITS);
+        let instruction_bits = |unit| f64::from(word_bits(unit, c));
         match self {
             Unit::Tiles => {
-                // Deeper weight RAMs are several blocks, whose outputs are chosen from.
-                let deeper = f64::from(c.weight_depth.div_ceil(512) - 1);
+                // Weight RAMs deeper than their blocks are several of them, whose outputs are chosen from.
+                let depth = block_shape(c.weight_word_bits(), c.weight_depth).depth;
+                let deeper = f64::from(c.weight_depth.div_ceil(depth) - 1);
                 vec![tiles, tiles * f64::from(c.dot), tiles * deeper * f64::from(c.weight_word_bits())]
             }
             Unit::TileRows => vec![rows, rows * beat],
-            Unit::TileGroups => vec![groups, groups * f64::from(c.weight_address_bits())],
+            // A queue and its sequencer grow with the bits of an instruction.
+            Unit::TileGroups => vec![groups, groups * instruction_bits(instruction::Unit::TileGroup(0))],
             Unit::Slices => vec![
                 slices,
-                slices * banks * f64::from(c.vector_address_bits()),
+                slices * (instruction_bits(instruction::Unit::Read(0)) + instruction_bits(instruction::Unit::Write(0))),
                 slices * word,
                 // A word is rotated on its way in and out.
                 slices * word * banks.log2(),
             ],
-            Unit::Requantiser => vec![1.0, f64::from(c.requantiser_lanes()), f64::from(c.stream_elements)],
+            Unit::Requantiser => {
+                let in_cells = f64::from(c.scale_multiplier_lanes);
+                let in_logic = f64::from(c.requantiser_lanes()) - in_cells;
+                vec![instruction_bits(instruction::Unit::Requantiser), in_logic, in_cells, f64::from(c.stream_elements)]
+            }
+            Unit::Vector if !c.vector_unit => vec![0.0, 0.0],
             Unit::Vector => vec![1.0, f64::from(c.stream_elements)],
             Unit::Crossbar => {
                 let bits: u32 = destinations(c).iter().map(|destination| destination.elements * ELEMENT_BITS).sum();
@@ -134,8 +144,8 @@ pub fn sites(family: Family, kind: &str) -> f64 {
         (Family::Ecp5, "CCU2C") => 2.28,
         (Family::Ecp5, "TRELLIS_DPR16X4") => 6.0,
         (Family::Ice40, "SB_LUT4") => 1.0,
-        // A good quarter of the flip-flops share a cell with the look-up table in front of them.
-        (Family::Ice40, kind) if kind.starts_with("SB_DFF") => 0.73,
+        // Two of five flip-flops share a cell with the look-up table in front of them; a few carries have a cell of their own.
+        (Family::Ice40, kind) if kind.starts_with("SB_DFF") => 0.63,
         (Family::Gowin, "LUT1" | "LUT2" | "LUT3" | "LUT4") => 1.0,
         // As with the ECP5, each carry chain begins and ends with a site of its own.
         (Family::Gowin, "ALU") => 1.14,

@@ -133,6 +133,20 @@ mod tests {
         }
     }
 
+    /// LUT sites of the boards' own machines as place and route counted them: `lut` in `build.json` of `lpu build --board NAME`.
+    const ROUTED: [(&str, u32); 5] =
+        [("icebreaker", 0), ("tangnano20k", 0), ("ulx3s-12f", 13_454), ("colorlight-i9", 0), ("ulx3s-85f", 23_072)];
+
+    #[test]
+    fn the_estimate_is_within_15_percent_of_what_was_routed() {
+        assert_eq!(ROUTED.map(|(name, _)| name).as_slice(), Board::names());
+        for (name, routed) in ROUTED {
+            let estimate = Estimate::of(&Board::find(name).unwrap()).lut;
+            let error = f64::from(estimate) / f64::from(routed) - 1.0;
+            assert!(error.abs() < 0.15, "{name}: {estimate} estimated, {routed} routed");
+        }
+    }
+
     #[test]
     fn what_is_missing_is_told_part_by_part() {
         let board = Board::find("ulx3s-12f").unwrap();
