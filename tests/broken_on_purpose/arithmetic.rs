@@ -70,7 +70,7 @@ fn a_flipped_weight_bit_in_the_rtl_is_reported() {
     let divergence = explain(&graph, &program, &input, &good.writes, &broken.writes).unwrap();
     shows(
         &expect![[r#"
-            cycle 41: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
+            cycle 42: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
               element      5 of `dense_0` (beat address 1, lane 1)
               expected     -47
               got          -18
@@ -107,7 +107,7 @@ fn a_swapped_rounding_mode_is_reported_against_golden() {
     let (input, writes) = rounded_once(&program);
     shows(
         &expect![[r#"
-            cycle 122: wrong value at vector slice 0 write port, fed by the requantiser from the tiles
+            cycle 125: wrong value at vector slice 0 write port, fed by the requantiser from the tiles
               element      0 of `dense_2` (beat address 0, lane 0)
               expected     6
               got          7
@@ -149,7 +149,7 @@ fn a_scale_off_by_one_is_reported() {
     let writes = model_run(&broken, &input).unwrap().writes;
     shows(
         &expect![[r#"
-            cycle 42: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
+            cycle 43: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
               element      5 of `halves` (beat address 1, lane 1)
               expected     -3
               got          -4

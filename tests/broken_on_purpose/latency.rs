@@ -103,7 +103,7 @@ fn a_latency_off_by_one_against_the_rtl_is_reported() {
     };
     shows(
         &expect![[r#"
-            cycle 40: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
+            cycle 41: wrong value at vector slice 1 write port, fed by the requantiser from the tiles
               element      0 of `dense_0` (beat address 0, lane 0)
               expected     -63
               got          0 (4 elements of the word differ)
@@ -118,7 +118,7 @@ fn a_latency_off_by_one_against_the_rtl_is_reported() {
     );
     shows(
         &expect![[r#"
-            cycle 81: wrong value at vector slice 2 write port, fed by the requantiser from the tiles
+            cycle 83: wrong value at vector slice 2 write port, fed by the requantiser from the tiles
               element      0 of `dense_1` (beat address 0, lane 0)
               expected     60
               got          -37 (4 elements of the word differ)
@@ -133,7 +133,7 @@ fn a_latency_off_by_one_against_the_rtl_is_reported() {
     );
     shows(
         &expect![[r#"
-            cycle 40: right word at the wrong time, in cycle 39 at vector slice 1 write port, fed by the requantiser from the tiles
+            cycle 41: right word at the wrong time, in cycle 40 at vector slice 1 write port, fed by the requantiser from the tiles
               element      0 of `dense_0` (beat address 0, lane 0)
               golden       -63
               instruction  write 1, instruction 1, step 0 (layer `dense_0`)

@@ -25,7 +25,7 @@ fn a_write_port_that_listens_to_the_wrong_source_is_a_crossbar_conflict() {
     let violations = checker::check(&program).unwrap_err();
     assert!(matches!(violations[0], Violation::SilentPort { .. }));
     expect![[r#"
-        cycle 38: write 1, instruction 1 (layer dense_0): crossbar: listens to vector, a silent port at this cycle
+        cycle 39: write 1, instruction 1 (layer dense_0): crossbar: listens to vector, a silent port at this cycle
     "#]]
     .assert_eq(&complaints(&program));
     // And it is no false alarm.
@@ -34,7 +34,7 @@ fn a_write_port_that_listens_to_the_wrong_source_is_a_crossbar_conflict() {
     let divergence = against_golden(&graph, &program, &input, &broken.writes).unwrap().unwrap();
     shows(
         &expect![[r#"
-            cycle 40: wrong value at vector slice 1 write port, fed by the vector unit
+            cycle 41: wrong value at vector slice 1 write port, fed by the vector unit
               element      0 of `dense_0` (beat address 0, lane 0)
               expected     -63
               got          0 (4 elements of the word differ)
@@ -53,8 +53,8 @@ fn a_port_that_listens_a_cycle_late_is_a_crossbar_conflict() {
     queue(&mut program, Unit::Write(2))[0].instruction.interval += 1;
     assert!(checker::check(&program).is_err());
     expect![[r#"
-        cycle 80: write 2, instruction 1 (layer dense_1): crossbar: listens to requantiser, a silent port at this cycle
-        cycle 89: tile_group 0, instruction 3 (layer dense_2): multiplies beat 0 (elements 0..3) of the word on slice2, which was read from beat 1 of slice 2 at cycle 85, before its write of cycle 83 has landed at cycle 86
+        cycle 82: write 2, instruction 1 (layer dense_1): crossbar: listens to requantiser, a silent port at this cycle
+        cycle 91: tile_group 0, instruction 3 (layer dense_2): multiplies beat 0 (elements 0..3) of the word on slice2, which was read from beat 1 of slice 2 at cycle 87, before its write of cycle 85 has landed at cycle 88
     "#]].assert_eq(&complaints(&program));
 }
 
@@ -71,9 +71,9 @@ fn two_instructions_on_one_port_are_a_conflict() {
     expect![[r#"
         cycle 8: tile_group 0, instruction 2 (layer dense_1): two instructions on one port: the first step comes while instruction 1 takes steps up to cycle 10
         cycle 8: tile_group 0, instruction 2 (layer dense_1): crossbar: listens to slice1, a silent port at this cycle
-        cycle 50: tile_group 0, instruction 3 (layer dense_2): crossbar: listens to slice2, a silent port at this cycle
-        cycle 60: requantiser, instruction 3 (layer dense_1): takes a row of results when no tile group delivers one
-        cycle 101: requantiser, instruction 4 (layer dense_2): takes a row of results when no tile group delivers one
+        cycle 51: tile_group 0, instruction 3 (layer dense_2): crossbar: listens to slice2, a silent port at this cycle
+        cycle 61: requantiser, instruction 3 (layer dense_1): takes a row of results when no tile group delivers one
+        cycle 103: requantiser, instruction 4 (layer dense_2): takes a row of results when no tile group delivers one
     "#]].assert_eq(&complaints(&program));
 }
 
@@ -89,9 +89,9 @@ fn a_wrong_prediction_is_reported() {
     let text = report.to_string();
     let model: String = text.lines().take(2).map(|line| format!("{line}\n")).collect();
     expect![[r#"
-        the program promises 125 cycles, but its last queue halts after 124
-        predicted    125 cycles
-        cycle model  124 cycles, -1 against the prediction; output equal to golden
+        the program promises 128 cycles, but its last queue halts after 127
+        predicted    128 cycles
+        cycle model  127 cycles, -1 against the prediction; output equal to golden
     "#]]
     .assert_eq(&format!("{}{model}", complaints(&program)));
     let rtl = text.lines().nth(2).map(|line| line.replace("RTL        ", "cycle model"));

@@ -131,7 +131,7 @@ fn a_compiled_program_where_a_network_is_asked_for() {
     expect![[r#"
         error: the network cannot be used
           where: p.json
-          why:   p: not a network in a known format: 22188 bytes that begin with "{\"format"
+          why:   p: not a network in a known format: 22276 bytes that begin with "{\"format"
           help:  give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3"); if this is a compiled program, give the network that it was compiled from
     "#]].assert_eq(scratch.lpu(&["compile", &program, "--board", "ulx3s-12f", "--out", "q"]).refusal());
 }
@@ -221,7 +221,7 @@ fn an_unreadable_configuration() {
                        |
                      9 | color = "red"
                        | ^^^^^
-                     unknown field `color`, expected one of `tiles`, `dot`, `stream_elements`, `weight_depth`, `weight_bits`, `vector_slices`, `vector_depth`, `scale_depth`, `queue_depth`, `queue_word_bits`, `requantise_interval`, `scale_multiplier_lanes`, `pipeline`
+                     unknown field `color`, expected one of `tiles`, `dot`, `stream_elements`, `weight_depth`, `weight_bits`, `vector_slices`, `vector_depth`, `scale_depth`, `vector_unit`, `queue_depth`, `queue_word_bits`, `count_bits`, `sequence_levels`, `interval_bits`, `requantise_interval`, `scale_multiplier_lanes`, `pipeline`
               help:  take the `[configuration]` of a board in constraints/ as the pattern; docs/architecture.md explains the fields
         "#]],
     );

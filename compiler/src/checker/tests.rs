@@ -171,7 +171,7 @@ fn a_listener_on_a_silent_port_is_a_crossbar_conflict() {
         &changed("+7   nop\n    +10  multiply", "+8   nop\n    +10  multiply"),
         expect![[r#"
             cycle 12: tile_group 0, instruction 1 (layer dense): crossbar: listens to slice0, a silent port at this cycle
-            cycle 40: write 1, instruction 1 (layer dense): stores beat 0 (elements 0..1) of the word on requantiser at address 0, which was requantised at cycle 21, when tile group 0 delivers no result
+            cycle 41: write 1, instruction 1 (layer dense): stores beat 0 (elements 0..1) of the word on requantiser at address 0, which was requantised at cycle 21, when tile group 0 delivers no result
         "#]],
     );
 }
@@ -182,7 +182,7 @@ fn a_row_that_no_group_delivers_cannot_be_taken() {
         &changed("+20  nop", "+21  nop"),
         expect![[r#"
             cycle 22: requantiser, instruction 1 (layer dense): takes a row of results when no tile group delivers one
-            cycle 40: write 1, instruction 1 (layer dense): crossbar: listens to requantiser, a silent port at this cycle
+            cycle 41: write 1, instruction 1 (layer dense): crossbar: listens to requantiser, a silent port at this cycle
         "#]],
     );
 }
@@ -194,7 +194,7 @@ fn a_read_before_its_write_has_landed_spoils_what_is_made_of_it() {
     rejected(
         &dense(&early),
         expect![[r#"
-            cycle 51: write 1, instruction 2: stores beat 0 (elements 0..1) of the word on vector at address 2, which was read from beat 0 of slice 1 at cycle 42, before its write of cycle 40 has landed at cycle 43
+            cycle 54: write 1, instruction 2: stores beat 0 (elements 0..1) of the word on vector at address 2, which was read from beat 0 of slice 1 at cycle 43, before its write of cycle 41 has landed at cycle 44
         "#]],
     );
 }
@@ -218,7 +218,7 @@ fn a_group_that_delivers_nothing_leaves_a_hole_in_the_word() {
             "tile_group 1",
         ),
         expect![[r#"
-            cycle 40: write 1, instruction 1 (layer dense): stores beat 1 (elements 2..3) of the word on requantiser at address 1, which was requantised at cycle 21, when tile group 1 delivers no result
+            cycle 41: write 1, instruction 1 (layer dense): stores beat 1 (elements 2..3) of the word on requantiser at address 1, which was requantised at cycle 21, when tile group 1 delivers no result
         "#]],
     );
 }
@@ -231,14 +231,14 @@ fn a_word_beyond_the_end_of_a_slice_means_nothing_and_cannot_be_written() {
     rejected(
         &dense(&over.replace("last_beats=1", "last_beats=2")),
         expect![[r#"
-            cycle 52: write 1, instruction 2: stores beat 1 (elements 2..3) of the word on vector at address 3, which was read from beat 16 of slice 1 at cycle 43, beyond the end of the slice
+            cycle 55: write 1, instruction 2: stores beat 1 (elements 2..3) of the word on vector at address 3, which was read from beat 16 of slice 1 at cycle 44, beyond the end of the slice
         "#]],
     );
     rejected(
         &changed("last_beats=1 base=2", "last_beats=2 base=15"),
         expect![[r#"
-            cycle 52: write 1, instruction 2: writes beat 16 of slice 1, which has beats 0..15
-            cycle 55: the output `output` is not complete: beats of slice 1 not written: 1, the first is beat 2 with element 0
+            cycle 55: write 1, instruction 2: writes beat 16 of slice 1, which has beats 0..15
+            cycle 58: the output `output` is not complete: beats of slice 1 not written: 1, the first is beat 2 with element 0
         "#]],
     );
 }
@@ -305,20 +305,20 @@ write 1
     rejected(
         &with(&text.replace("source_b=slice0", "source_b=slice1")),
         expect![[r#"
-            cycle 27: vector, instruction 1: crossbar: listens to slice1, a silent port at this cycle
+            cycle 28: vector, instruction 1: crossbar: listens to slice1, a silent port at this cycle
         "#]],
     );
     // Either operand spoils the sum.
     rejected(
         &with(&text.replace("read       base=0", "read       base=3")),
         expect![[r#"
-            cycle 32: write 1, instruction 1: stores beat 1 (elements 2..3) of the word on vector at address 7, which was read from beat 4 of slice 0 at cycle 4, which nobody has written
+            cycle 35: write 1, instruction 1: stores beat 1 (elements 2..3) of the word on vector at address 7, which was read from beat 4 of slice 0 at cycle 4, which nobody has written
         "#]],
     );
     rejected(
         &with(&text.replace("read       base=2", "read       base=3")),
         expect![[r#"
-            cycle 32: write 1, instruction 1: stores beat 1 (elements 2..3) of the word on vector at address 7, which was read from beat 4 of slice 0 at cycle 23, which nobody has written
+            cycle 35: write 1, instruction 1: stores beat 1 (elements 2..3) of the word on vector at address 7, which was read from beat 4 of slice 0 at cycle 24, which nobody has written
         "#]],
     );
 }
@@ -364,8 +364,8 @@ fn nothing_is_pending_when_a_queue_halts_and_nothing_follows() {
     rejected(
         &dense(&twice),
         expect![[r#"
-            cycle 54: write 1, instruction 2: the write lands at cycle 57, but the run ends at cycle 55
-            cycle 55: the output `output` is not complete: beats of slice 1 not written: 1, the first is beat 2 with element 0
+            cycle 57: write 1, instruction 2: the write lands at cycle 60, but the run ends at cycle 58
+            cycle 58: the output `output` is not complete: beats of slice 1 not written: 1, the first is beat 2 with element 0
         "#]],
     );
     rejected(
@@ -381,7 +381,7 @@ fn the_promised_cycles_are_those_taken() {
     rejected(
         &Program { cycles: 59, ..dense(DENSE) },
         expect![[r#"
-            the program promises 56 cycles, but its last queue halts after 55
+            the program promises 59 cycles, but its last queue halts after 58
         "#]],
     );
 }
@@ -391,7 +391,7 @@ fn the_output_is_complete_at_the_end() {
     rejected(
         &Program { output: region("output", 1, 2, 6), ..dense(DENSE) },
         expect![[r#"
-            cycle 55: the output `output` is not complete: beats of slice 1 not written: 2, the first is beat 3 with element 2
+            cycle 58: the output `output` is not complete: beats of slice 1 not written: 2, the first is beat 3 with element 2
         "#]],
     );
 }
@@ -561,8 +561,8 @@ write 1
         &with(&more),
         expect![[r#"
             cycle 11: requantiser, instruction 1: takes a word while it is at work on that of cycle 10; a word takes 2 cycles
-            cycle 33: write 1, instruction 1: the write lands at cycle 36, but the run ends at cycle 34
-            cycle 34: the output `output` is not complete: beats of slice 1 not written: 2, the first is beat 6 with element 4
+            cycle 34: write 1, instruction 1: the write lands at cycle 37, but the run ends at cycle 35
+            cycle 35: the output `output` is not complete: beats of slice 1 not written: 2, the first is beat 6 with element 4
         "#]],
     );
 }
@@ -614,13 +614,13 @@ write 1
     rejected(
         &with(configuration(5, 8), 2, 2),
         expect![[r#"
-            cycle 47: write 1, instruction 1: stores beat 1 (elements 2..3) of the word on requantiser at address 3, which was requantised at cycle 28, when tile group 1 delivers no result
+            cycle 48: write 1, instruction 1: stores beat 1 (elements 2..3) of the word on requantiser at address 3, which was requantised at cycle 28, when tile group 1 delivers no result
         "#]],
     );
     rejected(
         &with(configuration(5, 4), 4, 2),
         expect![[r#"
-            cycle 50: write 1, instruction 1: stores beat 1 (elements 2..3) of the word on requantiser at address 7, which was requantised at cycle 31, when tile group 1 delivers no result
+            cycle 51: write 1, instruction 1: stores beat 1 (elements 2..3) of the word on requantiser at address 7, which was requantised at cycle 31, when tile group 1 delivers no result
         "#]],
     );
 }
