@@ -15,8 +15,10 @@
 //! | [`machine`] | `--board` and `--config` |
 //! | [`network`] | reads a network and compiles it; says which boards it would fit |
 //! | [`witnesses`] | runs inputs on the golden model, the cycle model, the RTL |
+//! | [`language`] | language models: read, quantised, compared with floating point |
 //! | [`link`] | the port of a board, what goes over it, what its failures mean |
 //! | [`npy`] | reads inputs and writes outputs |
+//! | [`token_file`] | reads sequences of tokens |
 //! | [`destination`] | output files that appear complete or not at all |
 //! | [`digits`] | the network inside the program |
 //! | [`cache`] | where built models are kept |
@@ -30,12 +32,14 @@ mod commands;
 mod destination;
 mod digits;
 mod failure;
+mod language;
 mod link;
 mod machine;
 mod network;
 mod npy;
 mod output;
 mod progress;
+mod token_file;
 mod witnesses;
 
 use clap::Parser;

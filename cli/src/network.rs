@@ -25,6 +25,14 @@ pub struct Compiled {
 /// # Errors
 /// The file cannot be read, or is no network that can be compiled.
 pub fn read(path: &Path) -> Result<Graph, Failure> {
+    if import::llama::is_language_model(path) && path.exists() {
+        return Err(Failure::new(
+            "the network cannot be used",
+            path.display(),
+            "this is a language model, and only the golden model executes those so far",
+            "use `lpu run MODEL --prompt TEXT --on golden` or `lpu eval`",
+        ));
+    }
     import::read_model(path).map_err(|error| {
         let help = match &error {
             ImportError::UnknownFormat { found, .. } if found.contains("\"{") => {

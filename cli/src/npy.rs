@@ -102,7 +102,7 @@ fn axes(shape: &[usize]) -> String {
 
 /// Reads the header, and only one that is small and plain: the parser behind it recurses over brackets and multiplies the
 /// axes without looking.
-fn read_header(reader: &mut impl Read) -> Result<NpyHeader, String> {
+pub fn read_header(reader: &mut impl Read) -> Result<NpyHeader, String> {
     let mut start = [0u8; 12];
     let no_npy = "it is no .npy file (which begins with \\x93NUMPY)".to_string();
     if reader.read_exact(&mut start[..10]).is_err() || &start[..6] != b"\x93NUMPY" {
@@ -131,7 +131,7 @@ fn read_header(reader: &mut impl Read) -> Result<NpyHeader, String> {
 }
 
 /// NumPy's name of an element type.
-fn element_name(dtype: &DType) -> String {
+pub fn element_name(dtype: &DType) -> String {
     let DType::Plain(kind) = dtype else { return "records".into() };
     let kind = kind.to_string();
     let (letter, bytes) = kind.trim_start_matches(['<', '>', '|', '=']).split_at(1);

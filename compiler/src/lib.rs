@@ -19,6 +19,8 @@
 //! | --- | --- |
 //! | [`graph`] | the network as integer operators: what every later step and the golden model read |
 //! | [`import`] | files of other tools, read and checked into a graph |
+//! | [`llama`] | language models: floating point, quantisation, the quantised graph |
+//! | [`tokenizer`] | text to tokens and back |
 //! | [`compile`](mod@compile) | a graph and a machine to a program image |
 //! | [`lower`] | one lowering for each family of operators |
 //! | [`schedule`] | which instruction issues when; who owns which part of the vector memory |
@@ -30,5 +32,7 @@ pub mod compile;
 pub mod error;
 pub mod graph;
 pub mod import;
+pub mod llama;
 pub mod lower;
 pub mod schedule;
+pub mod tokenizer;

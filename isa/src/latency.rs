@@ -8,7 +8,7 @@
 //! use lpu_isa::{configuration::Configuration, latency::Latency};
 //! let latency = Latency::of(&Configuration::default());
 //! // The last step of a product, to the step at which its result can be read again from the vector memory.
-//! assert_eq!(latency.step_to_drain + latency.requantise + latency.write_to_read, 41);
+//! assert_eq!(latency.step_to_drain + latency.requantise + latency.write_to_read, 42);
 //! ```
 
 use crate::configuration::Configuration;

@@ -37,6 +37,7 @@
 //! | [`assembly`] | programs as text, both ways |
 //! | [`program`] | the image a compiler writes and a loader reads |
 //! | [`arithmetic`] | requantising, rounding |
+//! | [`fixed_point`] | elements of language models: products, tables, reciprocals, sampling |
 //! | [`resources`] | block RAMs, counted before any tool runs |
 
 pub mod arithmetic;
@@ -44,6 +45,7 @@ pub mod assembly;
 pub mod board;
 pub mod configuration;
 pub mod encoding;
+pub mod fixed_point;
 pub mod host;
 pub mod identity;
 pub mod image;

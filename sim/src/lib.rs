@@ -30,6 +30,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`golden`] | the network's answer, and every tensor on the way to it |
+//! | [`golden_llama`] | the same for language models, token by token |
 //! | [`cycle`] | the machine's answer, its cycles, every write, how busy each unit was |
 //! | [`rtl`] | the same from the emitted Verilog, through driver, frames and host port |
 //! | [`board`] | the same from the whole board top, through its serial line |
@@ -41,6 +42,7 @@ pub mod board;
 pub mod cycle;
 pub mod divergence;
 pub mod golden;
+pub mod golden_llama;
 pub mod link;
 pub mod rtl;
 pub mod verilated;

@@ -14,6 +14,7 @@
 //! | [`c_program`] | a compiled network as C, for a host without an operating system |
 //! | [`conformance`] | third-party networks and other runtimes' answers, where they are installed |
 //! | [`link`] | work for a host link, with known results |
+//! | [`llama`] | language models, random, in every format that is read |
 //! | [`machines`] | configurations to test on, fixed and random |
 //! | [`netlist`] | a module and its netlist side by side in one simulation |
 //! | [`networks`] | random graphs, with arithmetic at its limits |
@@ -25,6 +26,7 @@
 pub mod c_program;
 pub mod conformance;
 pub mod link;
+pub mod llama;
 pub mod machines;
 pub mod netlist;
 pub mod networks;

@@ -9,7 +9,7 @@
 
 use super::netlist::Cell;
 use lpu_isa::board::Board;
-use lpu_isa::configuration::{CELLS_PER_SCALE_MULTIPLIER, Configuration, ELEMENT_BITS};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::SCALE_BITS;
 use lpu_isa::resources::{block_rams, block_shape};
 use std::collections::{HashMap, HashSet};
@@ -201,24 +201,22 @@ impl Clusters {
         None
     }
 
-    /// Reads `….requantiser.lane_2.scale.both_cell` and `….requantiser.scale_table_2.block_0_1`.
+    /// Reads `….requantiser.lane_2.scale.both_cell` and `….requantiser.scale_table_3.block_0_1`. Each lane's multipliers have a
+    /// cluster to themselves, because all of their pins are wired; the tables fill the block RAMs.
     fn of_requantiser(&self, name: &Name<'_>, configuration: &Configuration) -> Option<Place> {
-        let each = CELLS_PER_SCALE_MULTIPLIER;
-        let (index, primitive): (u32, fn(usize) -> Primitive) =
-            match (name.number("lane_"), name.number("scale_table_")) {
-                (Some(lane), _) => {
-                    let product = PRODUCTS.iter().position(|product| name.has(product))? as u32;
-                    (lane * each + product, Primitive::Multiplier)
-                }
-                (None, Some(lane)) => {
-                    let blocks = block_shape(SCALE_BITS, configuration.scale_words());
-                    let blocks = blocks.blocks(SCALE_BITS, configuration.scale_words());
-                    (lane * blocks + name.block(SCALE_BITS, configuration.scale_words())?, Primitive::BlockRam)
-                }
-                (None, None) => return None,
-            };
-        let (cluster, index) = (index as usize / MULTIPLIERS, index as usize % MULTIPLIERS);
-        Some(Place { cluster: *self.requantiser.get(cluster)?, primitive: primitive(index) })
+        let (cluster, primitive) = match (name.number("lane_"), name.number("scale_table_")) {
+            (Some(lane), _) => {
+                let product = PRODUCTS.iter().position(|product| name.has(product))?;
+                (lane as usize, Primitive::Multiplier(product))
+            }
+            (None, Some(lane)) => {
+                let (width, depth) = (SCALE_BITS, configuration.scale_words());
+                let index = (lane * block_rams(width, depth) + name.block(width, depth)?) as usize;
+                (index / BLOCK_RAMS, Primitive::BlockRam(index % BLOCK_RAMS))
+            }
+            (None, None) => return None,
+        };
+        Some(Place { cluster: *self.requantiser.get(cluster)?, primitive })
     }
 }
 
@@ -304,7 +302,7 @@ mod tests {
             ("lpu.tile_group_1.row_1.tile_3.multiplier_0.mult18x18d", "MULT18X18D", Some("X114/Y34/MULT18_0")),
             ("lpu.tile_group_1.row_4.tile_0.multiplier_1.mult18x18d", "MULT18X18D", Some("X115/Y10/MULT18_1")),
             ("lpu.requantiser.lane_0.scale.upper_cell", "MULT18X18D", Some("X40/Y58/MULT18_0")),
-            ("lpu.requantiser.lane_1.scale.lower_cell", "MULT18X18D", Some("X49/Y58/MULT18_0")),
+            ("lpu.requantiser.lane_1.scale.lower_cell", "MULT18X18D", Some("X50/Y58/MULT18_1")),
             ("lpu.requantiser.scale_table_3.block_0_1", "PDPW16KD", Some("X55/Y70/EBR3")),
             // Vectors and instructions stand below, side by side.
             ("lpu.tile_group_0.queue.program_memory.block_0_0", "PDPW16KD", Some("X13/Y82/EBR0")),

@@ -8,10 +8,12 @@ mod compile;
 mod demo;
 mod disasm;
 mod doctor;
+mod eval;
 mod flash;
 mod generate;
 mod manifest;
 mod run;
+mod run_language;
 #[cfg(unix)]
 mod serve_sim;
 
@@ -36,6 +38,7 @@ enum Command {
     Generate(generate::Arguments),
     Compile(compile::Arguments),
     Run(run::Arguments),
+    Eval(eval::Arguments),
     #[cfg(unix)]
     ServeSim(serve_sim::Arguments),
     Check(check::Arguments),
@@ -57,6 +60,7 @@ pub fn run(arguments: Arguments) -> Result<Verdict, Failure> {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Compile(arguments) => compile::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
         #[cfg(unix)]
         Command::ServeSim(arguments) => serve_sim::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),

@@ -1,5 +1,6 @@
 //! `lpu run`: inputs through one of the witnesses, compared with the golden model and with the prediction.
 
+use crate::commands::run_language::{self, LanguageArguments};
 use crate::destination::Destination;
 use crate::failure::{Failure, Verdict};
 use crate::link::{LinkReport, PortArguments, run_board};
@@ -7,22 +8,26 @@ use crate::machine::{Machine, OptionalMachine};
 use crate::output::{count, duration, pairs, percent, print, print_json, printable, rate, remark};
 use crate::witnesses::{Backend, Run, account, build_rtl, rtl_options, run_golden, run_model, run_rtl};
 use crate::{cache, network, npy};
+use lpu_compiler::import::llama::is_language_model;
 use lpu_isa::program::Program;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Run a network and compare every output with the golden model, every cycle count with the prediction
+///
+/// A language model takes `--prompt` instead of `--inputs`, and continues it.
 ///
 /// Exit status 1 where an output or a cycle count differs; the report then names the first difference.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = cache::HELP)]
 pub struct Arguments {
-    /// The network: a TensorFlow Lite model, quantised to int8
+    /// The network: a TensorFlow Lite model, quantised to int8; or a language model: a checkpoint of llama2.c (.bin), or a directory
+    /// with config.json, model.safetensors and tokenizer.json
     model: PathBuf,
     /// The examples: a .npy array of int8, one example a row
     #[arg(long, value_name = "X.npy")]
-    inputs: PathBuf,
+    inputs: Option<PathBuf>,
     /// Where the outputs go: a .npy array of int8, one example a row
     #[arg(long, value_name = "Y.npy")]
     outputs: Option<PathBuf>,
@@ -39,6 +44,8 @@ pub struct Arguments {
     /// Print one JSON object and nothing else
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    language: LanguageArguments,
 }
 
 /// What `--json` prints. The names are a contract.
@@ -83,6 +90,12 @@ struct Report {
 /// Runs the inputs.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let start = Instant::now();
+    let model = &arguments.model;
+    if is_language_model(model) || (model.is_dir() && !arguments.language.is_empty()) {
+        check_no_inputs(arguments)?;
+        return run_language::run(model, arguments.on, &arguments.language, arguments.json);
+    }
+    let inputs = check_no_prompt(arguments)?;
     let machine = arguments.machine.resolve()?;
     check_trace(arguments)?;
     let port = match arguments.on {
@@ -94,7 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let shape_of = |ids: &[lpu_compiler::graph::TensorId]| {
         ids.first().and_then(|&id| graph.tensor(id)).map_or_else(Vec::new, |tensor| tensor.shape.clone())
     };
-    let inputs = npy::read_inputs(&arguments.inputs, &shape_of(&graph.inputs))?;
+    let inputs = npy::read_inputs(inputs, &shape_of(&graph.inputs))?;
     let destination =
         |path: &Option<PathBuf>, what| path.as_deref().map(|path| Destination::create(path, what)).transpose();
     let outputs_file = destination(&arguments.outputs, "the outputs cannot be written")?;
@@ -139,6 +152,40 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     remark(&format!("\ninput {} once more, alone:", first.input));
     remark(&printable(&account(&graph, &program, &inputs[first.input], options.as_ref())?));
     Ok(Verdict::Disagreement)
+}
+
+/// A language model has neither examples nor signals.
+fn check_no_inputs(arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments { inputs, outputs, trace, .. } = arguments;
+    if inputs.is_none() && outputs.is_none() && trace.is_none() {
+        return if arguments.on == Backend::Board { Ok(()) } else { check_no_port(&arguments.port) };
+    }
+    Err(Failure::new(
+        "the options contradict each other",
+        "--inputs, --outputs, --trace",
+        "a language model takes a text and gives a text",
+        "give `--prompt TEXT` instead",
+    ))
+}
+
+/// The examples of a network that is no language model.
+fn check_no_prompt(arguments: &Arguments) -> Result<&Path, Failure> {
+    let refused = |what, why, help: &str| Err(Failure::new(what, arguments.model.display(), why, help));
+    if !arguments.language.is_empty() {
+        return refused(
+            "the options contradict each other",
+            "this network is no language model: it takes examples, not text",
+            "give `--inputs X.npy`, and leave out the options of language models (`lpu run --help` lists them)",
+        );
+    }
+    match &arguments.inputs {
+        Some(inputs) => Ok(inputs),
+        None => refused(
+            "the network has nothing to run on",
+            "a network takes examples, and none are given",
+            "add `--inputs X.npy`: a .npy array of int8, one example a row",
+        ),
+    }
 }
 
 fn check_no_port(port: &PortArguments) -> Result<(), Failure> {

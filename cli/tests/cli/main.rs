@@ -6,6 +6,7 @@ mod board;
 mod build;
 mod build_tools;
 mod generate;
+mod language;
 mod output_files;
 mod programs;
 mod run;

@@ -4,6 +4,7 @@
 //! merely claims, and whatever is refused is refused with a place, a reason and a way round ([`ImportError`]).
 
 mod error;
+pub mod llama;
 pub mod tflite;
 
 use std::fs::File;

@@ -75,33 +75,35 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
     let issue = m.register("issue", bit());
     let run_q = m.register("run_q", bit());
     let halt = m.register("halt", bit());
-    // Set while so many cycles are left: compared a cycle before.
-    let waits = |m: &mut ModuleBuilder, name: &str, cycles: u32| {
-        let soon = Expr::from(&running).and(Expr::from(&wait).equals(constant(u64::from(cycles) + 1, interval_bits)));
-        m.delay(name, soon, 1)
+    // Set in the cycle before the one in which so many cycles are left.
+    let soon = |cycles: u32| {
+        Expr::from(&running).and(Expr::from(&wait).equals(constant(u64::from(cycles) + 1, interval_bits)))
     };
     let word = m.register("word", Type::bits(ram_bits * own_words as usize));
-    let issue_next = waits(&mut m, "issue_next", 2);
-    let mut fetch_next = Expr::from(&waits(&mut m, "fetch_next", ram_cycles + 1));
+    let issue_next = m.delay("issue_next", soon(2), 1);
+    let mut fetch_soon = start.or(soon(ram_cycles + 1));
     if configuration.minimum_interval() < ram_cycles + 2 {
-        // An interval so short is not counted down: the issue that brings it is the cycle before.
+        // An interval so short is not counted down: it comes with the issue, in the cycle before.
         let shortest = constant(u64::from(ram_cycles) + 1, interval_bits);
         let next = Expr::from(&word).slice(OPCODE_BITS as usize, interval_bits as usize).equals(shortest);
-        let at_once = m.delay("fetch_at_once", Expr::from(&issue).and(next), 1);
-        fetch_next = fetch_next.or(&at_once);
+        fetch_soon = fetch_soon.or(Expr::from(&issue).and(next));
     }
+    let fetch_soon = m.wire("fetch_soon", fetch_soon);
 
     m.section("Fetch");
-    let started = m.delay("started", start.clone(), 1);
-    let fetch = m.wire("fetch", Expr::from(&started).or(fetch_next));
+    // Set with the first word of an instruction, and with each of its words; words that come after this one.
+    let fetch = m.delay("fetch", Expr::from(&fetch_soon), 1);
+    let advance = m.register("advance", bit());
     let count_bits = bits_for(words);
     let words_left = m.register("words_left", Type::bits(count_bits as usize));
-    let advance = m.wire("advance", Expr::from(&fetch).or(Expr::from(&words_left).any()));
+    m.next_cases(
+        &advance,
+        &[(Expr::from(&fetch_soon), constant(1, 1)), (Expr::from(&words_left).any().not(), constant(0, 1))],
+    );
     m.next_cases(
         &words_left,
         &[
-            (start.clone(), constant(0, count_bits)),
-            (Expr::from(&fetch), constant(u64::from(words) - 1, count_bits)),
+            (Expr::from(&fetch_soon), constant(u64::from(words) - 1, count_bits)),
             (Expr::from(&advance), decrement(&words_left)),
         ],
     );
@@ -125,7 +127,7 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
         Expr::from(&advance)
     } else {
         let behind = constant(u64::from(words - own_words), count_bits);
-        Expr::from(&fetch).or(Expr::from(&words_left).greater_than(behind))
+        Expr::from(&advance).and(Expr::from(&words_left).greater_equal(behind))
     };
     let arrived = m.delay("arrived", kept, ram_cycles as usize);
     let first_arrived = m.delay("first_arrived", Expr::from(&fetch), ram_cycles as usize);

@@ -66,7 +66,6 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
     let count_q: Vec<Signal> = (0..levels).map(|k| load(&mut m, &format!("count{k}_q"), &count_in[k])).collect();
     let delta_q: Vec<Signal> =
         delta_in.iter().enumerate().map(|(k, delta)| load(&mut m, &format!("delta{k}_q"), delta)).collect();
-    let run_levels = load(&mut m, "run_levels_q", &run_levels_in);
     let gap = load(&mut m, "gap_q", &gap_in);
     let pause = load(&mut m, "pause_q", &pause_in);
     // In each cycle of an operation one of the two is set.
@@ -95,7 +94,18 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
     let end_of: Vec<Signal> =
         end_of.into_iter().enumerate().map(|(k, expr)| m.wire(&format!("end_of_levels{k}"), expr)).collect();
     let end_of: Vec<Expr> = end_of.iter().map(Expr::from).collect();
-    let run_end = m.wire("run_end", select(Expr::from(&run_levels), &end_of));
+    // Levels outside a run count as ended.
+    let outside: Vec<Signal> = (0..levels)
+        .map(|k| {
+            let register = m.register(&format!("outside_run{k}"), bit());
+            let level = constant(k as u64, run_levels_in.ty().width() as u32);
+            m.next_when(&register, issue_expr.clone(), Expr::from(&run_levels_in).less_than(level));
+            register
+        })
+        .collect();
+    let ended = end.iter().zip(&outside).map(|(end, outside)| Expr::from(end).or(outside));
+    let run_end = ended.reduce(|all, level| all.and(level)).unwrap_or_else(|| constant(1, 1));
+    let run_end = m.wire("run_end", run_end);
     let finished = end_of[levels - 1].clone();
     // What the last step does to counters and address matters to nobody: the next issue sets them.
     let run_break = m.wire("run_break", Expr::from(&step).and(Expr::from(&run_end)));
@@ -153,8 +163,14 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
             .map(|(k, delta)| m.wire(&format!("address_by_delta{k}"), Expr::from(&address_q).add(Expr::from(delta))))
             .map(|sum| Expr::from(&sum))
             .collect();
-        let outermost = sums[levels - 1].clone();
-        let stepped = (0..levels - 1).rev().fold(outermost, |outer, k| end_of[k].choose(outer, sums[k].clone()));
+        // The number of the level that advances, made once for all bits.
+        let level_bits = bits_for(configuration.sequence_levels);
+        let outermost = constant(levels as u64 - 1, level_bits);
+        let level = (0..levels - 1)
+            .rev()
+            .fold(outermost, |outer, k| Expr::from(&end[k]).choose(outer, constant(k as u64, level_bits)));
+        let level = m.wire("advancing_level", level);
+        let stepped = select(Expr::from(&level), &sums);
         let cases = [(issue_expr.clone(), Expr::from(base)), (Expr::from(&step), stepped)];
         m.next_cases(&address_q, &cases);
         m.drive(port, Expr::from(&address_q));

@@ -1,0 +1,205 @@
+//! `lpu run` and `lpu eval` on language models.
+
+use crate::support::{Called, Scratch, digits, npy, npy_of};
+use expect_test::expect;
+use lpu_compiler::import::llama::llama2c;
+use lpu_compiler::llama::model::LlamaModel;
+use lpu_tests::conformance;
+use lpu_tests::llama::{config_json, random_model, safetensors, small_shape, tokenizer_file};
+use safetensors::tensor::Dtype;
+
+/// A model of random weights with a tokenizer beside it.
+fn small(scratch: &Scratch) -> LlamaModel {
+    let model = random_model(4, &small_shape(), true);
+    scratch.write("m.bin", llama2c::export(&model));
+    scratch.write("tok271.bin", tokenizer_file(271));
+    model
+}
+
+fn run(scratch: &Scratch, more: &[&str]) -> Called {
+    scratch.lpu(&[&["run", "m.bin", "--on", "golden", "--prompt", "abba"], more].concat())
+}
+
+#[test]
+fn text_arrives_on_standard_output_and_everything_else_on_standard_error() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    let called = run(&scratch, &["--tokens", "5"]);
+    assert_eq!(called.status, 0, "{}", called.stderr);
+    let report = run(&scratch, &["--tokens", "5", "--json"]).json();
+    let text = report["text"].as_str().unwrap();
+    assert!(text.starts_with("abba"), "{text}");
+    assert!(
+        !text.chars().any(|character| character.is_control() || character == '\u{fffd}'),
+        "choose another seed: {text:?}"
+    );
+    assert_eq!(called.stdout, format!("{text}\n"));
+    assert!(called.stderr.contains("5 new; golden model"), "{}", called.stderr);
+}
+
+#[test]
+fn json_has_the_keys_of_the_contract_and_stands_alone() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    let called = run(&scratch, &["--tokens", "3", "--json"]);
+    assert_eq!((called.status, called.stderr.as_str()), (0, ""));
+    let report = called.json();
+    let keys: Vec<&str> =
+        called.stdout.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect();
+    expect![[r#"["model", "backend", "prompt_tokens", "tokens", "text", "ending", "temperature", "seed", "cycles_per_token", "tokens_per_second", "first_divergence", "wall_seconds"]"#]]
+    .assert_eq(&format!("{keys:?}"));
+    assert_eq!(report["backend"], "golden");
+    assert!(report["cycles_per_token"].is_null() && report["tokens_per_second"].is_null());
+    let prompt = report["prompt_tokens"].as_u64().unwrap() as usize;
+    assert_eq!(report["tokens"].as_array().unwrap().len(), prompt + 3);
+    assert_eq!(report["tokens"][0], 1);
+}
+
+#[test]
+fn a_seed_gives_the_same_text_again() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    let tokens = |seed| run(&scratch, &["--temperature", "0.8", "--seed", seed, "--json"]).json()["tokens"].clone();
+    assert_eq!(tokens("3"), tokens("3"));
+    assert_ne!(tokens("3"), tokens("4"));
+}
+
+#[test]
+fn a_full_context_ends_the_text_and_is_said() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    let report = run(&scratch, &["--tokens", "1000", "--json"]).json();
+    // Twenty positions, and the token that the last of them gives.
+    assert_eq!((report["tokens"].as_array().unwrap().len(), &report["ending"]), (21, &"context".into()));
+    assert!(run(&scratch, &["--tokens", "1000"]).stderr.contains("the context of 20 tokens was full"));
+}
+
+#[test]
+fn a_directory_of_transformers_says_what_the_checkpoint_says() {
+    let scratch = Scratch::new();
+    let model = small(&scratch);
+    std::fs::create_dir(scratch.path("hf")).unwrap();
+    scratch.write("hf/config.json", config_json(&model).to_string());
+    scratch.write("hf/model.safetensors", safetensors(&model, Dtype::F32));
+    let in_directory = |more: &[&str]| {
+        scratch.lpu(&[&["run", "hf", "--on", "golden", "--prompt", "abba", "--json", "--tokens", "6"], more].concat())
+    };
+    expect![[r"
+        error: the tokenizer cannot be used
+          where: hf
+          why:   hf: there is no tokenizer beside the model (tok*.bin, or tokenizer.json in the model's directory)
+          help:  name the tokenizer's file with `--tokenizer FILE`
+    "]]
+    .assert_eq(in_directory(&[]).refusal());
+    let expected = run(&scratch, &["--tokens", "6", "--json"]).json();
+    let report = in_directory(&["--tokenizer", "tok271.bin"]).json();
+    assert_eq!((&report["tokens"], &report["model"]), (&expected["tokens"], &"hf".into()));
+}
+
+#[test]
+fn the_machine_is_refused_until_there_is_a_schedule() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    for backend in ["model", "rtl", "board"] {
+        let called = scratch.lpu(&["run", "m.bin", "--prompt", "a", "--on", backend]);
+        assert!(called.refusal().contains(&format!("where: --on {backend}\n")), "{}", called.stderr);
+        assert!(called.stderr.contains("language models are not compiled into schedules yet"), "{}", called.stderr);
+    }
+    let called = scratch.lpu(&["compile", "m.bin", "--board", "ulx3s-85f", "--out", "p.json"]);
+    assert!(called.refusal().contains("this is a language model"), "{}", called.stderr);
+}
+
+#[test]
+fn what_cannot_be_run_is_refused_with_status_2() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    let bytes = std::fs::read(scratch.path("m.bin")).unwrap();
+    scratch.write("cut.bin", &bytes[..bytes.len() - 9]);
+    scratch.write("tok99", tokenizer_file(99));
+    let mut broken = bytes.clone();
+    broken[28 + 40..28 + 44].copy_from_slice(&f32::NAN.to_le_bytes());
+    scratch.write("nan.bin", &broken);
+    let golden = ["run", "--on", "golden"];
+    let long = "a b ".repeat(8);
+    let network = digits("digits.tflite");
+    let cases: [(&[&str], &str); 12] = [
+        (&["m.bin", "--prompt", &long], "tokens, the context of this model 20"),
+        (&["m.bin"], "a language model takes a text, and none is given"),
+        (&["m.bin", "--prompt", "a", "--inputs", "x.npy"], "a language model takes a text and gives a text"),
+        (&["m.bin", "--prompt", "a", "--temperature", "-1"], "a temperature of -1"),
+        (&["m.bin", "--prompt", "a", "--temperature", "1e-9"], "a temperature of 0.000000001"),
+        (&["m.bin", "--prompt", "a", "--tokenizer", "tok99"], "the tokenizer knows 99 tokens, the model 271"),
+        (
+            &["m.bin", "--prompt", "a", "--weights", "int8", "--group", "8"],
+            "weights of eight bits have one scale for each row",
+        ),
+        (&["cut.bin", "--prompt", "a"], "the header asks for"),
+        (&["nan.bin", "--prompt", "a"], "tensor `embedding`, element 10: the weight is NaN"),
+        (&["nowhere.bin", "--prompt", "a"], "No such file"),
+        (&[&network, "--prompt", "a"], "this network is no language model"),
+        (&[&network], "a network takes examples, and none are given"),
+    ];
+    for (arguments, why) in cases {
+        let called = scratch.lpu(&[&golden[..], arguments].concat());
+        assert!(called.refusal().contains(why), "{arguments:?}: {}", called.stderr);
+    }
+}
+
+#[test]
+fn an_evaluation_compares_integers_with_floating_point() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    scratch.write("t.npy", npy("(2, 9)", &[1, 50, 60, 70, 80, 90, 100, 110, 120, 1, 5, 6, 7, 8, 9, 10, 11, 12]));
+    let called = scratch.lpu(&["eval", "m.bin", "--tokens-file", "t.npy", "--prompt", "ab", "--json"]);
+    assert_eq!((called.status, called.stderr.as_str()), (0, ""));
+    let report = called.json();
+    let number = |key: &str| report[key].as_f64().unwrap();
+    assert!((number("perplexity") / number("float_perplexity") / number("ratio") - 1.0).abs() < 1e-9);
+    assert!((number("ratio") - 1.0).abs() < 0.05, "{}", number("ratio"));
+    assert_eq!((&report["sequences"], &report["tokens"], &report["weights"]), (&2.into(), &16.into(), &"int8".into()));
+    assert_eq!(report["greedy"][0]["prompt"], "ab");
+    let coarse =
+        scratch.lpu(&["eval", "m.bin", "--tokens-file", "t.npy", "--weights", "int4", "--group", "8", "--json"]);
+    let coarse = coarse.json();
+    assert_eq!((&coarse["group"], &coarse["weights"]), (&8.into(), &"int4".into()));
+    assert_eq!(coarse["weight_bytes"].as_u64().unwrap() * 2, report["weight_bytes"].as_u64().unwrap());
+    let people = scratch.lpu(&["eval", "m.bin", "--tokens-file", "t.npy"]);
+    assert!(people.stdout.contains("in floating point  "), "{}", people.stdout);
+}
+
+#[test]
+fn tokens_that_are_not_the_models_are_refused() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    scratch.write("beyond.npy", npy_of("<i2", "(1, 2)", &[1, 0, 15, 1]));
+    scratch.write("long.npy", npy("(1, 21)", &[1; 21]));
+    scratch.write("float.npy", npy_of("<f4", "(1, 2)", &[0; 8]));
+    for (file, why) in [
+        ("beyond.npy", "sequence 0, token 1 is 271, but the model's vocabulary has 271 tokens"),
+        ("long.npy", "1 sequences of 21 tokens; there must be one at least, of 2 to 20 tokens"),
+        ("float.npy", "the elements are float32, not integers"),
+        ("none.npy", "No such file"),
+    ] {
+        let called = scratch.lpu(&["eval", "m.bin", "--tokens-file", file]);
+        assert!(called.refusal().contains(why), "{}", called.stderr);
+    }
+    let called = scratch.lpu(&["eval", &digits("digits.tflite"), "--tokens-file", "beyond.npy"]);
+    assert!(called.refusal().contains("this is no language model"), "{}", called.stderr);
+}
+
+#[test]
+fn stories_lose_nothing_by_becoming_integers() {
+    let (Some(model), Some(tokens)) = (
+        conformance::file("models/stories260K/stories260K.bin"),
+        conformance::file("reference/stories260K/eval_tokens.npy"),
+    ) else {
+        return;
+    };
+    let scratch = Scratch::new();
+    let (model, tokens) = (model.to_string_lossy(), tokens.to_string_lossy());
+    let report = scratch.lpu(&["eval", &model, "--tokens-file", &tokens, "--json"]).json();
+    assert!(report["ratio"].as_f64().unwrap() <= 1.005, "{}", report["ratio"]);
+    assert!((report["float_perplexity"].as_f64().unwrap() - 3.664_266_266_764_137).abs() < 1e-9);
+    let run = scratch.lpu(&["run", &model, "--on", "golden", "--prompt", "Once upon a time", "--tokens", "20"]);
+    assert_eq!(run.stdout, "Once upon a time, there was a little girl named Lily. She loved to play outsid\n");
+}
