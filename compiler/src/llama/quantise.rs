@@ -78,7 +78,7 @@ fn full_unit(range: f64) -> f64 {
 
 fn scale_of(real: f64) -> Scale {
     let (multiplier, shift) = quantize_multiplier(real);
-    Scale { multiplier, shift }
+    Scale { multiplier, shift, bias: 0 }
 }
 
 /// From accumulators of `matrix` with inputs in `input_unit` to elements in `unit(row)`.

@@ -109,16 +109,17 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
     );
     m.next_cases(&fetch_address, &[(start.clone(), entry), (Expr::from(&advance), increment(&fetch_address))]);
     let memory = primitives::block_ram_in(ram_bits, configuration.queue_words() as usize, ram_cycles);
-    let load_enable = m.delay("load_enable_q", Expr::from(&load_enable), bus_registers(configuration));
-    let load_address = m.delay("load_address_q", Expr::from(&load_address), bus_registers(configuration));
-    let load_word = m.delay("load_word_q", Expr::from(&load_word), bus_registers(configuration));
+    // A queue's own, like the start.
+    let load_enable = copied(&mut m, configuration, "own_load_enable", &Expr::from(&load_enable))?;
+    let load_address = copied(&mut m, configuration, "own_load_address", &Expr::from(&load_address))?;
+    let load_word = copied(&mut m, configuration, "own_load_word", &Expr::from(&load_word))?;
     let memory = m.instance(
         "program_memory",
         &memory,
         vec![
-            ("write_enable", load_enable.into()),
-            ("write_address", load_address.into()),
-            ("write_data", load_word.into()),
+            ("write_enable", load_enable),
+            ("write_address", load_address),
+            ("write_data", load_word),
             ("read_address", Expr::from(&fetch_address)),
         ],
     )?;

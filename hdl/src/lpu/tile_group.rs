@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
 use super::tile_row::tile_row;
-use super::{LoadBus, bit, bus_registers, picked};
+use super::{LoadBus, bit, copied, copy_cycles, picked};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, literal};
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use lpu_isa::instruction::{Unit, word_bits};
@@ -88,11 +88,10 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
         ("capture", wait(&mut m, "capture", Expr::from(&last))),
     ];
     control.push(("drain_token_in", Expr::from(&token)));
-    let registers = bus_registers(configuration);
-    let bus =
-        |m: &mut ModuleBuilder, input: &Signal, name: &str| Expr::from(&m.delay(name, Expr::from(input), registers));
-    control.push(("load_address", bus(&mut m, &weight_load_address, "weight_load_address_q")));
-    control.push(("load_word", bus(&mut m, &weight_load_word, "weight_load_word_q")));
+    // A group's own: what hops from row to row would be one chain of registers for all groups otherwise.
+    let address = copied(&mut m, configuration, "own_load_address", &Expr::from(&weight_load_address))?;
+    let word = copied(&mut m, configuration, "own_load_word", &Expr::from(&weight_load_word))?;
+    control.extend([("load_address", address), ("load_word", word)]);
 
     m.section("Tiles");
     let mut drains: Vec<Expr> = vec![literal(0, drain_type); columns];
@@ -102,7 +101,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
         let mut connections = control.clone();
         // A row's enables wait for the load bus, which takes a cycle to each row.
         let enables = Expr::from(&weight_load_enable).slice(enable_position, tiles.len());
-        let enables = m.delay(&format!("load_enable_{row}"), enables, registers + row);
+        let enables = m.delay(&format!("load_enable_{row}"), enables, copy_cycles(configuration) + row);
         connections.push(("load_enable", Expr::from(&enables)));
         enable_position += tiles.len();
         let names: Vec<String> = (0..tiles.len()).map(|column| format!("drain_in_{column}")).collect();
