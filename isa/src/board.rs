@@ -360,7 +360,7 @@ mod tests {
     fn a_board_file_with_a_mistake_is_refused_with_its_field() {
         let text = BOARDS[4].board;
         let message = |text: &str| Board::from_toml("mine", text).unwrap_err().to_string();
-        assert!(message(&text.replace("tiles = 36", "tiles = 0")).contains("`tiles` is 0, but must be 1 to 64"));
+        assert!(message(&text.replace("tiles = 37", "tiles = 0")).contains("`tiles` is 0, but must be 1 to 64"));
         assert!(message(&text.replace("ecp5", "virtex")).contains("virtex"));
         let baud = message(&text.replace("baud = 3000000", "baud = 3000001"));
         assert_eq!(baud, "board `mine`: `link.baud` is 3000001, but must be 1 to 3000000");

@@ -5,7 +5,11 @@ use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, conca
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, COMMAND_BITS, Command, MEMORY_BITS, Memory};
 use lpu_isa::latency::Latency;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Values of half the bits of a memory's number.
+const NIBBLE: usize = 1 << (MEMORY_BITS / 2);
 
 /// Cycles by which a start follows its command, so that all earlier writes have landed: those of the bus's registers, and more.
 fn start_delay(configuration: &Configuration) -> usize {
@@ -91,11 +95,22 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let word_out = m.delay("load_word_q", Expr::from(&staging), registers);
     m.drive(&load_address, Expr::from(&address_out));
     m.drive(&load_word, Expr::from(&word_out));
+    // Each half of the memory's number is decoded while the command that uses it is: the number came with an earlier one. What is left
+    // for each memory is one look-up table.
+    let mut decoded = |name: &str, lowest: usize, of: fn(usize) -> usize| -> BTreeMap<usize, Signal> {
+        let values: BTreeSet<usize> =
+            Memory::all(configuration).into_iter().map(|which| of(which.number() as usize)).collect();
+        let half = Expr::from(&memory).slice(lowest, MEMORY_BITS as usize / 2);
+        let is = |value: usize| half.equals(constant(value as u64, MEMORY_BITS / 2));
+        let registers = bus_registers(configuration);
+        values.into_iter().map(|value| (value, m.delay(&format!("{name}_{value}"), is(value), registers))).collect()
+    };
+    let lower = decoded("memory_lower", 0, |number| number % NIBBLE);
+    let upper = decoded("memory_upper", MEMORY_BITS as usize / 2, |number| number / NIBBLE);
     let enable = |m: &mut ModuleBuilder, name: &str, strobe: &Signal, which: Memory| -> Signal {
-        // Compared while the command that uses it is being decoded: the address came with an earlier one.
-        let here = Expr::from(&memory).equals(constant(u64::from(which.number()), MEMORY_BITS));
-        let here = m.delay(&format!("{name}_here"), here, bus_registers(configuration));
-        let register = m.delay(&format!("{name}_q"), Expr::from(strobe).and(&here), registers);
+        let number = which.number() as usize;
+        let here = Expr::from(&lower[&(number % NIBBLE)]).and(&upper[&(number / NIBBLE)]);
+        let register = m.delay(&format!("{name}_q"), Expr::from(strobe).and(here), registers);
         let port = m.output(name, bit());
         m.drive(&port, Expr::from(&register));
         register
