@@ -133,17 +133,23 @@ mod tests {
         }
     }
 
-    /// LUT sites of the boards' own machines as place and route counted them: `lut` in `build.json` of `lpu build --board NAME`.
-    const ROUTED: [(&str, u32); 5] =
-        [("icebreaker", 0), ("tangnano20k", 0), ("ulx3s-12f", 13_454), ("colorlight-i9", 0), ("ulx3s-85f", 23_072)];
+    /// LUT sites of boards' own machines as nextpnr counts them, routed where the remark does not say otherwise (`lpu build --board
+    /// NAME`: `lut` in `build.json`, or the utilisation in `logs/place_and_route-1.log`). `tangnano20k` and `colorlight-i9` have not
+    /// been measured.
+    const MEASURED: [(&str, u32); 3] = [
+        ("icebreaker", 4_437),
+        // Packed; routing did not come to its end.
+        ("ulx3s-12f", 13_454),
+        // Packed.
+        ("ulx3s-85f", 23_072),
+    ];
 
     #[test]
-    fn the_estimate_is_within_15_percent_of_what_was_routed() {
-        assert_eq!(ROUTED.map(|(name, _)| name).as_slice(), Board::names());
-        for (name, routed) in ROUTED {
+    fn the_estimate_is_within_15_percent_of_what_was_measured() {
+        for (name, measured) in MEASURED {
             let estimate = Estimate::of(&Board::find(name).unwrap()).lut;
-            let error = f64::from(estimate) / f64::from(routed) - 1.0;
-            assert!(error.abs() < 0.15, "{name}: {estimate} estimated, {routed} routed");
+            let error = f64::from(estimate) / f64::from(measured) - 1.0;
+            assert!(error.abs() < 0.15, "{name}: {estimate} estimated, {measured} measured");
         }
     }
 

@@ -1,12 +1,12 @@
 //! Sequencer: nested strided counters, one step a cycle.
 
+use super::fields::Fields;
 use super::{bit, constant, decrement};
-use crate::layer::{DesignError, Expr, Instance, Module, ModuleBuilder, Signal, Type, select};
+use crate::layer::{DesignError, Expr, Instance, Module, ModuleBuilder, Signal, Type, concat};
+use crate::primitives;
 use lpu_isa::configuration::{Configuration, bits_for};
 use lpu_isa::sequence::{LEVELS, PAUSE_BITS};
 use std::sync::Arc;
-
-use super::fields::Fields;
 
 /// What one sequencer must be able to do.
 #[derive(Clone, Copy)]
@@ -163,16 +163,23 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
             .map(|(k, delta)| m.wire(&format!("address_by_delta{k}"), Expr::from(&address_q).add(Expr::from(delta))))
             .map(|sum| Expr::from(&sum))
             .collect();
-        // The number of the level that advances, made once for all bits.
-        let level_bits = bits_for(configuration.sequence_levels);
-        let outermost = constant(levels as u64 - 1, level_bits);
-        let level = (0..levels - 1)
-            .rev()
-            .fold(outermost, |outer, k| Expr::from(&end[k]).choose(outer, constant(k as u64, level_bits)));
-        let level = m.wire("advancing_level", level);
-        let stepped = select(Expr::from(&level), &sums);
-        let cases = [(issue_expr.clone(), Expr::from(base)), (Expr::from(&step), stepped)];
-        m.next_cases(&address_q, &cases);
+        // One bit for each candidate: decided beside the sums, so that an AND and an OR are all that follows them.
+        let stays = issue_expr.not();
+        let mut picks: Vec<Expr> = (0..levels)
+            .map(|k| {
+                let inner = if k == 0 { stays.clone() } else { stays.and(end_of[k - 1].clone()) };
+                if k == levels - 1 { inner } else { inner.and(Expr::from(&end[k]).not()) }
+            })
+            .collect();
+        picks.push(issue_expr.clone());
+        picks.reverse();
+        let pick = m.wire("address_pick", concat(&picks));
+        let names: Vec<String> = (0..=levels).map(|k| format!("from_{k}")).collect();
+        let mut connections: Vec<(&str, Expr)> = vec![("pick", Expr::from(&pick))];
+        connections.extend(names.iter().map(String::as_str).zip(sums.into_iter().chain([Expr::from(base)])));
+        let choice = primitives::multiplexer(shape.address_bits as usize, levels + 1);
+        let next = m.instance("next_address", &choice, connections)?.output("chosen");
+        m.next_when(&address_q, issue_expr.or(&step), Expr::from(&next));
         m.drive(port, Expr::from(&address_q));
     }
     m.drive(&step_port, Expr::from(&step));
