@@ -110,7 +110,7 @@ mod tests {
             nextpnr --12k --package CABGA381 --speed 6 --json placed.json --freq 125 --seed 2 --timing-allow-fail --report seed-2/report.json --lpf pins.lpf --textcfg seed-2/routed.config
             pack --compress seed-2/routed.config ulx3s-12f.bit
             read_verilog verilog/rtl/a.v; setattr -set ram_style "block" distributed_ram_*/m:*; hierarchy -top board; proc; flatten; opt; wreduce t:$mul; techmap -map +/mul2dsp.v -map +/ice40/dsp_map.v -D DSP_A_MAXWIDTH=16 -D DSP_B_MAXWIDTH=16 -D DSP_A_MINWIDTH=2 -D DSP_B_MINWIDTH=2 -D DSP_Y_MINWIDTH=11 -D DSP_NAME=$__MUL16X16 t:$mul; synth_ice40 -top board; delete t:$scopeinfo; check -assert; stat; write_json netlist.json; 
-            nextpnr --up5k --package sg48 --json placed.json --freq 24 --seed 2 --timing-allow-fail --report seed-2/report.json --pcf pins.pcf --asc seed-2/routed.asc
+            nextpnr --up5k --package sg48 --json placed.json --freq 18 --seed 2 --timing-allow-fail --report seed-2/report.json --pcf pins.pcf --asc seed-2/routed.asc
             pack seed-2/routed.asc icebreaker.bin
             read_verilog verilog/rtl/a.v; synth_gowin -top board; delete t:$scopeinfo; check -assert; stat; write_json netlist.json; 
             nextpnr --device GW2AR-LV18QN88C8/I7 --vopt family=GW2A-18C --json placed.json --freq 100 --seed 2 --timing-allow-fail --report seed-2/report.json --vopt cst=pins.cst --write seed-2/routed.json

@@ -138,7 +138,7 @@ fn hardware_that_rounds_wrongly_ends_with_status_1_and_the_first_difference() {
     let scratch = Scratch::new();
     scratch.write("small.toml", SMALL);
     let script = format!(
-        "#!/bin/sh\nif [ -f requantiser_lane.v ]; then sed -i.bak \"s/ + 33'd1//\" requantiser_lane.v; fi\n\
+        "#!/bin/sh\nfor file in requantiser_lane*.v; do [ ! -f \"$file\" ] || sed -i.bak \"s/ + 33'd1//\" \"$file\"; done\n\
          VERILATOR_ROOT='{}' exec '{}' \"$@\"\n",
         tools.root.display(),
         tools.verilator.display()
