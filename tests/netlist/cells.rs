@@ -37,7 +37,8 @@ fn renamed(text: &str, name: &str, other: &str) -> String {
 #[test]
 fn every_primitive_that_is_emitted_does_what_its_twin_does() {
     let primitives = primitives();
-    for kind in ["multiplier_", "block_ram_", "soft_multiplier_"] {
+    for kind in ["multiplier_", "block_ram_", "cell_multiplier_", "logic_multiplier_", "accumulator_", "register_copy_"]
+    {
         assert!(primitives.keys().any(|name| name.starts_with(kind)), "no {kind}");
     }
     let mut pairs = Vec::new();
@@ -72,7 +73,7 @@ fn a_changed_cell_of_a_tile_is_noticed() {
     let netlist = yosys.netlist(&design, "tile", "tile_netlist").unwrap().text;
     let changes = [
         ("", ""),
-        (".REGMODE(\"OUTREG\")", ".REGMODE(\"NOREG\")"),
+        (".REGMODE_B(\"OUTREG\")", ".REGMODE_B(\"NOREG\")"),
         (".REG_PIPELINE_CLK(\"CLK0\")", ".REG_PIPELINE_CLK(\"NONE\")"),
         (".SIGNEDA(1'h1)", ".SIGNEDA(1'h0)"),
         (".INJECT1_0(\"NO\")", ".INJECT1_0(\"YES\")"),
