@@ -51,8 +51,15 @@ fn runs(graph: &Graph, machine: &Configuration, library: &Library, inputs: &[Vec
 #[test]
 fn the_netlist_of_a_small_machine_does_what_its_rtl_does() {
     // Two rows of tiles, the second one incomplete, and weight RAMs of several blocks in depth: as little as has everything.
-    let machine =
-        Configuration { weight_depth: 2100, tiles: 3, dot: 2, stream_elements: 2, vector_slices: 2, ..small() };
+    let machine = Configuration {
+        weight_depth: 2100,
+        scale_multiplier_lanes: 1,
+        tiles: 3,
+        dot: 2,
+        stream_elements: 2,
+        vector_slices: 2,
+        ..small()
+    };
     let Some(library) = library(&machine, TOP) else { return };
     let mut random = Random::new(3);
     for seed in 0..4 {

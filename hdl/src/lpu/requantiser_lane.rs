@@ -1,7 +1,7 @@
 //! Requantiser lane: gemmlowp's doubling high multiplication and rounding shift, bit for bit.
 
 use super::{bit, follow_valid, held_if};
-use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat, literal, select};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use lpu_isa::host::{SCALE_MULTIPLIER_BITS, SCALE_SHIFT_BITS};
@@ -103,18 +103,13 @@ pub fn requantiser_lane(in_cells: bool, configuration: &Configuration) -> Result
     let right = Expr::from(&m.delay("right_shift_at_high", Expr::from(&right_shift), begin(LaneStage::High) - first));
     let negative = high.bit(bits - 1);
     // For a shift by n, bit n - 1 alone, or all bits below it. Both are ready before the sign is known.
-    let mut ready = |name: &str, is_set: &dyn Fn(usize, usize) -> bool| {
-        let amounts = 1 << SCALE_SHIFT_BITS;
-        let bit_of = |position: usize| {
-            let table: Vec<Expr> =
-                (0..amounts).map(|n| literal(i128::from(is_set(n, position + 1)), Type::bits(1))).collect();
-            select(&right, &table)
-        };
-        let bits: Vec<Expr> = (0..bits - 1).rev().map(bit_of).collect();
-        Expr::from(&m.delay(name, concat(&bits), LaneStage::High.cycles(configuration) as usize))
+    let mut ready = |name: &str, mask: Expr| {
+        m.unused(mask.bit(0));
+        Expr::from(&m.delay(name, mask.slice(1, bits - 1), LaneStage::High.cycles(configuration) as usize))
     };
-    let of_positive = ready("half_of_positive", &|amount, bit| amount == bit);
-    let of_negative = ready("half_of_negative", &|amount, bit| amount > bit);
+    let (one, zero) = (literal(1, Type::bits(bits)), literal(0, Type::bits(bits)));
+    let of_positive = ready("half_of_positive", one.shift_left_by(&right));
+    let of_negative = ready("half_of_negative", zero.not().shift_left_by(&right).not());
     let half = negative.choose(of_negative, of_positive);
     let right = Expr::from(&m.delay("right_shift_at_half", right, LaneStage::High.cycles(configuration) as usize));
     let half = held(&mut m, "half", LaneStage::Half, half);
