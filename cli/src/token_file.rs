@@ -95,16 +95,7 @@ fn read_integers(reader: &mut impl Read) -> Result<(Vec<i64>, Vec<usize>, Order)
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
-        let order = if fortran { "True" } else { "False" };
-        let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
-        let mut file = b"\x93NUMPY\x01\x00".to_vec();
-        file.extend((header.len() as u16).to_le_bytes());
-        file.extend(header.as_bytes());
-        file.extend(data);
-        file
-    }
+    use crate::npy::tests::npy;
 
     fn read_bytes(bytes: &[u8]) -> Result<Vec<Vec<u32>>, String> {
         let directory = tempfile::tempdir().unwrap();
