@@ -7,7 +7,7 @@ use super::requantiser::requantiser;
 use super::tile_group::{tile_group, tiles_of_group};
 use super::vector_slice::vector_slice;
 use super::vector_unit::vector_unit;
-use super::{address_bits, bit};
+use super::{address_bits, bit, copied};
 use crate::layer::{Design, DesignError, Expr, Instance, Module, ModuleBuilder, Type, concat, literal};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::{BUS_BITS, COMMAND_BITS, Memory};
@@ -71,6 +71,26 @@ fn place(
     connections: Vec<(String, Expr)>,
 ) -> Result<Instance, DesignError> {
     m.instance(name, module, connections.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect())
+}
+
+/// What every unit hears: start pulse, entry point, and a reset of its own. One reset for all would be the longest wire of the chip.
+struct Control<'a> {
+    configuration: &'a Configuration,
+    start: Expr,
+    entry: Expr,
+    reset: Expr,
+}
+
+impl Control<'_> {
+    /// The connections of the unit `name`.
+    fn of(&self, m: &mut ModuleBuilder, name: &str) -> Result<Vec<(String, Expr)>, DesignError> {
+        let reset = copied(m, self.configuration, &format!("{name}_reset"), &self.reset)?;
+        Ok(vec![
+            ("start".to_string(), self.start.clone()),
+            ("entry".to_string(), self.entry.clone()),
+            ("reset".to_string(), reset),
+        ])
+    }
 }
 
 /// The top module.
@@ -145,7 +165,9 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         address: Expr::from(&host.output("load_address")),
         word: Expr::from(&host.output("load_word")),
     };
-    let control = || vec![("start".to_string(), Expr::from(&start)), ("entry".to_string(), Expr::from(&entry))];
+    let reset = Expr::from(&m.reset());
+    let reset = copied(&mut m, configuration, "machine_reset", &reset)?;
+    let control = Control { configuration, start: Expr::from(&start), entry: Expr::from(&entry), reset };
     m.section("Tiles");
     let mut halted: Vec<Expr> = Vec::new();
     let mut drains: Vec<(String, Expr)> = Vec::new();
@@ -153,7 +175,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         let name = format!("tile_group_{group}");
         let tiles: Vec<u32> = tiles_of_group(configuration, group).into_iter().flatten().collect();
         let enables: Vec<Expr> = tiles.iter().rev().map(|&tile| loader.enable(Memory::Weights(tile))).collect();
-        let mut connections = control();
+        let mut connections = control.of(&mut m, &name)?;
         connections.push(("activation".into(), to(&name)));
         connections.extend(loader.queue(Unit::TileGroup(group), "queue"));
         connections.push(("weight_load_enable".into(), concat(&enables)));
@@ -177,7 +199,8 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let slice_module = vector_slice(configuration)?;
     for slice in 0..configuration.vector_slices {
         let memory = Memory::Vector(slice);
-        let mut connections = control();
+        let name = format!("slice_{slice}");
+        let mut connections = control.of(&mut m, &name)?;
         connections.push(("write_data".into(), to(&format!("write_{slice}"))));
         connections.extend(loader.queue(Unit::Read(slice), "read_queue"));
         connections.extend(loader.queue(Unit::Write(slice), "write_queue"));
@@ -186,10 +209,10 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         let address = loader.address.slice(0, configuration.vector_address_bits() as usize);
         connections.push(("host_address".into(), address));
         connections.push(("host_beat".into(), loader.word(memory)));
-        let instance = place(&mut m, &format!("slice_{slice}"), &slice_module, connections)?;
+        let instance = place(&mut m, &name, &slice_module, connections)?;
         let word = Expr::from(&instance.output("read_data"));
         m.drive(&beats[slice as usize], word.slice(0, beat_type.width()));
-        if let Some(wire) = from(&format!("slice_{slice}")) {
+        if let Some(wire) = from(&name) {
             m.drive(&wire, word);
         }
         if let Some(pick) = pick(&format!("write_{slice}")) {
@@ -199,7 +222,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         halted.push(Expr::from(&instance.output("write_halted")));
     }
     m.section("Requantiser");
-    let mut connections = control();
+    let mut connections = control.of(&mut m, "requantiser")?;
     connections.extend(drains);
     connections.push(("stream".into(), to("requantiser")));
     connections.extend(loader.queue(Unit::Requantiser, "queue"));
@@ -220,7 +243,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
 
     if configuration.vector_unit {
         m.section("Arithmetic");
-        let mut connections = control();
+        let mut connections = control.of(&mut m, "vector_unit")?;
         connections.push(("a".into(), to("vector_a")));
         connections.push(("b".into(), to("vector_b")));
         connections.extend(loader.queue(Unit::Vector, "queue"));
