@@ -11,7 +11,7 @@ use thiserror::Error;
 /// Bits of a byte of weights: one int8 weight, or two int4 weights.
 pub const WEIGHT_BITS: u32 = 8;
 /// Bits of the weight RAM for a byte of weights that the tile multiplies as two int4 weights; see [`crate::image::packed`].
-pub const PACKED_BITS: u32 = 9;
+pub const PACKED_BITS: u32 = 8;
 /// Bits of an element that a machine with int4 weights multiplies; the higher ones are ignored.
 pub const PACKED_ELEMENT_BITS: u32 = 9;
 /// Bits of one element on a stream and in the vector memory.

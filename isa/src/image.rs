@@ -2,16 +2,20 @@
 //!
 //! # Two int4 weights in one multiplier
 //!
-//! A byte holds the weights `w0` (low nibble) and `w1`. The multiplier's operand is `w1 × 2^13 + w0`, so its product with an
-//! element `x` of 9 bits is `w1 x × 2^13 + w0 x`; both products fit 13 bits, and a negative lower one borrows 1 from the upper
-//! one, which bit 12 gives back. In two's complement the operand is `{w1 - (w0 < 0) : 5 bits, sign of w0 : 9 times, w0 : 4
-//! bits}`; the weight RAM holds the five and the four bits ([`packed`]).
+//! A byte holds the weights `w0` (low nibble) and `w1`. The multiplier's operand is `w1 × 2^13 + (w0 + 8)`, so its product with an
+//! element `x` of 9 bits is `w1 x × 2^13 + (w0 + 8) x`; both products fit 13 bits, and a negative lower one borrows 1 from the
+//! upper one, which bit 12 gives back. `w0 + 8` is not negative, so zeros and no copies of a sign stand between the two. The weight
+//! RAM holds them as `{w1 : 4 bits, w0 + 8 : 4 bits}` ([`packed`]); the tile subtracts `8 Σ x` from the sum of a beat's lower products,
+//! and all tiles of a row share `Σ x`.
 
 use crate::configuration::{ELEMENT_BITS, PACKED_BITS, WEIGHT_BITS};
 use crate::host::{BUS_BITS, Memory, SCALE_BITS};
 use crate::instruction::InstructionError;
 use crate::program::{Program, Region};
 use bitvec::prelude::*;
+
+/// What makes the lower of two int4 weights positive.
+pub const PACKED_OFFSET: i8 = 8;
 
 /// The contents of one memory from its word 0 on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +62,11 @@ pub fn images(program: &Program) -> Result<Vec<Image>, InstructionError> {
     Ok(images)
 }
 
-/// Two int4 weights, the low and the high nibble of `byte`, as the weight RAM holds them: the upper one less 1 where the lower
-/// one is negative, in 5 bits, above the lower one.
-pub fn packed(byte: u8) -> u16 {
+/// Two int4 weights, the low and the high nibble of `byte`, as the weight RAM holds them: [`PACKED_OFFSET`] more than the lower one
+/// stands below the upper one.
+pub fn packed(byte: u8) -> u8 {
     let (low, high) = nibbles(byte as i8);
-    let upper = (high - i8::from(low < 0)) as u8 & 0x1f;
-    u16::from(upper) << 4 | u16::from(low as u8 & 0xf)
+    (high << 4) as u8 | (low + PACKED_OFFSET) as u8
 }
 
 /// The two int4 weights of a byte, low nibble first.
@@ -108,13 +111,12 @@ mod tests {
         for byte in i8::MIN..=i8::MAX {
             let (low, high) = nibbles(byte);
             let word = i64::from(packed(byte as u8));
-            // The tile's wiring: five bits on top, nine copies of the lower weight's sign, the lower weight.
-            let sign = if word & 8 == 0 { 0 } else { 0x1ff };
-            let operand = ((word >> 4) << 13 | sign << 4 | word & 0xf) << 46 >> 46;
-            assert_eq!(operand, (i64::from(high) << 13) + i64::from(low));
+            // The tile's wiring: the upper weight, nine zeros, the lower weight's sum with the offset.
+            let operand = ((word >> 4) << 13 | word & 0xf) << 47 >> 47;
+            assert_eq!(operand, (i64::from(high) << 13) + i64::from(low + PACKED_OFFSET));
             for element in -256..=255i64 {
                 let product = operand * element;
-                let lower = product << 51 >> 51;
+                let lower = (product << 51 >> 51) - i64::from(PACKED_OFFSET) * element;
                 let upper = ((product >> 13) + (product >> 12 & 1)) << 51 >> 51;
                 assert_eq!((lower, upper), (i64::from(low) * element, i64::from(high) * element));
             }

@@ -57,6 +57,7 @@ fn machines(own: &Configuration) -> Vec<Configuration> {
         with(|c| (c.dot, c.stream_elements, c.vector_slices) = (8, 8, 2)),
         with(|c| (c.count_bits, c.weight_depth) = (6, 2048)),
         with(|c| (c.scale_multiplier_lanes, c.vector_slices) = (if c.pipeline.compact { 0 } else { 3 }, 3)),
+        with(|c| (c.weight_bits, c.tiles) = (4, 8)),
         own.clone(),
     ]
 }

@@ -97,7 +97,11 @@ impl Unit {
                 // Weight RAMs deeper than their blocks are several of them, whose outputs are chosen from.
                 let depth = block_shape(c.weight_word_bits(), c.weight_depth).depth;
                 let deeper = f64::from(c.weight_depth.div_ceil(depth) - 1);
-                vec![tiles, tiles * f64::from(c.dot), tiles * deeper * f64::from(c.weight_word_bits())]
+                let multipliers = tiles * f64::from(c.dot);
+                // A second weight in each multiplier means a second sum and a second accumulator.
+                let more_channels = f64::from(c.channels_per_tile() - 1);
+                let deeper = tiles * deeper * f64::from(c.weight_word_bits());
+                vec![tiles, multipliers, deeper, multipliers * more_channels]
             }
             Unit::TileRows => vec![rows, rows * beat],
             // A queue and its sequencer grow with the bits of an instruction.

@@ -3,11 +3,12 @@
 //! With weights of 4 bits each multiplier takes two of them (see [`lpu_isa::image`]), and the tile has two accumulators.
 
 use super::{bit, own_register};
-use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{
     ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, PACKED_BITS, PACKED_ELEMENT_BITS, WEIGHT_BITS,
 };
+use lpu_isa::image::PACKED_OFFSET;
 use lpu_isa::latency::{self, Latency, block_ram};
 use std::sync::Arc;
 
@@ -20,6 +21,18 @@ pub fn control_delay(configuration: &Configuration) -> usize {
 
 /// Bits of one of the two products of a packed multiplier: an int4 weight times an element of 9 bits.
 const PACKED_PRODUCT_BITS: usize = (4 + PACKED_ELEMENT_BITS) as usize;
+
+/// Type of what a beat's lower products are too large by, where the tile has two channels: see [`lpu_isa::image`].
+pub fn offset_type(configuration: &Configuration) -> Option<Type> {
+    let bits = PACKED_ELEMENT_BITS + configuration.dot.ilog2() + PACKED_OFFSET.ilog2();
+    (configuration.channels_per_tile() > 1).then(|| Type::signed(bits as usize))
+}
+
+/// Cycles by which the offset follows its activation into the tile: it meets the products behind the multiplier.
+pub fn offset_delay(configuration: &Configuration) -> usize {
+    // One of them is the tile's own register.
+    latency::multiplier(configuration) as usize + configuration.pipeline.multiply as usize - 1
+}
 
 /// A tile.
 ///
@@ -44,6 +57,7 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     m.section("Operands");
     let weight_address = m.input("weight_address", Type::bits(configuration.weight_address_bits() as usize));
     let activation = m.input("activation", Type::bits(dot * element));
+    let offset = offset_type(configuration).map(|ty| m.input("offset", ty));
     m.section("Control");
     let accumulate_in = m.input("accumulate", bit());
     let clear_in = m.input("clear", bit());
@@ -102,12 +116,25 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
             let instance = m.instance(&name, &multiplier, vec![("a", a), ("b", x)])?;
             let products = m.delay(&format!("products_{lane}"), Expr::from(&instance.output("p")), more);
             let products = Expr::from(&products);
-            m.unused(products.slice(2 * PACKED_PRODUCT_BITS, products.width() - 2 * PACKED_PRODUCT_BITS));
             let low = products.slice(0, PACKED_PRODUCT_BITS);
             let borrowed = products.bit(PACKED_PRODUCT_BITS - 1).extend(PACKED_PRODUCT_BITS);
             let high = products.slice(PACKED_PRODUCT_BITS, PACKED_PRODUCT_BITS).add(borrowed);
-            for (part, product) in [low, high].into_iter().enumerate() {
-                let register = m.delay(&format!("product_{lane}_{part}"), product.as_signed(), 1);
+            let low = match &offset {
+                // The offset of all lanes is subtracted from the first.
+                Some(offset) => {
+                    let wide = offset.ty().width().max(PACKED_PRODUCT_BITS);
+                    let low = low.as_signed().extend(wide);
+                    if lane == 0 {
+                        let own = own_register(&mut m, "own_offset", &Expr::from(offset))?;
+                        low.sub_wide(own.extend(wide))
+                    } else {
+                        low.extend(wide + 1)
+                    }
+                }
+                None => low.as_signed(),
+            };
+            for (part, product) in [low, high.as_signed()].into_iter().enumerate() {
+                let register = m.delay(&format!("product_{lane}_{part}"), product, 1);
                 terms[part].push(Expr::from(&register));
             }
         }
@@ -159,9 +186,8 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     m.finish()
 }
 
-/// The multiplier's operand for two int4 weights: `{upper weight less borrow, sign of the lower one, lower one}`.
+/// The multiplier's operand for two int4 weights: `{upper weight, zeros, lower weight + offset}`.
 fn packed_operand(field: &Expr) -> Expr {
-    let low = field.slice(0, 4);
-    let sign = low.slice(3, 1).as_signed().extend(PACKED_PRODUCT_BITS - 4).as_bits();
-    concat(&[field.slice(4, PACKED_BITS as usize - 4), sign, low]).as_signed()
+    let zeros = literal(0, Type::bits(PACKED_PRODUCT_BITS - 4));
+    concat(&[field.slice(4, PACKED_BITS as usize - 4), zeros, field.slice(0, 4)]).as_signed()
 }

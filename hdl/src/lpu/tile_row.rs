@@ -1,9 +1,10 @@
 //! Tile row: the tiles of one group that stand in one row, behind one set of operand and control registers.
 
 use super::bit;
-use super::tile::{control_delay, tile};
-use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat};
-use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
+use super::tile::{control_delay, offset_delay, offset_type, tile};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, PACKED_ELEMENT_BITS};
+use lpu_isa::image::PACKED_OFFSET;
 use std::sync::Arc;
 
 /// A control bit that follows its operands through the tile: a shift register, its input and the delay it gives.
@@ -18,6 +19,30 @@ fn follow(m: &mut ModuleBuilder, name: &str, input: &Signal, cycles: usize) -> E
             Expr::from(&register).bit(cycles - 1)
         }
     }
+}
+
+/// The sum of a beat's elements times [`PACKED_OFFSET`], of type `ty`, [`offset_delay`] cycles behind its beat.
+fn offset(m: &mut ModuleBuilder, configuration: &Configuration, activation: &Signal, ty: Type) -> Expr {
+    let element = |lane: u32| {
+        let element = Expr::from(activation).slice((lane * ELEMENT_BITS) as usize, PACKED_ELEMENT_BITS as usize);
+        element.as_signed()
+    };
+    let mut terms: Vec<Expr> = (0..configuration.dot).map(element).collect();
+    let mut cycles = offset_delay(configuration);
+    while terms.len() > 1 {
+        // A register behind each sum, as far as there is time.
+        let registers = cycles.min(1);
+        cycles -= registers;
+        let sums = terms.chunks(2).map(|pair| pair[0].add_wide(&pair[1]));
+        let name = format!("sum_of_{}", configuration.dot as usize * 2 / terms.len());
+        let registered = sums.enumerate().map(|(index, sum)| m.delay(&format!("{name}_{index}"), sum, registers));
+        terms = registered.map(|signal| Expr::from(&signal)).collect();
+    }
+    let sum = Expr::from(&m.delay("sum_of_beat", terms[0].clone(), cycles));
+    let zeros = literal(0, Type::bits(PACKED_OFFSET.ilog2() as usize));
+    let offset = concat(&[sum.as_bits(), zeros]).as_signed();
+    debug_assert_eq!(offset.ty(), ty);
+    offset
 }
 
 /// A row of `columns` tiles.
@@ -82,6 +107,8 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     let followed: Vec<Expr> =
         controls.iter().zip(&control).map(|(name, signal)| follow(&mut m, name, signal, delay)).collect();
 
+    let offset = offset_type(configuration).map(|ty| offset(&mut m, configuration, &activation, ty));
+
     let tile = tile(configuration)?;
     for column in 0..columns as usize {
         let drain_in = m.input(&format!("drain_in_{column}"), drain_type);
@@ -96,6 +123,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
             ("load_word", Expr::from(&load_word)),
         ];
         connections.extend(controls.into_iter().zip(followed.iter().cloned()));
+        connections.extend(offset.iter().map(|offset| ("offset", offset.clone())));
         let instance = m.instance(&format!("tile_{column}"), &tile, connections)?;
         m.drive(&drain_out, Expr::from(&instance.output("drain_out")));
     }

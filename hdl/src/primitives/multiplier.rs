@@ -111,27 +111,39 @@ fn ecp5_body(a_bits: usize, b_bits: usize, registers: Registers) -> String {
 }
 
 /// A cell of that name: signed operands of 18 bits, the lowest `product_bits` bits of the product.
+///
+/// Control pins cannot be tied where they are, as data pins can: a constant there is a wire. Each cell has look-up tables of its own for
+/// them, because place and route would otherwise lead two wires from one place to the pins of all multipliers.
 pub(super) fn cell(name: &str, [a, b]: [&str; 2], p: &str, product_bits: usize, registers: Registers) -> String {
     let clock = if registers == Registers::All { "CLK0" } else { "NONE" };
     let bus = |pin: &str, name: &str, width: usize| pins(pin, (0..width).map(|index| format!("{name}[{index}]")));
     let zeros: Vec<String> = (0..CELL).map(|index| format!("C{index}")).collect();
     let zeros: Vec<&str> = zeros.iter().map(String::as_str).collect();
     let third_operand: Vec<String> = zeros.chunks(6).map(|names| constant_pins(names, 0)).collect();
+    let table = |value: &str, contents: &str| {
+        format!(
+            "  wire {name}_{value};
+  (* keep *) LUT4 #(.INIT(16'h{contents})) {name}_{value}_table (.A(1'b0), .B(1'b0), .C(1'b0), .D(1'b0), .Z({name}_{value}));
+"
+        )
+    };
     format!(
         "
-  MULT18X18D #(
+{}{}  MULT18X18D #(
     .REG_INPUTA_CLK(\"{clock}\"), .REG_INPUTB_CLK(\"{clock}\"),
     .REG_PIPELINE_CLK(\"{clock}\"), .REG_OUTPUT_CLK(\"CLK0\"),
     .GSR(\"DISABLED\")
   ) {name} (
-    .CLK0(clk), .CE0(1'b1), .RST0(1'b0),
-    .SIGNEDA(1'b1), .SIGNEDB(1'b1), .SOURCEA(1'b0), .SOURCEB(1'b0),
+    .CLK0(clk), .CE0({name}_one), .RST0({name}_zero),
+    .SIGNEDA({name}_one), .SIGNEDB({name}_one), .SOURCEA({name}_zero), .SOURCEB({name}_zero),
     {},
     {},
     {},
     {}
   );
 ",
+        table("zero", "0000"),
+        table("one", "ffff"),
         bus("A", a, CELL),
         bus("B", b, CELL),
         third_operand.join(",\n    "),
