@@ -4,7 +4,7 @@ use crate::strategies::{configuration, program, scale};
 use bitvec::prelude::*;
 use lpu_isa::configuration::{Configuration, WEIGHT_BITS};
 use lpu_isa::host::{BUS_BITS, Memory, SCALE_BITS, SCALE_FACTOR_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
-use lpu_isa::image::{Image, images};
+use lpu_isa::image::{Image, PACKED_OFFSET, images};
 use lpu_isa::instruction::{Instruction, Word, word_bits};
 use lpu_isa::program::Scale;
 use proptest::prelude::*;
@@ -95,12 +95,12 @@ proptest! {
                         let bits = word.len() / bytes.len();
                         for (field, &byte) in word.chunks(bits).zip(bytes) {
                             let field = field.load_le::<u16>();
-                            // Above an int4 weight that is negative, the upper one is 1 less.
-                            let carry = if configuration.weight_bits == 4 { field >> 3 & 1 } else { 0 };
-                            let value = (field >> 4).wrapping_add(carry) << 4 | field & 0xf;
+                            // The lower of two int4 weights is stored with an offset, which is the sign bit of a nibble.
+                            let offset = if configuration.weight_bits == 4 { PACKED_OFFSET as u16 } else { 0 };
+                            let value = field ^ offset;
                             prop_assert_eq!(value as u8 as i8, byte);
                         }
-                        prop_assert_eq!(bits, if configuration.weight_bits == 4 { 9 } else { WEIGHT_BITS as usize });
+                        prop_assert_eq!(bits, WEIGHT_BITS as usize);
                     }
                 }
                 Memory::Vector(_) => prop_assert!(false, "programs bring no vectors"),
