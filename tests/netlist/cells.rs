@@ -75,7 +75,8 @@ fn a_changed_cell_of_a_tile_is_noticed() {
         ("", ""),
         (".REGMODE_B(\"OUTREG\")", ".REGMODE_B(\"NOREG\")"),
         (".REG_PIPELINE_CLK(\"CLK0\")", ".REG_PIPELINE_CLK(\"NONE\")"),
-        (".SIGNEDA(1'h1)", ".SIGNEDA(1'h0)"),
+        // What makes the activations signed: a look-up table that holds one.
+        (".INIT(16'hffff)", ".INIT(16'h0000)"),
         (".INJECT1_0(\"NO\")", ".INJECT1_0(\"YES\")"),
         (".CEMUX(\"CE\")", ".CEMUX(\"INV\")"),
     ];

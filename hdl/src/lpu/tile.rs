@@ -123,7 +123,8 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
                 // The offset of all lanes is subtracted from the first.
                 Some(offset) => {
                     let wide = offset.ty().width().max(PACKED_PRODUCT_BITS);
-                    let low = low.as_signed().extend(wide);
+                    let low = m.wire(&format!("lower_{lane}"), low.as_signed().extend(wide));
+                    let low = Expr::from(&low);
                     if lane == 0 {
                         let own = own_register(&mut m, "own_offset", &Expr::from(offset))?;
                         low.sub_wide(own.extend(wide))
