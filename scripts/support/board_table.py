@@ -23,7 +23,7 @@ def row(name: str, build: dict) -> str:
     configuration = build["configuration"]
     bits = configuration.get("weight_bits", 8)
     weights = configuration["tiles"] * configuration["dot"] * (8 // bits)
-    kilobytes = configuration["tiles"] * configuration["dot"] * configuration["weight_depth"] / 1024
+    kilobytes = configuration["tiles"] * configuration["dot"] * configuration["weight_depth"] / 1000
     seeds = ", ".join(f"{mhz:.1f}" for mhz in build["fmax_mhz"])
     verdict = "met" if build["met"] else "missed"
     cells = [
