@@ -10,8 +10,6 @@ use thiserror::Error;
 
 /// Bits of a byte of weights: one int8 weight, or two int4 weights.
 pub const WEIGHT_BITS: u32 = 8;
-/// Bits of the weight RAM for a byte of weights that the tile multiplies as two int4 weights; see [`crate::image::packed`].
-pub const PACKED_BITS: u32 = 8;
 /// Bits of an element that a machine with int4 weights multiplies; the higher ones are ignored.
 pub const PACKED_ELEMENT_BITS: u32 = 9;
 /// Bits of one element on a stream and in the vector memory.
@@ -335,7 +333,7 @@ impl Configuration {
 
     /// Bits of a word of weight RAM.
     pub fn weight_word_bits(&self) -> u32 {
-        self.dot * if self.channels_per_tile() > 1 { PACKED_BITS } else { WEIGHT_BITS }
+        self.dot * WEIGHT_BITS
     }
 
     /// Bits of an address into the weight RAM of a tile.

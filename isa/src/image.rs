@@ -8,7 +8,7 @@
 //! RAM holds them as `{w1 : 4 bits, w0 + 8 : 4 bits}` ([`packed`]); the tile subtracts `8 Σ x` from the sum of a beat's lower products,
 //! and all tiles of a row share `Σ x`.
 
-use crate::configuration::{ELEMENT_BITS, PACKED_BITS, WEIGHT_BITS};
+use crate::configuration::{ELEMENT_BITS, WEIGHT_BITS};
 use crate::host::{BUS_BITS, Memory, SCALE_BITS};
 use crate::instruction::InstructionError;
 use crate::program::{Program, Region};
@@ -35,10 +35,9 @@ pub fn images(program: &Program) -> Result<Vec<Image>, InstructionError> {
     let mut images = Vec::new();
     for (tile, weights) in program.weights.iter().enumerate() {
         let bytes = weights.iter().map(|&weight| weight as u8);
-        let chunks = match configuration.channels_per_tile() {
-            1 => pack(bytes.map(u128::from), WEIGHT_BITS, configuration.dot),
-            _ => pack(bytes.map(|byte| u128::from(packed(byte))), PACKED_BITS, configuration.dot),
-        };
+        let packs = configuration.channels_per_tile() > 1;
+        let stored = bytes.map(|byte| u128::from(if packs { packed(byte) } else { byte }));
+        let chunks = pack(stored, WEIGHT_BITS, configuration.dot);
         images.push(Image { memory: Memory::Weights(tile as u32), chunks });
     }
     let lanes = configuration.requantiser_lanes() as usize;
@@ -63,10 +62,9 @@ pub fn images(program: &Program) -> Result<Vec<Image>, InstructionError> {
 }
 
 /// Two int4 weights, the low and the high nibble of `byte`, as the weight RAM holds them: [`PACKED_OFFSET`] more than the lower one
-/// stands below the upper one.
+/// stands below the upper one. Modulo 16, adding the offset inverts the nibble's sign bit.
 pub fn packed(byte: u8) -> u8 {
-    let (low, high) = nibbles(byte as i8);
-    (high << 4) as u8 | (low + PACKED_OFFSET) as u8
+    byte ^ PACKED_OFFSET as u8
 }
 
 /// The two int4 weights of a byte, low nibble first.

@@ -5,9 +5,7 @@
 use super::{bit, own_register};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat, literal};
 use crate::primitives;
-use lpu_isa::configuration::{
-    ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, PACKED_BITS, PACKED_ELEMENT_BITS, WEIGHT_BITS,
-};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, PACKED_ELEMENT_BITS, WEIGHT_BITS};
 use lpu_isa::image::PACKED_OFFSET;
 use lpu_isa::latency::{self, Latency, block_ram};
 use std::sync::Arc;
@@ -23,7 +21,7 @@ pub fn control_delay(configuration: &Configuration) -> usize {
 const PACKED_PRODUCT_BITS: usize = (4 + PACKED_ELEMENT_BITS) as usize;
 
 /// Type of what a beat's lower products are too large by, where the tile has two channels: see [`lpu_isa::image`].
-pub fn offset_type(configuration: &Configuration) -> Option<Type> {
+fn offset_type(configuration: &Configuration) -> Option<Type> {
     let bits = PACKED_ELEMENT_BITS + configuration.dot.ilog2() + PACKED_OFFSET.ilog2();
     (configuration.channels_per_tile() > 1).then(|| Type::signed(bits as usize))
 }
@@ -101,43 +99,36 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let mut terms: Vec<Vec<Expr>> = vec![Vec::new(); parts];
     for lane in 0..dot {
         let x = Expr::from(&activation).slice(lane * element, element);
+        let weights = word.slice(lane * weight, weight);
         let name = format!("multiplier_{lane}");
-        if parts == 1 {
-            let a = word.slice(lane * weight, weight).as_signed();
+        let Some(offset) = &offset else {
             let multiplier = primitives::multiplier_in(weight, element, cycles);
-            let instance = m.instance(&name, &multiplier, vec![("a", a), ("b", x.as_signed())])?;
+            let instance = m.instance(&name, &multiplier, vec![("a", weights.as_signed()), ("b", x.as_signed())])?;
             let product = m.delay(&format!("product_{lane}"), Expr::from(&instance.output("p")), more);
             terms[0].push(Expr::from(&product));
+            continue;
+        };
+        let a = packed_operand(&weights);
+        m.unused(x.slice(PACKED_ELEMENT_BITS as usize, element - PACKED_ELEMENT_BITS as usize));
+        let x = x.slice(0, PACKED_ELEMENT_BITS as usize).as_signed();
+        let multiplier = primitives::multiplier_in(a.width(), PACKED_ELEMENT_BITS as usize, cycles);
+        let instance = m.instance(&name, &multiplier, vec![("a", a), ("b", x)])?;
+        let products = m.delay(&format!("products_{lane}"), Expr::from(&instance.output("p")), more);
+        let products = Expr::from(&products);
+        let wide = offset.ty().width();
+        let low = products.slice(0, PACKED_PRODUCT_BITS).as_signed().extend(wide);
+        let borrowed = products.bit(PACKED_PRODUCT_BITS - 1).extend(PACKED_PRODUCT_BITS);
+        let high = products.slice(PACKED_PRODUCT_BITS, PACKED_PRODUCT_BITS).add(borrowed);
+        let low = Expr::from(&m.wire(&format!("lower_{lane}"), low));
+        // The offset of all lanes is subtracted from the first.
+        let low = if lane == 0 {
+            low.sub_wide(own_register(&mut m, "own_offset", &Expr::from(offset))?)
         } else {
-            let a = packed_operand(&word.slice(lane * PACKED_BITS as usize, PACKED_BITS as usize));
-            m.unused(x.slice(PACKED_ELEMENT_BITS as usize, element - PACKED_ELEMENT_BITS as usize));
-            let x = x.slice(0, PACKED_ELEMENT_BITS as usize).as_signed();
-            let multiplier = primitives::multiplier_in(a.width(), PACKED_ELEMENT_BITS as usize, cycles);
-            let instance = m.instance(&name, &multiplier, vec![("a", a), ("b", x)])?;
-            let products = m.delay(&format!("products_{lane}"), Expr::from(&instance.output("p")), more);
-            let products = Expr::from(&products);
-            let low = products.slice(0, PACKED_PRODUCT_BITS);
-            let borrowed = products.bit(PACKED_PRODUCT_BITS - 1).extend(PACKED_PRODUCT_BITS);
-            let high = products.slice(PACKED_PRODUCT_BITS, PACKED_PRODUCT_BITS).add(borrowed);
-            let low = match &offset {
-                // The offset of all lanes is subtracted from the first.
-                Some(offset) => {
-                    let wide = offset.ty().width().max(PACKED_PRODUCT_BITS);
-                    let low = m.wire(&format!("lower_{lane}"), low.as_signed().extend(wide));
-                    let low = Expr::from(&low);
-                    if lane == 0 {
-                        let own = own_register(&mut m, "own_offset", &Expr::from(offset))?;
-                        low.sub_wide(own.extend(wide))
-                    } else {
-                        low.extend(wide + 1)
-                    }
-                }
-                None => low.as_signed(),
-            };
-            for (part, product) in [low, high.as_signed()].into_iter().enumerate() {
-                let register = m.delay(&format!("product_{lane}_{part}"), product, 1);
-                terms[part].push(Expr::from(&register));
-            }
+            low.extend(wide + 1)
+        };
+        for (part, product) in [low, high.as_signed()].into_iter().enumerate() {
+            let register = m.delay(&format!("product_{lane}_{part}"), product, 1);
+            terms[part].push(Expr::from(&register));
         }
     }
 
@@ -190,5 +181,5 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
 /// The multiplier's operand for two int4 weights: `{upper weight, zeros, lower weight + offset}`.
 fn packed_operand(field: &Expr) -> Expr {
     let zeros = literal(0, Type::bits(PACKED_PRODUCT_BITS - 4));
-    concat(&[field.slice(4, PACKED_BITS as usize - 4), zeros, field.slice(0, 4)]).as_signed()
+    concat(&[field.slice(4, WEIGHT_BITS as usize - 4), zeros, field.slice(0, 4)]).as_signed()
 }

@@ -1,7 +1,7 @@
 //! Tile row: the tiles of one group that stand in one row, behind one set of operand and control registers.
 
 use super::bit;
-use super::tile::{control_delay, offset_delay, offset_type, tile};
+use super::tile::{control_delay, offset_delay, tile};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, PACKED_ELEMENT_BITS};
 use lpu_isa::image::PACKED_OFFSET;
@@ -21,8 +21,8 @@ fn follow(m: &mut ModuleBuilder, name: &str, input: &Signal, cycles: usize) -> E
     }
 }
 
-/// The sum of a beat's elements times [`PACKED_OFFSET`], of type `ty`, [`offset_delay`] cycles behind its beat.
-fn offset(m: &mut ModuleBuilder, configuration: &Configuration, activation: &Signal, ty: Type) -> Expr {
+/// The sum of a beat's elements times [`PACKED_OFFSET`], [`offset_delay`] cycles behind its beat.
+fn offset(m: &mut ModuleBuilder, configuration: &Configuration, activation: &Signal) -> Expr {
     let element = |lane: u32| {
         let element = Expr::from(activation).slice((lane * ELEMENT_BITS) as usize, PACKED_ELEMENT_BITS as usize);
         element.as_signed()
@@ -40,9 +40,7 @@ fn offset(m: &mut ModuleBuilder, configuration: &Configuration, activation: &Sig
     }
     let sum = Expr::from(&m.delay("sum_of_beat", terms[0].clone(), cycles));
     let zeros = literal(0, Type::bits(PACKED_OFFSET.ilog2() as usize));
-    let offset = concat(&[sum.as_bits(), zeros]).as_signed();
-    debug_assert_eq!(offset.ty(), ty);
-    offset
+    concat(&[sum.as_bits(), zeros]).as_signed()
 }
 
 /// A row of `columns` tiles.
@@ -107,7 +105,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     let followed: Vec<Expr> =
         controls.iter().zip(&control).map(|(name, signal)| follow(&mut m, name, signal, delay)).collect();
 
-    let offset = offset_type(configuration).map(|ty| offset(&mut m, configuration, &activation, ty));
+    let offset = (parts > 1).then(|| offset(&mut m, configuration, &activation));
 
     let tile = tile(configuration)?;
     for column in 0..columns as usize {
