@@ -31,41 +31,64 @@ struct Geometry {
     columns: Vec<u32>,
     /// Row of the multipliers, row of the block RAMs beside them; from the top.
     rows: Vec<(u32, u32)>,
-    /// Columns whose clusters in the lowest row are the requantiser's, where it takes multipliers.
-    requantiser: std::ops::Range<usize>,
-    /// Rows of four tiles in the order of the serpentine, as the (column, row) of each cluster, where the requantiser takes
-    /// multipliers.
-    around_requantiser: Vec<[(usize, usize); BLOCK]>,
+    /// The (column, row) of each cluster that is the requantiser's, where it takes multipliers.
+    requantiser: Vec<(usize, usize)>,
+    /// The (column, row) of the tiles' clusters in the order of the serpentine, where the requantiser takes multipliers.
+    around_requantiser: Vec<(usize, usize)>,
     /// Row of block RAMs without multipliers beside them, and the cluster at which the vector memory's begin there.
     vectors: (u32, usize),
 }
 
-/// The geometry of a device, where it is known.
+/// The geometry of a device, where it is known: read off placements of nextpnr that fill all multipliers and block RAMs. Two
+/// columns of something else stand in the middle of each chip.
 fn geometry(device: &str) -> Option<Geometry> {
-    let side_by_side = |first: usize, row: usize| [0, 1, 2, 3].map(|right| (first + right, row));
+    let columns = |count: u32, left_of_middle: u32| {
+        (0..count).map(|group| 4 + 9 * group + if group >= left_of_middle { 2 } else { 0 }).collect()
+    };
+    let side_by_side = |columns: std::ops::Range<usize>, row: usize| columns.map(move |column| (column, row));
     match device {
         // The fourth row of block RAMs is the lowest of all, so vector memory and queues stand there, the requantiser above them,
         // and the serpentine begins and ends far from both.
         "LFE5U-85F" => Some(Geometry {
-            // Two columns of something else stand in the middle of the chip.
-            columns: (0..13).map(|group| 4 + 9 * group + if group >= 7 { 2 } else { 0 }).collect(),
+            columns: columns(13, 7),
             rows: vec![(10, 22), (34, 46), (58, 70)],
-            requantiser: 4..6,
-            around_requantiser: vec![
-                side_by_side(4, 1),
-                side_by_side(4, 0),
-                side_by_side(0, 0),
-                side_by_side(0, 1),
-                side_by_side(0, 2),
+            requantiser: vec![(4, 2), (5, 2)],
+            around_requantiser: side_by_side(4..8, 1)
+                .chain(side_by_side(4..8, 0))
+                .chain(side_by_side(0..4, 0))
+                .chain(side_by_side(0..4, 1))
+                .chain(side_by_side(0..4, 2))
                 // The second group begins here.
-                side_by_side(6, 2),
-                [(10, 2), (11, 2), (12, 2), (12, 1)],
-                side_by_side(8, 1),
-                side_by_side(8, 0),
-                // One is left; of a row that needs more, place and route finds the others.
-                [(12, 0); BLOCK],
-            ],
+                .chain(side_by_side(6..10, 2))
+                .chain([(10, 2), (11, 2), (12, 2), (12, 1)])
+                .chain(side_by_side(8..12, 1))
+                .chain(side_by_side(8..12, 0))
+                // The last one; for a row that needs more, place and route finds others.
+                .chain([(12, 0)])
+                .collect(),
             vectors: (82, 1),
+        }),
+        // Here the row of block RAMs without multipliers is the highest, and the requantiser stands below it.
+        "LFE5U-45F" => Some(Geometry {
+            columns: columns(9, 4),
+            rows: vec![(22, 34), (46, 58)],
+            requantiser: vec![(4, 0), (5, 0)],
+            around_requantiser: side_by_side(0..4, 1)
+                .chain(side_by_side(0..4, 0))
+                // The second group begins here.
+                .chain(side_by_side(6..9, 0))
+                .chain([(8, 1)])
+                .chain(side_by_side(4..8, 1))
+                .collect(),
+            vectors: (10, 1),
+        }),
+        // The same chip under two names.
+        "LFE5U-12F" | "LFE5U-25F" => Some(Geometry {
+            columns: columns(7, 3),
+            rows: vec![(13, 25)],
+            requantiser: vec![(6, 0)],
+            around_requantiser: side_by_side(0..6, 0).collect(),
+            vectors: (37, 2),
         }),
         _ => None,
     }
@@ -142,9 +165,8 @@ impl Clusters {
         let (row, first) = geometry.vectors;
         let vectors = geometry.columns[first..].iter().map(|&x| (x, row, row)).collect();
         if configuration.scale_multiplier_lanes > 0 {
-            let lowest = geometry.rows.len() - 1;
-            let requantiser = geometry.requantiser.clone().map(|column| cluster((column, lowest))).collect();
-            let tiles = geometry.around_requantiser.iter().flatten().copied().map(cluster).collect();
+            let requantiser = geometry.requantiser.iter().copied().map(cluster).collect();
+            let tiles = geometry.around_requantiser.iter().copied().map(cluster).collect();
             return Clusters { tiles, requantiser, vectors };
         }
         let columns: Vec<usize> = (0..geometry.columns.len()).collect();
@@ -338,6 +360,37 @@ mod tests {
     }
 
     #[test]
+    fn every_tile_of_the_smaller_chips_has_a_cluster_of_its_own() {
+        for (name, tiles) in [("ulx3s-12f", 6), ("colorlight-i9", 16)] {
+            let board = Board::find(name).unwrap();
+            let configuration = &board.configuration;
+            assert_eq!(configuration.tiles, tiles, "{name}");
+            let names: Vec<String> = (0..configuration.tile_groups())
+                .flat_map(|group| (0..configuration.tile_rows()).map(move |row| (group, row)))
+                .flat_map(|(group, row)| {
+                    let first = group * configuration.dot;
+                    let columns = first..configuration.columns().min(first + configuration.dot);
+                    let tiles = columns.filter(|&column| row < configuration.rows_of_column(column)).count();
+                    (0..tiles).map(move |tile| (group, row, tile))
+                })
+                .flat_map(|(group, row, tile)| {
+                    let cell = move |number| {
+                        format!("lpu.tile_group_{group}.row_{row}.tile_{tile}.multiplier_{number}.mult18x18d")
+                    };
+                    (0..4).map(cell)
+                })
+                .chain((0..configuration.scale_multiplier_lanes).flat_map(|lane| {
+                    PRODUCTS.iter().map(move |product| format!("lpu.requantiser.lane_{lane}.scale.{product}"))
+                }))
+                .collect();
+            assert!(names.len() as u32 > 4 * tiles, "{name}: the requantiser has multipliers");
+            let kinds: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "MULT18X18D")).collect();
+            let sites: HashSet<String> = place(&board, &cells(&kinds)).into_values().collect();
+            assert_eq!(sites.len(), names.len(), "{name}");
+        }
+    }
+
+    #[test]
     fn no_site_is_given_twice() {
         let board = Board::find("ulx3s-85f").unwrap();
         let name = "a.tile_group_0.row_0.tile_0.multiplier_0.x";
@@ -347,7 +400,7 @@ mod tests {
 
     #[test]
     fn an_unknown_geometry_leaves_everything_to_place_and_route() {
-        let board = Board::find("ulx3s-12f").unwrap();
+        let board = Board::find("icebreaker").unwrap();
         let name = "lpu.tile_group_0.row_0.tile_0.multiplier_0.mult18x18d";
         assert!(place(&board, &cells(&[(name, "MULT18X18D")])).is_empty());
     }
