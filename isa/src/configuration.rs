@@ -93,7 +93,8 @@ pub struct Pipeline {
     pub multiply: u32,
     /// Registers from the end of the drain chains to the requantiser, 1 to 4.
     pub drain: u32,
-    /// Registers added in the read path of the vector memory, 0 to 4.
+    /// Registers added in the read path of the vector memory, 0 to 4: the first between a word's address and the choice of each
+    /// bank's own, all others behind the word.
     pub vector_read: u32,
     /// Leaves out every register whose only use is a faster clock: most of a requantiser lane, those of the multipliers, of the
     /// block RAMs' outputs and of the buses that load the memories. For a slow clock on an FPGA where a flip-flop takes the place
@@ -135,6 +136,13 @@ impl Default for Pipeline {
     }
 }
 
+impl Pipeline {
+    /// How many of [`Pipeline::vector_read`] stand in front of the banks.
+    pub fn read_address_registers(&self) -> u32 {
+        self.vector_read.min(1)
+    }
+}
+
 impl Default for Configuration {
     /// A machine for an LFE5U-85F: 37 tiles of four multipliers and two requantiser lanes of three take 154 of its 156 multipliers;
     /// 303,104 bytes of weights.
@@ -156,7 +164,7 @@ impl Default for Configuration {
             interval_bits: MOST_INTERVAL_BITS,
             requantise_interval: 2,
             scale_multiplier_lanes: 2,
-            pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 1, compact: false },
+            pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 2, compact: false },
         }
     }
 }

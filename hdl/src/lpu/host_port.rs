@@ -1,6 +1,6 @@
 //! Host port: the one place of the machine where something waits for somebody.
 
-use super::{bit, bus_registers, constant, copy_cycles};
+use super::{bit, constant, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, COMMAND_BITS, Command, MEMORY_BITS, Memory};
@@ -47,10 +47,10 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
          the bus arrive in chunks, least significant first, in a staging register.",
     );
     // Two where wires are long: the memories stand all over the chip.
-    let registers = 2 * bus_registers(configuration);
+    let registers = 2 * spare_registers(configuration);
     m.latency("command to the enable of a memory", 2 + registers);
     m.latency("command to start", start_command(configuration));
-    m.latency("read command to read_data", 3 + registers + copy_cycles(configuration) + latency.vector_read as usize);
+    m.latency("read command to read_data", 3 + registers + spare_registers(configuration) + latency.vector_read as usize);
     m.section("Host");
     let command = m.input("command", Type::bits(COMMAND_BITS as usize));
     let data = m.input("data", Type::bits(bus));
@@ -102,7 +102,7 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
             Memory::all(configuration).into_iter().map(|which| of(which.number() as usize)).collect();
         let half = Expr::from(&memory).slice(lowest, MEMORY_BITS as usize / 2);
         let is = |value: usize| half.equals(constant(value as u64, MEMORY_BITS / 2));
-        let registers = bus_registers(configuration);
+        let registers = spare_registers(configuration);
         values.into_iter().map(|value| (value, m.delay(&format!("{name}_{value}"), is(value), registers))).collect()
     };
     let lower = decoded("memory_lower", 0, |number| number % NIBBLE);
@@ -121,7 +121,7 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
 
     m.section("Results");
     // A slice takes the host's wires into registers of its own.
-    let slice_read = copy_cycles(configuration) + latency.vector_read as usize;
+    let slice_read = spare_registers(configuration) + latency.vector_read as usize;
     let mut valid: Vec<Expr> = Vec::new();
     let mut value = literal(0, beat_type);
     for slice in 0..configuration.vector_slices {

@@ -78,14 +78,9 @@ fn own_register(m: &mut ModuleBuilder, name: &str, value: &Expr) -> Result<Expr,
     Ok(if value.ty().is_signed() { copy.as_signed() } else { copy })
 }
 
-/// The same; but a compact machine, which is small anyway, shares `value` in the same cycle: see [`copy_cycles`].
+/// The same; but a compact machine, which is small anyway, shares `value` in the same cycle: see [`spare_registers`].
 fn copied(m: &mut ModuleBuilder, configuration: &Configuration, name: &str, value: &Expr) -> Result<Expr, DesignError> {
-    if copy_cycles(configuration) == 0 { Ok(value.clone()) } else { own_register(m, name, value) }
-}
-
-/// Cycles by which [`copied`] is later than its value.
-fn copy_cycles(configuration: &Configuration) -> usize {
-    usize::from(!configuration.pipeline.compact)
+    if spare_registers(configuration) == 0 { Ok(value.clone()) } else { own_register(m, name, value) }
 }
 
 /// A register that takes `value` over while `enable` is set. An idle pipeline then stands still: it draws no power and costs
@@ -104,8 +99,9 @@ fn held_if(m: &mut ModuleBuilder, name: &str, enable: Option<&Expr>, value: Expr
     }
 }
 
-/// The register of a block RAM's output, or of a bus that loads memories: a compact machine does without.
-fn bus_registers(configuration: &Configuration) -> usize {
+/// Registers that only the clock asks for, in one place: behind a block RAM, on a bus that loads memories, in the copy of a value
+/// ([`copied`]). A compact machine does without.
+fn spare_registers(configuration: &Configuration) -> usize {
     usize::from(!configuration.pipeline.compact)
 }
 

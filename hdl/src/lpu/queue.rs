@@ -1,6 +1,6 @@
 //! Instruction queue: issues each instruction a fixed number of cycles after the one before it.
 
-use super::{bit, bus_registers, constant, copied, decrement, increment};
+use super::{bit, constant, copied, decrement, increment, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, bits_for};
@@ -15,7 +15,7 @@ pub fn header_bits(configuration: &Configuration) -> u32 {
 
 /// Registers in front of a queue: the start pulse crosses the chip.
 pub fn start_register(configuration: &Configuration) -> usize {
-    bus_registers(configuration)
+    spare_registers(configuration)
 }
 
 /// Cycles from the start pulse to the issue of the first instruction: a register beside the queue, the program counter, the

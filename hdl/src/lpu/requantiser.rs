@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::queue::queue;
 use super::requantiser_lane::requantiser_lane;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, bus_registers, copied, copy_cycles, held_if, held_while_idle, picked};
+use super::{LoadBus, bit, copied, held_if, held_while_idle, picked, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
@@ -70,7 +70,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let reading = block_ram(configuration) as usize;
     let waiting = reading.saturating_sub(crossing);
     // Without the registers beside the lanes the words have to come a cycle later.
-    let beside = bus_registers(configuration);
+    let beside = spare_registers(configuration);
     let table_delay = crossing + waiting + 1 - beside - reading;
     let arriving = m.delay("arriving", Expr::from(&step), crossing);
     // One bit for each part of a word: that part enters the lanes in this cycle.
@@ -101,7 +101,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let from_stream = follow("from_stream", 0);
     // Each lane has these in registers of its own, a cycle later.
-    let before = |stage: LaneStage| waiting + stage.begin(configuration) as usize - copy_cycles(configuration);
+    let before = |stage: LaneStage| waiting + stage.begin(configuration) as usize - spare_registers(configuration);
     let zero_point = follow("zero_point", before(LaneStage::Offset));
     let minimum = follow("minimum", before(LaneStage::Compared));
     let maximum = follow("maximum", before(LaneStage::Compared));
@@ -113,9 +113,9 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let mut results: Vec<Expr> = Vec::new();
     let (fraction_bits, shift_bits) = (SCALE_FRACTION_BITS as usize, SCALE_SHIFT_BITS as usize);
     let factor_bits = SCALE_FACTOR_BITS as usize;
-    let load_enables = m.delay("scale_load_enable_q", Expr::from(&scale_load_enable), bus_registers(configuration));
-    let load_address = m.delay("scale_load_address_q", Expr::from(&scale_load_address), bus_registers(configuration));
-    let load_entry = m.delay("scale_load_entry_q", Expr::from(&scale_load_entry), bus_registers(configuration));
+    let load_enables = m.delay("scale_load_enable_q", Expr::from(&scale_load_enable), spare_registers(configuration));
+    let load_address = m.delay("scale_load_address_q", Expr::from(&scale_load_address), spare_registers(configuration));
+    let load_entry = m.delay("scale_load_entry_q", Expr::from(&scale_load_entry), spare_registers(configuration));
     for lane in 0..lanes {
         let scale = m.instance(
             &format!("scale_table_{lane}"),

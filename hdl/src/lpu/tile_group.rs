@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
 use super::tile_row::tile_row;
-use super::{LoadBus, bit, copied, copy_cycles, picked};
+use super::{LoadBus, bit, copied, picked, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, literal};
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use lpu_isa::instruction::{Unit, word_bits};
@@ -101,7 +101,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
         let mut connections = control.clone();
         // A row's enables wait for the load bus, which takes a cycle to each row.
         let enables = Expr::from(&weight_load_enable).slice(enable_position, tiles.len());
-        let enables = m.delay(&format!("load_enable_{row}"), enables, copy_cycles(configuration) + row);
+        let enables = m.delay(&format!("load_enable_{row}"), enables, spare_registers(configuration) + row);
         connections.push(("load_enable", Expr::from(&enables)));
         enable_position += tiles.len();
         let names: Vec<String> = (0..tiles.len()).map(|column| format!("drain_in_{column}")).collect();

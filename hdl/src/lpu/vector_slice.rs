@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, bus_registers, constant, copied, held_if, held_while_idle, increment, picked};
+use super::{LoadBus, bit, constant, copied, held_if, held_while_idle, increment, picked, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
@@ -104,22 +104,19 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let fields = Fields::of(Unit::Read(0), configuration, read_queue.output("fields"));
     let shape = Shape { address_bits, end_of_level_0: false, run_edges: false };
     let reader = sequencer::place(&mut m, "read_sequencer", shape, &read_queue.output("run"), &fields)?;
+    let address_registers = configuration.pipeline.read_address_registers();
     let reading = host_read.clone().or(Expr::from(&reader.output("step")));
     // The word is rotated into a register; a compact machine has one bank more often than not, and does without.
-    let rotated = bus_registers(configuration) > 0;
+    let rotated = spare_registers(configuration) > 0;
     let arriving = if rotated {
-        Some(m.delay("read_arriving", reading, 2 + ram_cycles as usize))
+        Some(m.delay("read_arriving", reading, (address_registers + 1 + ram_cycles) as usize))
     } else {
         m.unused(reading);
         None
     };
     let address = host_read.clone().choose(host_address.clone(), Expr::from(&reader.output("address")));
-    // The choice between host and sequencer and the next row's address are a cycle each: together they would limit the clock.
-    let address = if bus_registers(configuration) > 0 {
-        m.delay("read_target", address, 1)
-    } else {
-        m.wire("read_target", address)
-    };
+    // With a register between them, the choice between host and sequencer and the next row's address are a cycle each.
+    let address = m.delay("read_target", address, address_registers as usize);
     let placement = place(&mut m, "read", &Expr::from(&address), banks);
     let read_bank_address: Vec<Signal> = placement
         .bank_address
@@ -143,7 +140,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let crossing = latency.crossbar as usize;
     // Co-simulation looks at write_strobe, write_target and write_last, so the last register of each has a name of its own. The host
     // writes while nothing runs: its address takes the last register too, and all that is its own waits as long.
-    let waiting = bus_registers(configuration);
+    let waiting = spare_registers(configuration);
     let under_way = m.delay("write_step", Expr::from(&writer.output("step")), crossing - 1);
     let write_step = m.delay("write_strobe", Expr::from(&under_way), 1);
     let under_way = m.delay("write_address", Expr::from(&writer.output("address")), crossing - 1);
@@ -218,7 +215,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let mut turned = rotate(&bank_data, first.as_ref());
     turned.reverse();
     let word = held_if(&mut m, "read_word", arriving.as_ref().map(Expr::from).as_ref(), concat(&turned));
-    let word = m.delay("read_word_q", Expr::from(&word), configuration.pipeline.vector_read as usize);
+    let word = m.delay("read_word_q", Expr::from(&word), (configuration.pipeline.vector_read - address_registers) as usize);
     m.drive(&read_data, Expr::from(&word));
     m.finish()
 }

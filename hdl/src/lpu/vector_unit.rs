@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, copied, copy_cycles, follow_valid, held_if, picked};
+use super::{LoadBus, bit, copied, follow_valid, held_if, picked, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, select};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::instruction::{Function, Unit, word_bits};
@@ -109,7 +109,7 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let use_constant = follow("use_constant", 0);
     let constant = follow("constant", 0);
     let begin = |stage: VectorStage| stage.begin(configuration) as usize;
-    let copy = copy_cycles(configuration);
+    let copy = spare_registers(configuration);
     let function = follow("function", begin(VectorStage::Value) - copy);
     let minimum = follow("minimum", begin(VectorStage::Compared) - copy);
     let maximum = follow("maximum", begin(VectorStage::Compared) - copy);
