@@ -108,13 +108,18 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     // The word is rotated into a register; a compact machine has one bank more often than not, and does without.
     let rotated = bus_registers(configuration) > 0;
     let arriving = if rotated {
-        Some(m.delay("read_arriving", reading, 1 + ram_cycles as usize))
+        Some(m.delay("read_arriving", reading, 2 + ram_cycles as usize))
     } else {
         m.unused(reading);
         None
     };
     let address = host_read.clone().choose(host_address.clone(), Expr::from(&reader.output("address")));
-    let address = m.wire("read_address", address);
+    // The choice between host and sequencer and the next row's address are a cycle each: together they would limit the clock.
+    let address = if bus_registers(configuration) > 0 {
+        m.delay("read_target", address, 1)
+    } else {
+        m.wire("read_target", address)
+    };
     let placement = place(&mut m, "read", &Expr::from(&address), banks);
     let read_bank_address: Vec<Signal> = placement
         .bank_address
