@@ -233,7 +233,7 @@ impl<'a> Node<'a> {
         let index = self.input(number)?;
         if !tensors.is_constant(self.here, index)? {
             return Err(self.here.tensor(&tensors.name(index)).unsupported(
-                format!("the {role} is computed at run time"),
+                format!("{role} computed at run time"),
                 "export the network with fixed shapes and a batch of one",
             ));
         }
