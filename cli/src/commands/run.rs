@@ -169,13 +169,13 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 
 /// A language model has neither examples nor signals.
 fn check_no_inputs(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { inputs, outputs, trace, .. } = arguments;
-    if inputs.is_none() && outputs.is_none() && trace.is_none() {
+    let Arguments { inputs, outputs, trace, reset_every, .. } = arguments;
+    if inputs.is_none() && outputs.is_none() && trace.is_none() && reset_every.is_none() {
         return if arguments.on == Backend::Board { Ok(()) } else { check_no_port(&arguments.port) };
     }
     Err(Failure::new(
         "the options contradict each other",
-        "--inputs, --outputs, --trace",
+        "--inputs, --outputs, --reset-every, --trace",
         "a language model takes a text and gives a text",
         "give `--prompt TEXT` instead",
     ))

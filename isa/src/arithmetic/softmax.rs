@@ -37,11 +37,11 @@ impl Softmax {
     #[must_use]
     pub fn new(scale: f64, beta: f64) -> Option<Self> {
         let fraction = f64::from(31 - DIFFERENCE_INTEGER_BITS).exp2();
-        let real = (beta * scale * fraction).min(f64::from(i32::MAX));
+        let real = beta * scale * fraction;
         if !(real.is_finite() && real > 1.0) {
             return None;
         }
-        let (multiplier, shift) = quantize_multiplier(real);
+        let (multiplier, shift) = quantize_multiplier(real.min(f64::from(i32::MAX)));
         let minimum_difference = -input_radius(DIFFERENCE_INTEGER_BITS, shift);
         Some(Self { multiplier, shift, minimum_difference })
     }
