@@ -4,6 +4,7 @@
 
 use expect_test::expect;
 use lpu_compiler::import::{ImportError, import};
+use lpu_tests::operators::{OPERATORS, case};
 use lpu_tests::tflite_writer::{Dense, Fused, Limits, Network, Operator, Tensor, random_network};
 use proptest::prelude::*;
 
@@ -73,6 +74,37 @@ proptest! {
             if length < 1 << 16 {
                 prop_assert!(lpu_sim::golden::run(&graph, &vec![0; length]).is_ok());
             }
+        }
+    }
+
+    #[test]
+    fn a_network_of_any_operator_with_changed_bytes_is_refused_or_still_sound(
+        operator in 0..OPERATORS.len(),
+        seed in 0_u64..1000,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12)
+    ) {
+        let mut bytes = case(operator, seed).model.bytes();
+        for (index, value) in changes {
+            let index = index.index(bytes.len());
+            bytes[index] = value;
+        }
+        if let Ok(graph) = import(&bytes, "changed") {
+            prop_assert_eq!(graph.check(), Ok(()));
+            let elements: usize = graph.tensors.iter().map(lpu_compiler::graph::Tensor::elements).sum();
+            if elements < 1 << 16 && graph.multiply_accumulates() < 1 << 22 {
+                let length = graph.tensors[graph.inputs[0].0].elements();
+                prop_assert!(lpu_sim::golden::run(&graph, &vec![0; length]).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn a_network_of_any_operator_cut_anywhere_is_refused_or_lost_only_padding(
+        operator in 0..OPERATORS.len(), seed in 0_u64..1000, cut: prop::sample::Index
+    ) {
+        let bytes = case(operator, seed).model.bytes();
+        if let Ok(graph) = import(&bytes[..cut.index(bytes.len())], "net") {
+            prop_assert_eq!(graph, import(&bytes, "net").unwrap());
         }
     }
 

@@ -83,6 +83,18 @@ pub fn compile_to_run(graph: &Graph, machine: &Machine, path: &Path) -> Result<P
     }
 }
 
+/// Like [`compile_to_run`], for the golden model, which needs no program: `None` where the network has something that cannot be
+/// compiled yet.
+///
+/// # Errors
+/// The network does not fit, or the checker rejects the compiler's schedule.
+pub fn compile_for_golden(graph: &Graph, machine: &Machine, path: &Path) -> Result<Option<Program>, Failure> {
+    match compile(graph, &machine.configuration, &machine.name) {
+        Err(CompileError::NotLowered { .. }) => Ok(None),
+        _ => compile_to_run(graph, machine, path).map(Some),
+    }
+}
+
 /// The compiler's schedule has been rejected.
 pub fn rejected(violations: &[Violation], path: &Path) -> Failure {
     let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
@@ -138,6 +150,11 @@ fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
                     format!("it fits {}; or describe a larger machine with `--config FILE.toml`", boards.join(", "))
                 }
             }
+        }
+        CompileError::NotLowered { .. } => {
+            "run it with `--on golden`; the machine executes FULLY_CONNECTED, RESHAPE, RELU, RELU6, RELU_N1_TO_1 and \
+             QUANTIZE so far"
+                .into()
         }
         CompileError::Graph(_) | CompileError::Unsupported { .. } => {
             "express the network with the operators that `docs/architecture.md` lists, with one input and one output"

@@ -2,6 +2,7 @@
 
 use crate::destination::Destination;
 use crate::failure::Failure;
+use lpu_compiler::graph::Element;
 use npyz::{DType, NpyHeader, Order, WriterBuilder};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -12,27 +13,29 @@ const UNUSABLE: &str = "the inputs cannot be used";
 /// Longest header that is read, in bytes; that of an int8 array has about 118.
 const LONGEST_HEADER: usize = 4096;
 
-/// Reads examples for a network whose input has the shape `shape`.
+/// Reads examples for a network whose input has the shape `shape` and looks like `element` from outside. What comes back is
+/// int8, as the graph has it.
 ///
 /// The first axis counts the examples; what follows may have any shape with as many elements as the network's input. An
 /// array of the network's own shape, with or without its leading axis of length one, is a single example. Arrays in Fortran
 /// order are put into row-major order.
 ///
 /// # Errors
-/// No `.npy` file, truncated, another element type than int8, another number of elements, no example at all.
-pub fn read_inputs(path: &Path, shape: &[usize]) -> Result<Vec<Vec<i8>>, Failure> {
+/// No `.npy` file, truncated, another element type than the input's, another number of elements, no example at all.
+pub fn read_inputs(path: &Path, shape: &[usize], element: Element) -> Result<Vec<Vec<i8>>, Failure> {
     let failed = |why: String, help: &str| Failure::new(UNUSABLE, path.display(), why, help);
     let file = File::open(path)
         .map_err(|error| failed(error.to_string(), "check the path, and that it names a readable .npy file"))?;
     let mut reader = BufReader::new(file);
     let header = read_header(&mut reader).map_err(|why| failed(why, "write the file with numpy.save"))?;
-    let signed_byte = matches!(header.dtype(), DType::Plain(kind) if kind.to_string().ends_with("i1"));
-    if !signed_byte {
-        let why = format!("the elements are {}, but must be int8", element_name(&header.dtype()));
-        return Err(failed(
-            why,
-            "quantise them with the input's scale and zero point, then save them with `.astype(numpy.int8)`",
-        ));
+    let (code, name) = match element {
+        Element::Int8 => ("i1", "int8"),
+        Element::Uint8 => ("u1", "uint8"),
+    };
+    if !matches!(header.dtype(), DType::Plain(kind) if kind.to_string().ends_with(code)) {
+        let why = format!("the elements are {}, but must be {name}", element_name(&header.dtype()));
+        let how = "quantise them with the input's scale and zero point, then save them with";
+        return Err(failed(why, &format!("{how} `.astype(numpy.{name})`")));
     }
     let mut bytes = Vec::new();
     let result = reader.take(header.len().saturating_add(1)).read_to_end(&mut bytes);
@@ -43,7 +46,7 @@ pub fn read_inputs(path: &Path, shape: &[usize]) -> Result<Vec<Vec<i8>>, Failure
         return Err(failed(why, "write the file again with numpy.save: it is truncated or damaged"));
     }
     let given: Vec<usize> = header.shape().iter().map(|&axis| axis as usize).collect();
-    let mut elements: Vec<i8> = bytes.into_iter().map(|byte| byte as i8).collect();
+    let mut elements: Vec<i8> = bytes.into_iter().map(|byte| (byte ^ offset(element)) as i8).collect();
     if header.order() == Order::Fortran {
         elements = row_major(&elements, &given);
     }
@@ -68,24 +71,47 @@ pub fn read_inputs(path: &Path, shape: &[usize]) -> Result<Vec<Vec<i8>>, Failure
     Ok(elements.chunks_exact(length.max(1)).map(<[i8]>::to_vec).collect())
 }
 
-/// Writes outputs of the network's output shape `shape`, stacked along a new first axis in place of a leading one of length
-/// one.
+/// What turns an element from outside into the graph's int8 and back, as the bits that change: uint8 stands 128 higher.
+fn offset(element: Element) -> u8 {
+    match element {
+        Element::Int8 => 0,
+        Element::Uint8 => 0x80,
+    }
+}
+
+/// Writes outputs of the network's output shape `shape`, which looks like `element` from outside, stacked along a new first
+/// axis in place of a leading one of length one.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_outputs(destination: Destination, outputs: &[Vec<i8>], shape: &[usize]) -> Result<(), Failure> {
+pub fn write_outputs(
+    destination: Destination,
+    outputs: &[Vec<i8>],
+    shape: &[usize],
+    element: Element,
+) -> Result<(), Failure> {
     let mut axes = vec![outputs.len() as u64];
     axes.extend(example_shape(shape).iter().map(|&axis| axis as u64));
     let mut bytes = Vec::new();
-    let writer = npyz::WriteOptions::new().default_dtype().shape(&axes).writer(&mut bytes).begin_nd();
-    let written = writer.and_then(|mut writer| {
-        writer.extend(outputs.iter().flatten().copied())?;
-        writer.finish()
-    });
+    let elements = outputs.iter().flatten().copied();
+    let written = match element {
+        Element::Int8 => write_array(&mut bytes, &axes, elements),
+        Element::Uint8 => write_array(&mut bytes, &axes, elements.map(|value| value as u8 ^ offset(element))),
+    };
     written.map_err(|error| {
         Failure::new("the outputs cannot be written", format!("shape {axes:?}"), error, "report this as a bug")
     })?;
     destination.write(&bytes)
+}
+
+fn write_array<T: npyz::AutoSerialize>(
+    bytes: &mut Vec<u8>,
+    axes: &[u64],
+    elements: impl Iterator<Item = T>,
+) -> std::io::Result<()> {
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(axes).writer(bytes).begin_nd()?;
+    writer.extend(elements)?;
+    writer.finish()
 }
 
 /// The shape of one example: without a leading axis of length one that has others behind it.
@@ -183,10 +209,14 @@ pub(crate) mod tests {
     }
 
     fn read(bytes: &[u8], shape: &[usize]) -> Result<Vec<Vec<i8>>, String> {
+        read_as(Element::Int8, bytes, shape)
+    }
+
+    fn read_as(element: Element, bytes: &[u8], shape: &[usize]) -> Result<Vec<Vec<i8>>, String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.npy");
         std::fs::write(&path, bytes).unwrap();
-        read_inputs(&path, shape).map_err(|failure| {
+        read_inputs(&path, shape, element).map_err(|failure| {
             std::error::Error::source(&failure)
                 .map(ToString::to_string)
                 .unwrap()
@@ -204,6 +234,19 @@ pub(crate) mod tests {
         assert_eq!(read(&npy("|i1", false, "(1, 3)", &data[..3]), &[1, 3]).unwrap(), rows[..1]);
         assert_eq!(read(&npy("|i1", false, "(2, 3)", &data), &[2, 3]).unwrap().len(), 1);
         assert_eq!(read(&npy("|i1", false, "(6,)", &data), &[1]).unwrap().len(), 6);
+    }
+
+    #[test]
+    fn uint8_stands_128_higher_than_what_the_graph_has() {
+        let bytes = npy("|u1", false, "(1, 3)", &[0, 128, 255]);
+        assert_eq!(read_as(Element::Uint8, &bytes, &[3]).unwrap(), [[-128, 0, 127]]);
+        assert!(read_as(Element::Uint8, &npy("|i1", false, "(1, 3)", &[0; 3]), &[3]).unwrap_err().contains("uint8"));
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("y.npy");
+        let file = Destination::create(&path, "no").unwrap();
+        write_outputs(file, &[vec![-128, 0, 127]], &[1, 3], Element::Uint8).unwrap();
+        assert_eq!(read_inputs(&path, &[3], Element::Uint8).unwrap(), [[-128, 0, 127]]);
+        assert!(std::fs::read(&path).unwrap().ends_with(&[0, 128, 255]));
     }
 
     #[test]

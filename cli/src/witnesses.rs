@@ -10,10 +10,11 @@ use lpu_isa::configuration::Configuration;
 use lpu_isa::program::Program;
 use lpu_sim::cycle::{CycleError, CycleModel};
 use lpu_sim::divergence::{InvestigationError, investigate};
-use lpu_sim::golden;
+use lpu_sim::golden::{Golden, GoldenError};
 use lpu_sim::rtl::{Options, Rtl, RtlError};
 use lpu_sim::verilated::Library;
 use serde::Serialize;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -50,18 +51,27 @@ pub struct Run {
     pub link: Option<LinkReport>,
 }
 
-/// The golden model's outputs.
+/// The golden model's outputs. State is carried from one input to the next, and put back before every `reset_every`-th.
 ///
 /// # Errors
 /// A graph that cannot be executed.
-pub fn run_golden(graph: &Graph, inputs: &[Vec<i8>]) -> Result<Vec<Vec<i8>>, Failure> {
+pub fn run_golden(
+    graph: &Graph,
+    inputs: &[Vec<i8>],
+    reset_every: Option<NonZeroUsize>,
+) -> Result<Vec<Vec<i8>>, Failure> {
     let progress = Progress::bar(inputs.len() as u64, "golden model");
-    let run = |input: &Vec<i8>| {
-        let output = golden::run(graph, input);
+    let failed = |error: GoldenError| failed("golden model", &error, "report this as a bug, with the network");
+    let mut golden = Golden::new(graph).map_err(failed)?;
+    let mut outputs = Vec::with_capacity(inputs.len());
+    for (number, input) in inputs.iter().enumerate() {
+        if reset_every.is_some_and(|every| number % every == 0) {
+            golden.reset();
+        }
+        outputs.push(golden.run(input).map_err(failed)?);
         progress.step();
-        output.map_err(|error| failed("golden model", &error, "report this as a bug, with the network"))
-    };
-    inputs.iter().map(run).collect()
+    }
+    Ok(outputs)
 }
 
 /// Runs `program` on the cycle model.

@@ -13,6 +13,7 @@ use lpu_isa::program::{FORMAT, Layer, Program, Region};
 /// [`CompileError`]: the network does not fit, or is beyond what the instructions can count.
 pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Result<Program, CompileError> {
     graph.check()?;
+    check_lowered(graph)?;
     let mut lowering = Lowering {
         model: &graph.name,
         schedule: Schedule::new(configuration),
@@ -61,13 +62,17 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
             OperatorKind::Elementwise(elementwise) => {
                 Some(elementwise::lower(&mut lowering, &operator.name, tensor, elementwise, &stored, number)?)
             }
+            other => {
+                let operator_name = format!("the operator `{}`", other.name());
+                return Err(CompileError::NotLowered { layer: operator.name.clone(), operator: operator_name });
+            }
         };
         if let Some(lowered) = lowered {
             last_read[owner] = last_read[owner].max(lowered.last_read);
             layers.push(Layer {
                 name: operator.name.clone(),
-                operator: operator_name(&operator.kind).into(),
-                macs: operator.multiply_accumulates(),
+                operator: operator.kind.name().into(),
+                macs: operator.multiply_accumulates(graph),
                 tiles: lowered.tiles,
                 start: lowered.start,
                 end: lowered.result.ready.iter().copied().max().unwrap_or(0),
@@ -107,12 +112,22 @@ fn unsupported(graph: &Graph, why: &str) -> CompileError {
     CompileError::Unsupported { layer: graph.name.clone(), why: why.into() }
 }
 
-/// Name of an operator in reports.
-pub fn operator_name(kind: &OperatorKind) -> &'static str {
-    match kind {
-        OperatorKind::FullyConnected(_) => "fully connected",
-        OperatorKind::Reshape => "reshape",
-        OperatorKind::Elementwise(_) => "elementwise",
+/// Refuses what has no lowering before anything is placed: the first such operator, else the first state or constant.
+fn check_lowered(graph: &Graph) -> Result<(), CompileError> {
+    let not_lowered =
+        |layer: &str, operator: &str| Err(CompileError::NotLowered { layer: layer.into(), operator: operator.into() });
+    for operator in &graph.operators {
+        match &operator.kind {
+            OperatorKind::FullyConnected(_) | OperatorKind::Reshape | OperatorKind::Elementwise(_) => (),
+            other => return not_lowered(&operator.name, &format!("the operator `{}`", other.name())),
+        }
+    }
+    if let Some(state) = graph.states.first() {
+        return not_lowered(&state.name, "state that is kept from one inference to the next");
+    }
+    match graph.constants.first().and_then(|constant| graph.tensor(constant.tensor)) {
+        Some(tensor) => not_lowered(&tensor.name, "a constant operand"),
+        None => Ok(()),
     }
 }
 
@@ -146,6 +161,7 @@ fn passes_over(graph: &Graph, index: usize, tensor: TensorId, configuration: &Co
                     passes += (layer.output_length as u64).div_ceil(u64::from(configuration.channels()));
                 }
                 OperatorKind::Reshape | OperatorKind::Elementwise(_) => names.extend(&operator.outputs),
+                _ => (),
             }
         }
     }

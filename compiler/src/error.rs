@@ -54,6 +54,14 @@ pub enum CompileError {
         /// The largest value possible.
         limit: u64,
     },
+    /// An operator or a feature of the graph that only the golden model executes so far.
+    #[error("layer `{layer}`: {operator} cannot be compiled for the machine yet; only the golden model executes it")]
+    NotLowered {
+        /// The layer, or the state.
+        layer: String,
+        /// The operator, with its article, or the feature.
+        operator: String,
+    },
     /// Something that the import should have refused.
     #[error("layer `{layer}`: {why}")]
     Unsupported {

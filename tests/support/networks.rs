@@ -4,8 +4,8 @@
 //! [`extreme_graph`] draws any numbers that a graph may hold.
 
 use lpu_compiler::graph::{
-    ChannelScale, Elementwise, ElementwiseFunction, FullyConnected, Graph, Operator, OperatorKind, Quantisation,
-    Tensor, TensorId,
+    ChannelScale, Element, Elementwise, ElementwiseFunction, FullyConnected, Graph, Operator, OperatorKind,
+    Quantisation, Tensor, TensorId,
 };
 use lpu_compiler::import::{ImportError, import};
 use lpu_isa::arithmetic::{MAXIMUM_SHIFT, MINIMUM_SHIFT, Requantise, Rounding};
@@ -70,7 +70,14 @@ pub fn extreme_graph(seed: u64, limits: Limits) -> Graph {
         operators.push(Operator { name, kind, inputs: vec![TensorId(from)], outputs: vec![TensorId(last + 1)] });
     }
     let output = TensorId(tensors.len() - 1);
-    Graph { name: format!("extreme_{seed}"), tensors, operators, inputs: vec![TensorId(0)], outputs: vec![output] }
+    Graph {
+        name: format!("extreme_{seed}"),
+        tensors,
+        operators,
+        inputs: vec![TensorId(0)],
+        outputs: vec![output],
+        ..Graph::default()
+    }
 }
 
 /// A fully connected layer of one output for each input, whose output is half the input, rounded: weights 1 on the diagonal.
@@ -100,12 +107,13 @@ pub fn halving(elements: usize) -> Graph {
         operators: vec![operator],
         inputs: vec![TensorId(0)],
         outputs: vec![TensorId(1)],
+        ..Graph::default()
     }
 }
 
 fn tensor(name: &str, elements: usize) -> Tensor {
     let quantisation = Quantisation { scale: 1.0, zero_point: 0 };
-    Tensor { name: name.into(), shape: vec![elements], quantisation }
+    Tensor { name: name.into(), shape: vec![elements], quantisation, element: Element::Int8 }
 }
 
 /// Scales that let something through most of the time, and any scale sometimes.

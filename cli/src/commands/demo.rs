@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let program = network::compile_to_run(&graph, &machine, Path::new(digits::NAME))?;
     print(&introduction(&machine, &program, &images, &labels))?;
 
-    let golden = run_golden(&graph, &images)?;
+    let golden = run_golden(&graph, &images, None)?;
     let model = run_model(&program, &images)?;
     let options = rtl_options(None)?;
     let start = Instant::now();

@@ -8,9 +8,11 @@ use crate::machine::{Machine, OptionalMachine};
 use crate::output::{count, duration, pairs, percent, print, print_json, printable, rate, remark};
 use crate::witnesses::{Backend, Run, account, build_rtl, rtl_options, run_golden, run_model, run_rtl};
 use crate::{cache, network, npy};
+use lpu_compiler::graph::{Graph, TensorId};
 use lpu_compiler::import::llama::is_language_model;
 use lpu_isa::program::Program;
 use serde::Serialize;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -34,6 +36,10 @@ pub struct Arguments {
     /// What to run it on
     #[arg(long, value_enum)]
     on: Backend,
+    /// Put what the network keeps from one example to the next back to its first value before every N-th example: clips of N
+    /// steps, one behind the other. Without it, all examples are steps of one clip
+    #[arg(long, value_name = "N")]
+    reset_every: Option<NonZeroUsize>,
     #[command(flatten)]
     machine: OptionalMachine,
     #[command(flatten)]
@@ -59,16 +65,16 @@ struct Report {
     backend: Backend,
     /// Number of inputs.
     inputs: usize,
-    /// Cycles of one inference that the compiler promises.
-    cycles_predicted: u64,
+    /// Cycles of one inference that the compiler promises. None where only the golden model executes the network so far.
+    cycles_predicted: Option<u64>,
     /// Cycles of one inference: of every one if they agree, else of the first that breaks the promise. None on golden.
     cycles_measured: Option<u64>,
     /// Multiply-accumulates of one inference that the network asks for.
     macs: u64,
     /// Multipliers of the machine.
     multipliers: u32,
-    /// Useful multiplications ÷ (what the machine can do in a cycle × cycles).
-    mac_utilization: f64,
+    /// Useful multiplications ÷ (what the machine can do in a cycle × cycles). None without cycles.
+    mac_utilization: Option<f64>,
     /// The board's target; none for a bare configuration.
     clock_mhz: Option<f64>,
     /// Cycles ÷ clock.
@@ -103,29 +109,34 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         _ => check_no_port(&arguments.port).map(|()| None)?,
     };
     let graph = network::read(&arguments.model)?;
-    let program = network::compile_to_run(&graph, &machine, &arguments.model)?;
-    let shape_of = |ids: &[lpu_compiler::graph::TensorId]| {
-        ids.first().and_then(|&id| graph.tensor(id)).map_or_else(Vec::new, |tensor| tensor.shape.clone())
+    let program = match arguments.on {
+        Backend::Golden => network::compile_for_golden(&graph, &machine, &arguments.model)?,
+        _ => Some(network::compile_to_run(&graph, &machine, &arguments.model)?),
     };
-    let inputs = npy::read_inputs(inputs, &shape_of(&graph.inputs))?;
+    let interface = |ids: &[TensorId]| {
+        let tensor = ids.first().and_then(|&id| graph.tensor(id));
+        tensor.map_or_else(Default::default, |tensor| (tensor.shape.clone(), tensor.element))
+    };
+    let (shape, element) = interface(&graph.inputs);
+    let inputs = npy::read_inputs(inputs, &shape, element)?;
     let destination =
         |path: &Option<PathBuf>, what| path.as_deref().map(|path| Destination::create(path, what)).transpose();
     let outputs_file = destination(&arguments.outputs, "the outputs cannot be written")?;
     let trace_file = destination(&arguments.trace, "the wave file cannot be written")?;
 
-    let golden = run_golden(&graph, &inputs)?;
+    let golden = run_golden(&graph, &inputs, arguments.reset_every)?;
     let mut options = None;
-    let run = match (arguments.on, port) {
-        (_, Some(port)) => {
+    let run = match (arguments.on, port, &program) {
+        (_, Some(port), Some(program)) => {
             options = if port.is_simulated() { Some(rtl_options(None)?) } else { None };
-            Some(run_board(&program, &machine, port, &inputs)?)
+            Some(run_board(program, &machine, port, &inputs)?)
         }
-        (Backend::Golden | Backend::Board, None) => None,
-        (Backend::Model, None) => Some(run_model(&program, &inputs)?),
-        (Backend::Rtl, None) => {
+        (Backend::Golden | Backend::Board, ..) | (_, _, None) => None,
+        (Backend::Model, None, Some(program)) => Some(run_model(program, &inputs)?),
+        (Backend::Rtl, None, Some(program)) => {
             let chosen = rtl_options(trace_file.as_ref().map(Destination::working_path))?;
             let library = build_rtl(&program.configuration, &chosen)?;
-            let run = run_rtl(&program, &library, &chosen, &inputs)?;
+            let run = run_rtl(program, &library, &chosen, &inputs)?;
             options = Some(chosen);
             Some(run)
         }
@@ -135,34 +146,36 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     }
     if let Some(file) = outputs_file {
         let outputs = run.as_ref().map_or(&golden, |run| &run.outputs);
-        npy::write_outputs(file, outputs, &shape_of(&graph.outputs))?;
+        let (shape, element) = interface(&graph.outputs);
+        npy::write_outputs(file, outputs, &shape, element)?;
     }
 
-    let differences = run.as_ref().map_or_else(Vec::new, |run| differences(run, &golden, program.cycles));
-    let report = report(&program, &machine, arguments.on, inputs.len(), run.as_ref(), &golden, start);
+    let executed = program.as_ref().zip(run.as_ref());
+    let differences = executed.map_or_else(Vec::new, |(program, run)| differences(run, &golden, program.cycles));
+    let report = report(&graph, program.as_ref(), &machine, arguments.on, run.as_ref(), &golden, start);
     if arguments.json {
         print_json(&report)?;
     } else {
         print(&describe(&report, &machine, run.as_ref()))?;
     }
-    let Some(first) = differences.first() else { return Ok(Verdict::Success) };
+    let (Some(first), Some(program)) = (differences.first(), &program) else { return Ok(Verdict::Success) };
     for difference in &differences {
         remark(&difference.to_string());
     }
     remark(&format!("\ninput {} once more, alone:", first.input));
-    remark(&printable(&account(&graph, &program, &inputs[first.input], options.as_ref())?));
+    remark(&printable(&account(&graph, program, &inputs[first.input], options.as_ref())?));
     Ok(Verdict::Disagreement)
 }
 
 /// A language model has neither examples nor signals.
 fn check_no_inputs(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { inputs, outputs, trace, .. } = arguments;
-    if inputs.is_none() && outputs.is_none() && trace.is_none() {
+    let Arguments { inputs, outputs, trace, reset_every, .. } = arguments;
+    if inputs.is_none() && outputs.is_none() && trace.is_none() && reset_every.is_none() {
         return if arguments.on == Backend::Board { Ok(()) } else { check_no_port(&arguments.port) };
     }
     Err(Failure::new(
         "the options contradict each other",
-        "--inputs, --outputs, --trace",
+        "--inputs, --outputs, --reset-every, --trace",
         "a language model takes a text and gives a text",
         "give `--prompt TEXT` instead",
     ))
@@ -255,34 +268,37 @@ fn differences(run: &Run, golden: &[Vec<i8>], predicted: u64) -> Vec<Difference>
 }
 
 fn report(
-    program: &Program,
+    graph: &Graph,
+    program: Option<&Program>,
     machine: &Machine,
     backend: Backend,
-    inputs: usize,
     run: Option<&Run>,
     golden: &[Vec<i8>],
     start: Instant,
 ) -> Report {
+    let cycles_predicted = program.map(|program| program.cycles);
     let cycles_measured = run.and_then(|run| {
-        let broken = run.cycles.iter().find(|&&cycles| cycles != program.cycles);
+        let broken = run.cycles.iter().find(|&&cycles| Some(cycles) != cycles_predicted);
         broken.or(run.cycles.first()).copied()
     });
-    let cycles = cycles_measured.unwrap_or(program.cycles).max(1) as f64;
+    let cycles = cycles_measured.or(cycles_predicted).map(|cycles| cycles.max(1) as f64);
+    let macs = graph.multiply_accumulates();
+    let peak = f64::from(machine.configuration.macs_per_cycle());
     let multipliers = machine.configuration.multipliers();
     let link = run.and_then(|run| run.link.clone());
     let simulated_line = link.as_ref().is_some_and(|link| link.clocks_per_bit.is_some());
     Report {
-        model: program.model.clone(),
+        model: graph.name.clone(),
         board: machine.name.clone(),
         backend,
-        inputs,
-        cycles_predicted: program.cycles,
+        inputs: golden.len(),
+        cycles_predicted,
         cycles_measured,
-        macs: program.macs,
+        macs,
         multipliers,
-        mac_utilization: program.macs as f64 / (f64::from(machine.configuration.macs_per_cycle()) * cycles),
+        mac_utilization: cycles.map(|cycles| macs as f64 / (peak * cycles)),
         clock_mhz: machine.clock_mhz(),
-        seconds_per_inference: machine.clock_mhz().map(|clock| cycles / (clock * 1e6)),
+        seconds_per_inference: machine.clock_mhz().zip(cycles).map(|(clock, cycles)| cycles / (clock * 1e6)),
         outputs_equal_golden: run.is_none_or(|run| run.outputs == golden),
         wall_seconds: start.elapsed().as_secs_f64(),
         simulated_cycles_per_second: run
@@ -306,17 +322,21 @@ fn describe(report: &Report, machine: &Machine, run: Option<&Run>) -> String {
         ("network", report.model.clone()),
         ("machine", machine.describe()),
         ("run on", format!("{on}, {} input{}", count(inputs as u64), if inputs == 1 { "" } else { "s" })),
-        ("predicted cycles", count(report.cycles_predicted)),
     ];
+    match report.cycles_predicted {
+        Some(cycles) => lines.push(("predicted cycles", count(cycles))),
+        None => lines.push(("predicted cycles", "none: the network cannot be compiled for the machine yet".into())),
+    }
     if let (Some(measured), Some(run)) = (report.cycles_measured, run) {
-        let as_predicted = run.cycles.iter().filter(|&&cycles| cycles == report.cycles_predicted).count();
+        let as_predicted = run.cycles.iter().filter(|&&cycles| Some(cycles) == report.cycles_predicted).count();
         let note =
             if as_predicted == inputs { String::new() } else { format!(" ({as_predicted} of {inputs} as predicted)") };
         lines.push(("measured cycles", format!("{}{note}", count(measured))));
     }
     lines.push(("multiplications", count(report.macs)));
-    let utilisation = percent(report.mac_utilization);
-    lines.push(("utilisation", format!("{utilisation} of {} multipliers", report.multipliers)));
+    if let Some(utilisation) = report.mac_utilization {
+        lines.push(("utilisation", format!("{} of {} multipliers", percent(utilisation), report.multipliers)));
+    }
     if let (Some(seconds), Some(clock)) = (report.seconds_per_inference, report.clock_mhz) {
         lines.push(("an inference", format!("{} at {clock} MHz", duration(seconds))));
     }

@@ -7,6 +7,7 @@ mod build;
 mod build_tools;
 mod generate;
 mod language;
+mod networks;
 mod output_files;
 mod programs;
 mod run;

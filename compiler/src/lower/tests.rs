@@ -3,8 +3,8 @@
 
 use crate::compile::compile;
 use crate::graph::{
-    ChannelScale, Elementwise, ElementwiseFunction, FullyConnected, Graph, Operator, OperatorKind, Quantisation,
-    Tensor, TensorId,
+    ChannelScale, Element, Elementwise, ElementwiseFunction, FullyConnected, Graph, Operator, OperatorKind,
+    Quantisation, Tensor, TensorId,
 };
 use lpu_isa::arithmetic::{Requantise, Rounding};
 use lpu_isa::configuration::Configuration;
@@ -16,13 +16,19 @@ use proptest::prelude::*;
 /// A network of one operator.
 fn graph(kind: OperatorKind, inputs: usize, outputs: usize) -> Graph {
     let quantisation = Quantisation { scale: 1.0, zero_point: 0 };
-    let tensor = |name: &str, elements| Tensor { name: name.into(), shape: vec![elements], quantisation };
+    let tensor = |name: &str, elements| Tensor {
+        name: name.into(),
+        shape: vec![elements],
+        quantisation,
+        element: Element::Int8,
+    };
     Graph {
         name: "one".into(),
         tensors: vec![tensor("in", inputs), tensor("out", outputs)],
         operators: vec![Operator { name: "layer".into(), kind, inputs: vec![TensorId(0)], outputs: vec![TensorId(1)] }],
         inputs: vec![TensorId(0)],
         outputs: vec![TensorId(1)],
+        ..Graph::default()
     }
 }
 

@@ -52,24 +52,55 @@ static TYPES: [&str; 23] = [
 
 /// Codes of the operators that are lowered.
 pub(super) mod operator {
+    pub(crate) const ADD: i32 = 0;
+    pub(crate) const AVERAGE_POOL_2D: i32 = 1;
+    pub(crate) const CONCATENATION: i32 = 2;
+    pub(crate) const CONV_2D: i32 = 3;
+    pub(crate) const DEPTHWISE_CONV_2D: i32 = 4;
     pub(crate) const FULLY_CONNECTED: i32 = 9;
+    pub(crate) const LOGISTIC: i32 = 14;
+    pub(crate) const MAX_POOL_2D: i32 = 17;
+    pub(crate) const MUL: i32 = 18;
     pub(crate) const RELU: i32 = 19;
     pub(crate) const RELU_N1_TO_1: i32 = 20;
     pub(crate) const RELU6: i32 = 21;
     pub(crate) const RESHAPE: i32 = 22;
+    pub(crate) const SOFTMAX: i32 = 25;
     pub(crate) const CUSTOM: i32 = 32;
+    pub(crate) const PAD: i32 = 34;
+    pub(crate) const MEAN: i32 = 40;
+    pub(crate) const STRIDED_SLICE: i32 = 45;
+    pub(crate) const SPLIT: i32 = 49;
+    pub(crate) const SPLIT_V: i32 = 102;
     pub(crate) const QUANTIZE: i32 = 114;
+    pub(crate) const CALL_ONCE: i32 = 129;
+    pub(crate) const VAR_HANDLE: i32 = 142;
+    pub(crate) const READ_VARIABLE: i32 = 143;
+    pub(crate) const ASSIGN_VARIABLE: i32 = 144;
 }
 
 /// Codes of the element types that are read.
 pub(super) mod element {
     pub(crate) const INT32: i8 = 2;
+    pub(crate) const UINT8: i8 = 3;
     pub(crate) const INT8: i8 = 9;
     pub(crate) const INT4: i8 = 17;
 }
 
-/// The code of `FullyConnectedOptions` in the union of operator options.
-pub(super) const FULLY_CONNECTED_OPTIONS: u8 = 8;
+/// Codes in the union of operator options.
+pub(super) mod options {
+    pub(crate) const CONV_2D: u8 = 1;
+    pub(crate) const DEPTHWISE_CONV_2D: u8 = 2;
+    pub(crate) const POOL_2D: u8 = 5;
+    pub(crate) const FULLY_CONNECTED: u8 = 8;
+    pub(crate) const SOFTMAX: u8 = 9;
+    pub(crate) const CONCATENATION: u8 = 10;
+    pub(crate) const ADD: u8 = 11;
+    pub(crate) const MUL: u8 = 21;
+    pub(crate) const STRIDED_SLICE: u8 = 32;
+    pub(crate) const CALL_ONCE: u8 = 103;
+    pub(crate) const VAR_HANDLE: u8 = 111;
+}
 
 /// Names of the fused activations at the positions that their codes name.
 pub(super) static ACTIVATIONS: [&str; 6] = ["NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT"];
@@ -96,14 +127,31 @@ mod tests {
     #[test]
     fn names_stand_at_their_codes() {
         for (code, name) in [
+            (operator::ADD, "ADD"),
+            (operator::AVERAGE_POOL_2D, "AVERAGE_POOL_2D"),
+            (operator::CONCATENATION, "CONCATENATION"),
+            (operator::CONV_2D, "CONV_2D"),
+            (operator::DEPTHWISE_CONV_2D, "DEPTHWISE_CONV_2D"),
             (operator::FULLY_CONNECTED, "FULLY_CONNECTED"),
+            (operator::LOGISTIC, "LOGISTIC"),
+            (operator::MAX_POOL_2D, "MAX_POOL_2D"),
+            (operator::MUL, "MUL"),
+            (operator::SOFTMAX, "SOFTMAX"),
+            (operator::PAD, "PAD"),
+            (operator::MEAN, "MEAN"),
+            (operator::STRIDED_SLICE, "STRIDED_SLICE"),
+            (operator::SPLIT, "SPLIT"),
+            (operator::SPLIT_V, "SPLIT_V"),
+            (operator::CALL_ONCE, "CALL_ONCE"),
+            (operator::VAR_HANDLE, "VAR_HANDLE"),
+            (operator::READ_VARIABLE, "READ_VARIABLE"),
+            (operator::ASSIGN_VARIABLE, "ASSIGN_VARIABLE"),
             (operator::RELU, "RELU"),
             (operator::RELU_N1_TO_1, "RELU_N1_TO_1"),
             (operator::RELU6, "RELU6"),
             (operator::RESHAPE, "RESHAPE"),
             (operator::CUSTOM, "CUSTOM"),
             (operator::QUANTIZE, "QUANTIZE"),
-            (142, "VAR_HANDLE"),
             (-1, "number -1"),
             (5000, "number 5000"),
         ] {
@@ -111,6 +159,7 @@ mod tests {
         }
         assert_eq!(type_name(element::INT8), "INT8");
         assert_eq!(type_name(element::INT4), "INT4");
+        assert_eq!(type_name(element::UINT8), "UINT8");
         assert_eq!(type_name(element::INT32), "INT32");
     }
 }

@@ -1,7 +1,7 @@
 //! The tables of TensorFlow Lite's schema, as far as they are read: fields by name, numbered as in the schema.
 
 use super::flatbuffer::{Numbers, Result, Table, Tables};
-use super::names::FULLY_CONNECTED_OPTIONS;
+use super::names::options;
 
 /// Bytes of a name that are kept.
 const NAME_LIMIT: usize = 200;
@@ -96,6 +96,69 @@ tables! {
         offset: number<u64> = 1 or 0;
         size: number<u64> = 2 or 0;
     }
+    /// Options of `CONV_2D`.
+    Conv2DOptions {
+        padding: number<i8> = 0 or 0;
+        stride_w: number<i32> = 1 or 0;
+        stride_h: number<i32> = 2 or 0;
+        fused_activation_function: number<i8> = 3 or 0;
+        dilation_w_factor: number<i32> = 4 or 1;
+        dilation_h_factor: number<i32> = 5 or 1;
+    }
+    /// Options of `DEPTHWISE_CONV_2D`.
+    DepthwiseConv2DOptions {
+        padding: number<i8> = 0 or 0;
+        stride_w: number<i32> = 1 or 0;
+        stride_h: number<i32> = 2 or 0;
+        depth_multiplier: number<i32> = 3 or 0;
+        fused_activation_function: number<i8> = 4 or 0;
+        dilation_w_factor: number<i32> = 5 or 1;
+        dilation_h_factor: number<i32> = 6 or 1;
+    }
+    /// Options of `AVERAGE_POOL_2D` and `MAX_POOL_2D`.
+    Pool2DOptions {
+        padding: number<i8> = 0 or 0;
+        stride_w: number<i32> = 1 or 0;
+        stride_h: number<i32> = 2 or 0;
+        filter_width: number<i32> = 3 or 0;
+        filter_height: number<i32> = 4 or 0;
+        fused_activation_function: number<i8> = 5 or 0;
+    }
+    /// Options of `SOFTMAX`.
+    SoftmaxOptions {
+        beta: number<f32> = 0 or 0.0;
+    }
+    /// Options of `CONCATENATION`.
+    ConcatenationOptions {
+        axis: number<i32> = 0 or 0;
+        fused_activation_function: number<i8> = 1 or 0;
+    }
+    /// Options of `ADD`.
+    AddOptions {
+        fused_activation_function: number<i8> = 0 or 0;
+    }
+    /// Options of `MUL`.
+    MulOptions {
+        fused_activation_function: number<i8> = 0 or 0;
+    }
+    /// Options of `STRIDED_SLICE`. The masks have a bit for each axis.
+    StridedSliceOptions {
+        begin_mask: number<i32> = 0 or 0;
+        end_mask: number<i32> = 1 or 0;
+        ellipsis_mask: number<i32> = 2 or 0;
+        new_axis_mask: number<i32> = 3 or 0;
+        shrink_axis_mask: number<i32> = 4 or 0;
+        offset: number<u8> = 5 or 0;
+    }
+    /// Options of `CALL_ONCE`.
+    CallOnceOptions {
+        init_subgraph_index: number<i32> = 0 or 0;
+    }
+    /// Options of `VAR_HANDLE`.
+    VarHandleOptions {
+        container: numbers<u8> = 0;
+        shared_name: numbers<u8> = 1;
+    }
     /// Options of `FULLY_CONNECTED`.
     FullyConnectedOptions {
         fused_activation_function: number<i8> = 0 or 0;
@@ -111,12 +174,30 @@ impl OperatorCode<'_> {
     }
 }
 
-impl<'a> Operator<'a> {
-    /// The options as those of `FULLY_CONNECTED`; `None` where there are none or of another operator.
-    pub(super) fn fully_connected_options(&self) -> Result<Option<FullyConnectedOptions<'a>>> {
-        if self.builtin_options_type()? != FULLY_CONNECTED_OPTIONS {
-            return Ok(None);
-        }
-        Ok(self.builtin_options()?.map(FullyConnectedOptions))
-    }
+macro_rules! typed_options {
+    ($($method:ident: $table:ident = $code:ident;)*) => {
+        impl<'a> Operator<'a> { $(
+            /// The options as those of the operator; `None` where there are none or of another operator.
+            pub(super) fn $method(&self) -> Result<Option<$table<'a>>> {
+                if self.builtin_options_type()? != options::$code {
+                    return Ok(None);
+                }
+                Ok(self.builtin_options()?.map($table))
+            }
+        )* }
+    };
+}
+
+typed_options! {
+    conv_2d_options: Conv2DOptions = CONV_2D;
+    depthwise_conv_2d_options: DepthwiseConv2DOptions = DEPTHWISE_CONV_2D;
+    pool_2d_options: Pool2DOptions = POOL_2D;
+    fully_connected_options: FullyConnectedOptions = FULLY_CONNECTED;
+    softmax_options: SoftmaxOptions = SOFTMAX;
+    concatenation_options: ConcatenationOptions = CONCATENATION;
+    add_options: AddOptions = ADD;
+    mul_options: MulOptions = MUL;
+    strided_slice_options: StridedSliceOptions = STRIDED_SLICE;
+    call_once_options: CallOnceOptions = CALL_ONCE;
+    var_handle_options: VarHandleOptions = VAR_HANDLE;
 }

@@ -4,7 +4,7 @@ use super::flatbuffer::{Numbers, Scalar, Tables};
 use super::names::{element, type_name};
 use super::schema::{self, Buffer, Model, QuantizationParameters, SubGraph};
 use super::{ACTIVATION_LIMIT, ImportError, PARAMETER_LIMIT, Site};
-use crate::graph::{Quantisation, Tensor, TensorId};
+use crate::graph::{Constant as GraphConstant, Element, Quantisation, Tensor, TensorId};
 
 /// Axes of a tensor. The format knows no limit; networks stay below six.
 const RANK_LIMIT: usize = 8;
@@ -17,6 +17,7 @@ pub(super) struct Tensors<'a> {
     imported: Vec<Option<TensorId>>,
     written: Vec<bool>,
     tensors: Vec<Tensor>,
+    constants: Vec<GraphConstant>,
     parameter_bytes: u64,
     elements: u64,
     network: Site,
@@ -77,6 +78,7 @@ impl<'a> Tensors<'a> {
             imported: vec![None; file.len()],
             written: Vec::new(),
             tensors: Vec::new(),
+            constants: Vec::new(),
             parameter_bytes: 0,
             elements: 0,
             file,
@@ -85,8 +87,9 @@ impl<'a> Tensors<'a> {
         })
     }
 
-    pub(super) fn into_tensors(self) -> Vec<Tensor> {
-        self.tensors
+    /// All tensors of the graph, and those of them that are constants.
+    pub(super) fn into_parts(self) -> (Vec<Tensor>, Vec<GraphConstant>) {
+        (self.tensors, self.constants)
     }
 
     /// A name for messages, whatever the file says.
@@ -96,9 +99,15 @@ impl<'a> Tensors<'a> {
         name.unwrap_or_else(|| format!("tensor {index}"))
     }
 
-    /// The graph's tensor for the activation at `index`, which is written already.
-    pub(super) fn read(&mut self, here: &Site, index: i32, role: &'static str) -> Result<TensorId, ImportError> {
-        self.activation(here, index, role)?;
+    /// The graph's tensor for the activation at `index`, of one of the types with codes `elements`, which is written already.
+    pub(super) fn read(
+        &mut self,
+        here: &Site,
+        index: i32,
+        elements: &[i8],
+        role: &'static str,
+    ) -> Result<TensorId, ImportError> {
+        self.activation(here, index, elements, role)?;
         let id = self.id(here, index)?;
         if self.written[id.0] {
             return Ok(id);
@@ -113,9 +122,26 @@ impl<'a> Tensors<'a> {
         Err(there.damaged(format!("the {role} is read before any operator has written it")))
     }
 
-    /// The graph's tensor for the activation at `index`, which nobody has written yet.
-    pub(super) fn write(&mut self, here: &Site, index: i32) -> Result<TensorId, ImportError> {
-        self.activation(here, index, "output")?;
+    /// The graph's tensor for the int8 operand at `index`: an activation, or a constant of the file.
+    pub(super) fn operand(&mut self, here: &Site, index: i32) -> Result<TensorId, ImportError> {
+        if !self.is_constant(here, index)? {
+            return self.read(here, index, &[element::INT8], "operand");
+        }
+        if let Ok(id) = self.id(here, index) {
+            return Ok(id);
+        }
+        let values = self.constant::<i8>(here, index, element::INT8, "operand")?.values;
+        self.activation(here, index, &[element::INT8], "operand")?;
+        self.mark_written(here, index)?;
+        let tensor = self.id(here, index)?;
+        self.constants.push(GraphConstant { tensor, values });
+        Ok(tensor)
+    }
+
+    /// The graph's tensor for the activation at `index`, of one of the types with codes `elements`, which nobody has written
+    /// yet.
+    pub(super) fn write(&mut self, here: &Site, index: i32, elements: &[i8]) -> Result<TensorId, ImportError> {
+        self.activation(here, index, elements, "output")?;
         self.mark_written(here, index)?;
         self.id(here, index)
     }
@@ -144,36 +170,58 @@ impl<'a> Tensors<'a> {
         Ok(self.content(here, table)?.is_some_and(|content| content.len() > 0))
     }
 
-    /// Takes the int8 activation at `index` into the graph, the first time it is asked for. Hands the index back.
-    pub(super) fn activation(&mut self, here: &Site, index: i32, role: &'static str) -> Result<i32, ImportError> {
+    /// Takes the activation at `index`, of one of the types with codes `elements`, into the graph, the first time it is asked
+    /// for. Hands the index back.
+    pub(super) fn activation(
+        &mut self,
+        here: &Site,
+        index: i32,
+        elements: &[i8],
+        role: &'static str,
+    ) -> Result<i32, ImportError> {
         let table = self.table(here, index)?;
+        let name = self.name(index);
+        let there = here.tensor(&name);
+        let element = require_type(&there, table, elements, role)?;
         if self.id(here, index).is_ok() {
             return Ok(index);
         }
-        let name = self.name(index);
-        let there = here.tensor(&name);
-        require_type(&there, table, &[element::INT8], role)?;
         if there.sound(table.is_variable())? != 0 {
             return Err(there.unsupported(
                 "the tensor keeps its value from one inference to the next",
                 "make the state an input and an output of the network, and keep it on the host",
             ));
         }
-        let (shape, elements) = shape(&there, table)?;
-        self.elements = self.elements.saturating_add(elements as u64);
-        if self.elements > ACTIVATION_LIMIT {
-            let what = "the activations".into();
-            let (place, size, limit) = (there.0, self.elements, ACTIVATION_LIMIT);
-            return Err(ImportError::TooLarge { place, what, size, limit });
-        }
-        let quantisation = activation_quantisation(&there, table)?;
-        let id = TensorId(self.tensors.len());
-        self.tensors.push(Tensor { name, shape, quantisation });
-        self.written.push(false);
+        let (shape, _) = shape(&there, table)?;
+        let element = if element == element::UINT8 { Element::Uint8 } else { Element::Int8 };
+        let quantisation = activation_quantisation(&there, table, element)?;
+        let id = self.add(&there, Tensor { name, shape, quantisation, element })?;
         if let Some(slot) = usize::try_from(index).ok().and_then(|index| self.imported.get_mut(index)) {
             *slot = Some(id);
         }
         Ok(index)
+    }
+
+    /// Adds a tensor that nothing has written yet.
+    fn add(&mut self, here: &Site, tensor: Tensor) -> Result<TensorId, ImportError> {
+        self.elements = self.elements.saturating_add(tensor.elements() as u64);
+        if self.elements > ACTIVATION_LIMIT {
+            let what = "the activations".into();
+            let (place, size, limit) = (here.0.clone(), self.elements, ACTIVATION_LIMIT);
+            return Err(ImportError::TooLarge { place, what, size, limit });
+        }
+        self.tensors.push(tensor);
+        self.written.push(false);
+        Ok(TensorId(self.tensors.len() - 1))
+    }
+
+    /// Adds a tensor that is none of the file's and has a value before the first operator: the state called `name`, in the
+    /// shape and scale of `like`.
+    pub(super) fn add_state(&mut self, here: &Site, name: &str, like: TensorId) -> Result<TensorId, ImportError> {
+        let tensor = Tensor { name: name.to_owned(), ..self.tensor(like).clone() };
+        let id = self.add(here, tensor)?;
+        self.written[id.0] = true;
+        Ok(id)
     }
 
     /// The constant at `index`, whose elements must be of the type with code `element`.
@@ -280,6 +328,7 @@ fn require_type(here: &Site, table: schema::Tensor<'_>, wanted: &[i8], role: &'s
     let wanted = match wanted {
         [element::INT32] => "INT32",
         [element::INT8] => "INT8",
+        [element::INT8, element::UINT8] => "INT8 or UINT8",
         _ => "INT8 or INT4",
     };
     Err(ImportError::UnsupportedType { place: here.0.clone(), role, found: type_name(found), wanted })
@@ -330,15 +379,24 @@ fn scales(here: &Site, table: schema::Tensor<'_>) -> Result<Option<Scales>, Impo
     Ok(Some(Scales { scales: scales.iter().collect(), zero_points: zero_points.iter().collect(), axis }))
 }
 
-fn activation_quantisation(here: &Site, table: schema::Tensor<'_>) -> Result<Quantisation, ImportError> {
+fn activation_quantisation(
+    here: &Site,
+    table: schema::Tensor<'_>,
+    element: Element,
+) -> Result<Quantisation, ImportError> {
     let Some(Scales { scales, zero_points, .. }) = scales(here, table)? else {
         return Err(here.quantisation("no scale and zero point"));
     };
     let (&[scale], &[zero_point]) = (scales.as_slice(), zero_points.as_slice()) else {
         return Err(here.quantisation(format!("{} scales on an activation instead of one", scales.len())));
     };
-    match i8::try_from(zero_point) {
-        Ok(zero_point) => Ok(Quantisation { scale, zero_point: zero_point.into() }),
-        Err(_) => Err(here.quantisation(format!("a zero point of {zero_point}, outside int8"))),
+    // The graph has uint8 as int8, 128 lower.
+    let (lower, name) = match element {
+        Element::Int8 => (0, "int8"),
+        Element::Uint8 => (128, "uint8"),
+    };
+    match zero_point.checked_sub(lower).map(i8::try_from) {
+        Some(Ok(zero_point)) => Ok(Quantisation { scale, zero_point: zero_point.into() }),
+        _ => Err(here.quantisation(format!("a zero point of {zero_point}, outside {name}"))),
     }
 }

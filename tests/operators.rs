@@ -1,0 +1,155 @@
+//! Every operator, with random shapes and parameters, answers as tflite-micro does.
+//!
+//! tflite-micro comes from the Python package index (`scripts/setup --reference`). Where it is not installed the comparison
+//! says that it is skipped; the answers in `tests/vectors/operators.txt`, which it once gave, are compared everywhere.
+//! `LPU_UPDATE_VECTORS=1` writes that file again.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lpu_compiler::graph::Element;
+use lpu_compiler::import::import;
+use lpu_sim::golden::Golden;
+use lpu_tests::operators::{Case, OPERATORS, case};
+
+/// Networks of each operator.
+const NETWORKS: u64 = 240;
+
+/// Networks of each operator that tflite-micro must have answered.
+const LEAST_ANSWERED: usize = 200;
+
+/// Networks of each operator whose answers are kept in the repository.
+const KEPT: u64 = 3;
+
+/// Exit status of the script where a package is missing.
+const MISSING: i32 = 3;
+
+/// A byte as the graph has it, and back.
+fn turn(element: Element, byte: u8) -> u8 {
+    if element == Element::Uint8 { byte ^ 0x80 } else { byte }
+}
+
+/// The golden model's outputs, as bytes, one behind the other.
+fn golden(case: &Case) -> Result<Vec<u8>, String> {
+    let graph = import(&case.model.bytes(), "case").map_err(|error| error.to_string())?;
+    let mut golden = Golden::new(&graph).map_err(|error| error.to_string())?;
+    let [input, output] = [&graph.inputs, &graph.outputs].map(|ids| graph.tensors[ids[0].0].element);
+    let mut answers = Vec::new();
+    for bytes in &case.inputs {
+        let elements: Vec<i8> = bytes.iter().map(|&byte| turn(input, byte) as i8).collect();
+        let answer = golden.run(&elements).map_err(|error| error.to_string())?;
+        answers.extend(answer.into_iter().map(|element| turn(output, element as u8)));
+    }
+    Ok(answers)
+}
+
+/// What differs first, in words.
+fn difference(case: &Case, expected: &[u8], seed: u64) -> Option<String> {
+    let got = match golden(case) {
+        Ok(got) => got,
+        Err(error) => return Some(format!("seed {seed}: refused: {error}")),
+    };
+    if got == expected {
+        return None;
+    }
+    let different = got.iter().zip(expected).filter(|(got, expected)| got != expected).count();
+    let first = got.iter().zip(expected).position(|(got, expected)| got != expected).unwrap_or(0);
+    Some(format!(
+        "seed {seed}: {different} of {} bytes differ, {} given; the first is {first}: {:?}, tflite-micro {:?}\n{:?}",
+        expected.len(),
+        got.len(),
+        got.get(first),
+        expected.get(first),
+        case.model.operators
+    ))
+}
+
+/// The Python that has tflite-micro: `LPU_REFERENCE_PYTHON`, or the one that `scripts/setup --reference` made.
+fn python() -> PathBuf {
+    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin/python");
+    std::env::var_os("LPU_REFERENCE_PYTHON").map_or_else(own, PathBuf::from)
+}
+
+/// tflite-micro's outputs of each case, `None` for a network that it refuses; `None` with a message where it is not installed.
+fn answers(cases: &[Case]) -> Option<Vec<Option<Vec<u8>>>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |number: usize, ending: &str| folder.path().join(format!("{number:05}.{ending}"));
+    for (number, case) in cases.iter().enumerate() {
+        std::fs::write(path(number, "tflite"), case.model.bytes()).unwrap();
+        std::fs::write(path(number, "inputs"), case.inputs.concat()).unwrap();
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/answer_with_tflm.py");
+    let called = Command::new(python()).arg(script).arg(folder.path()).output();
+    match called {
+        Ok(output) if output.status.success() => (),
+        Ok(output) if output.status.code() == Some(MISSING) => {
+            eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+            return None;
+        }
+        Ok(output) => panic!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)),
+        Err(error) => {
+            eprintln!("skipped: {}: {error}; run scripts/setup --reference", python().display());
+            return None;
+        }
+    }
+    let answer = |number: usize| {
+        let refused = path(number, "refused").exists();
+        (!refused).then(|| std::fs::read(path(number, "outputs")).unwrap())
+    };
+    Some((0..cases.len()).map(answer).collect())
+}
+
+#[test]
+fn every_operator_answers_as_tflite_micro() {
+    let of = |operator: usize| (0..NETWORKS).map(move |seed| case(operator, seed));
+    let cases: Vec<Case> = (0..OPERATORS.len()).flat_map(of).collect();
+    let Some(answers) = answers(&cases) else { return };
+    let mut failures = String::new();
+    let count = NETWORKS as usize;
+    for ((name, _), (cases, answers)) in OPERATORS.iter().zip(cases.chunks(count).zip(answers.chunks(count))) {
+        let answered = answers.iter().flatten().count();
+        let seen = cases.iter().zip(answers).zip(0..);
+        let different: Vec<String> =
+            seen.filter_map(|((case, answer), seed)| difference(case, answer.as_ref()?, seed)).collect();
+        println!("{name}: {answered} networks answered, {} differ", different.len());
+        if let Some(first) = different.first() {
+            writeln!(failures, "{name}: {} of {answered} differ; {first}", different.len()).unwrap();
+        }
+        if answered < LEAST_ANSWERED {
+            writeln!(failures, "{name}: tflite-micro answers {answered} of {NETWORKS} networks").unwrap();
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn every_operator_answers_as_tflite_micro_once_did() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/operators.txt");
+    if std::env::var_os("LPU_UPDATE_VECTORS").is_some() {
+        let mut text = String::new();
+        for (operator, (name, _)) in OPERATORS.iter().enumerate() {
+            let cases: Vec<Case> = (0..KEPT).map(|seed| case(operator, seed)).collect();
+            let answers = answers(&cases).expect("tflite-micro is needed to renew its answers");
+            for (seed, answer) in (0..).zip(answers) {
+                let hex: String = answer.unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+                writeln!(text, "{name} {seed} {hex}").unwrap();
+            }
+        }
+        std::fs::write(&path, text).unwrap();
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut compared = 0;
+    for line in text.lines() {
+        let [name, seed, hex] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let operator = OPERATORS.iter().position(|(operator, _)| *operator == name).unwrap();
+        let seed = seed.parse().unwrap();
+        let digits = |index: usize| u8::from_str_radix(&hex[index..index + 2], 16).unwrap();
+        let expected: Vec<u8> = (0..hex.len()).step_by(2).map(digits).collect();
+        assert_eq!(difference(&case(operator, seed), &expected, seed), None, "{name}");
+        compared += 1;
+    }
+    assert_eq!(compared, OPERATORS.len() * KEPT as usize);
+}
