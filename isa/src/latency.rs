@@ -72,9 +72,8 @@ impl Latency {
         let step_to_drain = step_to_shadow + configuration.tile_rows() + pipeline.drain - crossbar;
         Latency {
             crossbar,
-            // A compact machine does without the register before the choice of the banks' addresses and the one behind the
-            // rotation.
-            vector_read: 1 + ram + pipeline.vector_read + 2 * u32::from(!pipeline.compact),
+            // A compact machine does without the register behind the rotation.
+            vector_read: 1 + ram + pipeline.vector_read + u32::from(!pipeline.compact),
             weight_read,
             multiply,
             adder_tree,
