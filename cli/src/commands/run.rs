@@ -104,14 +104,18 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let inputs = check_no_prompt(arguments)?;
     let machine = arguments.machine.resolve()?;
     check_trace(arguments)?;
-    let port = match arguments.on {
-        Backend::Board => Some(arguments.port.open(&machine)?),
-        _ => check_no_port(&arguments.port).map(|()| None)?,
-    };
+    if arguments.on != Backend::Board {
+        check_no_port(&arguments.port)?;
+    }
     let graph = network::read(&arguments.model)?;
     let program = match arguments.on {
         Backend::Golden => network::compile_for_golden(&graph, &machine, &arguments.model)?,
         _ => Some(network::compile_to_run(&graph, &machine, &arguments.model)?),
+    };
+    // A simulated board takes a while to build: not for a network that it would refuse.
+    let port = match arguments.on {
+        Backend::Board => Some(arguments.port.open(&machine)?),
+        _ => None,
     };
     let interface = |ids: &[TensorId]| {
         let tensor = ids.first().and_then(|&id| graph.tensor(id));

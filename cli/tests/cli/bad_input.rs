@@ -32,14 +32,14 @@ fn a_truncated_network() {
 #[test]
 fn an_unsupported_operator() {
     let mut model = dense_network(8, 4);
-    model.operators[0].code = code::CONV_2D;
+    model.operators[0].code = code::TANH;
     refused_network(
         &model.bytes(),
         &expect![[r#"
         error: the network cannot be used
           where: net.tflite
-          why:   net, operator 0 (CONV_2D), layer `dense_0`: operator CONV_2D is not supported; supported are FULLY_CONNECTED, RESHAPE, RELU, RELU6, RELU_N1_TO_1, QUANTIZE
-          help:  express that layer with FULLY_CONNECTED, RESHAPE, RELU, RELU6, RELU_N1_TO_1, QUANTIZE, or leave it out of the network and compute it on the host
+          why:   net, operator 0 (TANH), layer `dense_0`: operator TANH is not supported; supported are CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, MUL, AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, SOFTMAX, LOGISTIC, RELU, RELU6, RELU_N1_TO_1, QUANTIZE, RESHAPE, PAD, CONCATENATION, SPLIT, SPLIT_V, STRIDED_SLICE, CALL_ONCE, VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE
+          help:  express that layer with CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, MUL, AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, SOFTMAX, LOGISTIC, RELU, RELU6, RELU_N1_TO_1, QUANTIZE, RESHAPE, PAD, CONCATENATION, SPLIT, SPLIT_V, STRIDED_SLICE, CALL_ONCE, VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE, or leave it out of the network and compute it on the host
     "#]],
     );
 }
@@ -58,7 +58,7 @@ fn float_weights() {
         &expect![[r#"
         error: the network cannot be used
           where: net.tflite
-          why:   net, tensor `input`: input of type FLOAT32, but only INT8 is supported
+          why:   net, tensor `input`: input of type FLOAT32, but only INT8 or UINT8 is supported
           help:  quantise to int8 when converting: tf.lite.TFLiteConverter with optimizations = [tf.lite.Optimize.DEFAULT], a representative_dataset, target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8] and inference_input_type = inference_output_type = tf.int8 leaves no FLOAT32
     "#]],
     );
