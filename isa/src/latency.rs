@@ -62,7 +62,7 @@ pub struct Latency {
 /// The latencies of a machine's extensions. All values are cycles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtensionLatency {
-    /// Last step of a run of the vector unit that is reduced, to the first step of the vector unit that may take the scalar.
+    /// Last step of an instruction of the vector unit that is reduced, to the first step of the vector unit that may take the scalar.
     pub vector_to_scalar: u32,
     /// Last step of an instruction of the requantiser whose largest result is kept, to the first step of the vector unit that may
     /// take the scalar.

@@ -9,7 +9,7 @@
 //! value  = value + value of the step before   where the steps of a run are combined
 //! value  = table(value)                 where a table is named
 //! result = clamp(value), or the minimum where the element lies beyond the mask
-//! scalar = reduction over all results of a run
+//! scalar = reduction over all results of the instruction
 //! ```
 //!
 //! All element arithmetic is that of [`fixed_point`](crate::fixed_point).
@@ -50,7 +50,7 @@ pub enum Combine {
     Rotation = 2,
 }
 
-/// What a run's results are reduced to.
+/// What an instruction's results are reduced to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reduction {
     /// Nothing.
@@ -109,7 +109,7 @@ pub struct Arithmetic {
     pub table: Option<u32>,
     /// How the steps of a run go together.
     pub combine: Combine,
-    /// What a run's results are reduced to; the address of a run's last step is that of the scalar.
+    /// What the instruction's results are reduced to; the address of its last step is that of the scalar.
     pub reduction: Reduction,
     /// Right shift of the squares of a [`Reduction::ReciprocalRoot`], 0 to 31.
     pub square_shift: u32,
@@ -117,7 +117,7 @@ pub struct Arithmetic {
     pub addend_shift: u32,
     /// The run-time register that [`Reduction::ArgMax`] writes or whose value [`Reduction::Pick`] takes for the lane.
     pub register: u32,
-    /// The run-time register with the index of the last element of a run that counts; 0 for all. The elements of the run's steps
+    /// The run-time register with the index of the last element that counts; 0 for all. The elements of the instruction's steps
     /// have indices from 0 on; those beyond become the minimum. Read when the instruction issues.
     pub mask: u32,
 }

@@ -116,7 +116,9 @@ pub enum DesignError {
         reason: &'static str,
     },
     /// A machine that there is no hardware for yet.
-    #[error("there is no RTL yet for a machine with `{field}`; leave the section out, or run its programs on the cycle model")]
+    #[error(
+        "there is no RTL yet for a machine with `{field}`; leave the section out, or run its programs on the cycle model"
+    )]
     NoHardware {
         /// The configuration's field.
         field: &'static str,

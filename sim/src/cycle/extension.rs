@@ -101,8 +101,10 @@ pub struct VectorStep<'a> {
     pub cycle: u64,
     /// Place in the sequence.
     pub step: Step,
-    /// Number of the step in its run.
-    pub run_step: u32,
+    /// Number of the step in its instruction, and whether it is the last.
+    pub number: u32,
+    /// Is it the last of the instruction?
+    pub finished: bool,
     /// From the registers.
     pub captured: Captured,
     /// The function.
@@ -174,10 +176,9 @@ impl Extension {
         // The weight RAM keeps the lower byte.
         let byte = |&element: &i16| i16::from(element as i8);
         let bytes = match spread {
-            Spread::Beat => Stored::Word {
-                tile: usize::from(captured.place),
-                weights: word[..self.dot].iter().map(byte).collect(),
-            },
+            Spread::Beat => {
+                Stored::Word { tile: usize::from(captured.place), weights: word[..self.dot].iter().map(byte).collect() }
+            }
             Spread::Columns => Stored::Row {
                 row: row as usize,
                 byte: usize::from(captured.place) % self.dot,
@@ -217,17 +218,17 @@ impl Extension {
             self.kept[number] = value;
             let value = table.map_or(value, |table| table.apply(value));
             let clamped = i32::from(value).min(now.limits.1).max(now.limits.0) as i16;
-            let index = now.run_step as usize * lanes + number;
+            let index = now.number as usize * lanes + number;
             results.push(masked(clamped, index, now.captured.mask, now.limits.0));
         }
-        if step.first {
+        if now.number == 0 {
             let addend = i32::from(now.constant) << arithmetic.addend_shift.min(15);
             self.reducing = Reducing::new(if arithmetic.reduction == Reduction::ReciprocalRoot { addend } else { 0 });
         }
         for (&result, position) in results.iter().zip(step.address..) {
             self.reducing.take(arithmetic.reduction, arithmetic.square_shift, position, result);
         }
-        if step.last {
+        if now.finished {
             let scalar = match arithmetic.reduction {
                 Reduction::Pick => {
                     Some(Factor { mantissa: results[usize::from(now.captured.place) % lanes], exponent: 0 })

@@ -283,7 +283,8 @@ impl State {
         let start = next(&mut self.sequencers.iter());
         let mut end = start.saturating_add(self.shortest);
         if !self.against_the_flow {
-            let back = self.feedback.iter().map(|&(index, cycles)| self.sequencers[index].next_event.saturating_add(cycles));
+            let back =
+                self.feedback.iter().map(|&(index, cycles)| self.sequencers[index].next_event.saturating_add(cycles));
             let landing = back.min().unwrap_or(u64::MAX);
             end = end.max(landing.min(start.saturating_add(LONGEST_WINDOW)));
         }
@@ -535,18 +536,29 @@ impl State {
                     extension.track(results, mask, minimum, ends, number, tracking.maximum, ready);
                 }
             }
-            (
-                Unit::Vector,
-                &Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, .. },
-            ) if self.extension.is_some() => {
+            (Unit::Vector, &Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, .. })
+                if self.extension.is_some() =>
+            {
                 let at = self.slot(cycle + u64::from(latency.vector_unit));
                 let (first, second) = (self.port(a), b.map(|b| self.port(b)));
                 let Some(extension) = &mut self.extension else { return };
                 let limits = (minimum, maximum);
                 let (a, b) = (&self.ports[first], second.map(|second| &self.ports[second][now..now + elements]));
                 let (a, constant) = (&a[now..now + elements], constant as i16);
-                let now =
-                    VectorStep { cycle, step, run_step, captured, function, a, b, constant, limits, arithmetic };
+                let finished = self.sequencers[index].finished();
+                let now = VectorStep {
+                    cycle,
+                    step,
+                    number,
+                    finished,
+                    captured,
+                    function,
+                    a,
+                    b,
+                    constant,
+                    limits,
+                    arithmetic,
+                };
                 let cycles = latency.extensions.map_or((0, 0), |latency| {
                     (u64::from(latency.vector_to_scalar), u64::from(latency.vector_to_register))
                 });
