@@ -110,7 +110,8 @@ impl Timeline {
             1 => {
                 let (function, a, b, constant) = (Function::Subtract, Source::Slice(0), None, 9);
                 let arithmetic = Arithmetic::default();
-                let operation = Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, sequence: shape };
+                let operation =
+                    Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, sequence: shape };
                 let result = arrival + i64::from(self.latency.vector_unit);
                 (Some((Unit::Vector, arrival, operation)), Source::Vector, result)
             }

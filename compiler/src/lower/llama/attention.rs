@@ -1,7 +1,7 @@
 //! The first half of a layer: projections, RoPE, cache, scores, softmax, weighted sum.
 //!
-//! The largest score of a head is kept behind the requantiser, so only the exponential waits for it. Scores become probabilities in
-//! place, in the slice of the head's stream. The reciprocal of their sum is applied to the weighted sum on its way out.
+//! The largest score of a head is kept behind the requantiser, so only the exponential waits for it. Queries, scores and
+//! probabilities stand in different slices, so that the exponentials of a head pass while the scores of the next are made. The reciprocal of their sum is applied to the weighted sum on its way out.
 
 use super::emitter::{Destination, Operator, ProductJob, Sink, Stream, Target, VectorJob, WHOLE, beat_by_beat};
 use super::plan::{Buffer, Placed};
@@ -219,13 +219,14 @@ impl Token<'_> {
             ..Operator::new(Function::Subtract)
         };
         let last_beats = g.beats_per_word;
-        let sequence = self.words(scores.base, words);
+        let probabilities = self.plan.buffers.probabilities[head];
+        let sequence = self.words(probabilities.base, words);
         let job = VectorJob {
-            a: (scores.slice, sequence),
+            a: (scores.slice, self.words(scores.base, words)),
             b: None,
             operator,
             sequence: Sequence { delta: [0; 4], ..Sequence::linear(scalar, words) },
-            to: Destination::Memory { slice: scores.slice, sequence, last_beats, lag: 0 },
+            to: Destination::Memory { slice: probabilities.slice, sequence, last_beats, lag: 0 },
         };
         self.emitter.vector(&job);
     }
@@ -239,7 +240,7 @@ impl Token<'_> {
             .iter()
             .zip(0..)
             .filter_map(|(head, group)| {
-                let Buffer { slice, base } = plan.buffers.scores[(*head)?];
+                let Buffer { slice, base } = plan.buffers.probabilities[(*head)?];
                 Some(Stream { groups: vec![group], slice, base })
             })
             .collect();

@@ -87,8 +87,10 @@ pub struct Buffers {
     pub query: (Buffer, Buffer),
     /// Keys before RoPE, and behind it.
     pub key: (Buffer, Buffer),
-    /// Scores and probabilities of each head.
+    /// Scores of each head, in another slice than the queries and the probabilities: all of them are on the way at once.
     pub scores: Vec<Buffer>,
+    /// Probabilities of each head, in the slice of its stream.
+    pub probabilities: Vec<Buffer>,
     /// The result of attention.
     pub attention: Buffer,
     /// SiLU of the gate.
@@ -428,9 +430,10 @@ fn buffers(memory: &mut Memory<'_>, graph: &QuantisedLlama, layers: &[PlacedLaye
     Buffers {
         row: memory.buffer(first, residual),
         residual: memory.buffer(first, residual),
-        query: (memory.buffer(first, query), memory.buffer(constant, query)),
+        query: (memory.buffer(first, query), memory.buffer(first, query)),
         key: (memory.buffer(first, key), memory.buffer(first, key)),
-        scores: (0..graph.shape.heads)
+        scores: (0..graph.shape.heads).map(|_| memory.buffer(constant, probabilities)).collect(),
+        probabilities: (0..graph.shape.heads)
             .map(|head| memory.buffer(g.stream_of(head, &graph.shape), probabilities))
             .collect(),
         attention: memory.buffer(second, g.attention_words() * g.beats_per_word),
