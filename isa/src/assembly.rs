@@ -356,7 +356,7 @@ fn instruction(line: &str, cycle: u64, unit: Unit, extended: bool) -> Result<Pla
         let allowed = format!("{}, nop, halt", own.join(", "));
         return Err(Problem::UnknownOperation { found: found.into(), unit, allowed });
     };
-    let mut fields = Fields { operation, given: Vec::new(), known: Vec::new() };
+    let mut fields = Fields { operation, extended, given: Vec::new(), known: Vec::new() };
     for word in words {
         let (name, value) = word.split_once('=').ok_or_else(|| syntax(Some(&word), "a field, `name=value`"))?;
         if fields.given.iter().any(|&(other, _)| other == name) {
@@ -373,6 +373,8 @@ fn instruction(line: &str, cycle: u64, unit: Unit, extended: bool) -> Result<Pla
 /// The fields of one instruction, taken one by one.
 struct Fields<'a> {
     operation: &'static str,
+    /// Has the machine extensions? Others do not know their fields.
+    extended: bool,
     /// Those not yet taken.
     given: Vec<(&'a str, &'a str)>,
     /// Those asked for.
@@ -434,8 +436,28 @@ impl Fields<'_> {
         let delta = delta.or(optional.then_some([0; LEVELS])).ok_or_else(|| missing("delta"))?;
         let (run_levels, gap) = (self.number("run_levels")?, self.number("gap")?);
         let pause = self.optional("pause", "a number", |value| value.parse().ok())?.unwrap_or(0);
-        let register = self.optional("register", "a number", |value| value.parse().ok())?.unwrap_or(0);
+        let register = if self.extended { self.number_or_zero("register")? } else { 0 };
         Ok(Sequence { base, count, delta, run_levels, gap, pause, register })
+    }
+
+    fn tracking(&mut self) -> Result<Tracking, Problem> {
+        let mask = self.number_or_zero("mask")?;
+        let maximum = self.optional("largest", "a number", |value| value.parse().ok())?;
+        Ok(Tracking { mask, maximum })
+    }
+
+    fn arithmetic(&mut self) -> Result<Arithmetic, Problem> {
+        Ok(Arithmetic {
+            scalar: self.named("scalar", &ScalarOperand::ALL)?.unwrap_or_default(),
+            combine: self.named("combine", &Combine::ALL)?.unwrap_or_default(),
+            reduction: self.named("reduction", &Reduction::ALL)?.unwrap_or_default(),
+            shift: self.optional("shift", "a number", |value| value.parse().ok())?.unwrap_or(0),
+            square_shift: self.number_or_zero("square_shift")?,
+            addend_shift: self.number_or_zero("addend_shift")?,
+            register: self.number_or_zero("target")?,
+            mask: self.number_or_zero("mask")?,
+            table: self.optional("table", "a number", |value| value.parse().ok())?,
+        })
     }
 
     fn operation(&mut self) -> Result<Operation, Problem> {
@@ -455,16 +477,15 @@ impl Fields<'_> {
                 zero_point: self.number("zero_point")?,
                 minimum: self.number("minimum")?,
                 maximum: self.number("maximum")?,
-                tracking: Tracking {
-                    mask: self.number_or_zero("mask")?,
-                    maximum: self.optional("largest", "a number", |value| value.parse().ok())?,
-                },
+                tracking: if self.extended { self.tracking()? } else { Tracking::default() },
                 sequence: self.sequence()?,
             },
             "vector" => Operation::Vector {
                 function: {
-                    let named = |value: &str| Function::ALL.iter().find(|(_, name)| *name == value).map(|(f, _)| *f);
-                    self.required("function", &Function::ALL.map(|(_, name)| name).join(", "), named)?
+                    let known = if self.extended { &Function::ALL[..] } else { &Function::PLAIN };
+                    let named = |value: &str| known.iter().find(|(_, name)| *name == value).map(|(f, _)| *f);
+                    let names: Vec<&str> = known.iter().map(|(_, name)| *name).collect();
+                    self.required("function", &names.join(", "), named)?
                 },
                 a: self.source("source_a")?,
                 b: self.required("source_b", &format!("constant, {SOURCES}"), |value| match value {
@@ -474,17 +495,7 @@ impl Fields<'_> {
                 constant: self.number("constant")?,
                 minimum: self.number("minimum")?,
                 maximum: self.number("maximum")?,
-                arithmetic: Arithmetic {
-                    scalar: self.named("scalar", &ScalarOperand::ALL)?.unwrap_or_default(),
-                    combine: self.named("combine", &Combine::ALL)?.unwrap_or_default(),
-                    reduction: self.named("reduction", &Reduction::ALL)?.unwrap_or_default(),
-                    shift: self.optional("shift", "a number", |value| value.parse().ok())?.unwrap_or(0),
-                    square_shift: self.number_or_zero("square_shift")?,
-                    addend_shift: self.number_or_zero("addend_shift")?,
-                    register: self.number_or_zero("target")?,
-                    mask: self.number_or_zero("mask")?,
-                    table: self.optional("table", "a number", |value| value.parse().ok())?,
-                },
+                arithmetic: if self.extended { self.arithmetic()? } else { Arithmetic::default() },
                 sequence: self.sequence()?,
             },
             "fetch" => Operation::Fetch { tile: self.number("tile")?, sequence: self.sequence()? },
