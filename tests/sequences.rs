@@ -7,10 +7,11 @@
 #![allow(clippy::unwrap_used)]
 
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Function, Instruction, Operation, RequantiseFrom, Source, Unit};
+use lpu_isa::instruction::{Function, Instruction, Operation, RequantiseFrom, Source, Tracking, Unit};
 use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
 use lpu_isa::program::{FORMAT, Placed, Program, Queue, Region, Scale};
 use lpu_isa::sequence::{LEVELS, Sequence};
+use lpu_isa::vector::Arithmetic;
 use lpu_sim::rtl::Rtl;
 use lpu_tests::machines::simulated;
 use lpu_tests::random::Random;
@@ -101,13 +102,16 @@ impl Timeline {
             0 => {
                 let sequence = self.addressed(shape, LOADED.1);
                 let from = RequantiseFrom::Stream(Source::Slice(0));
-                let operation = Operation::Requantise { from, zero_point: -3, minimum, maximum, sequence };
+                let tracking = Tracking::default();
+                let operation = Operation::Requantise { from, zero_point: -3, minimum, maximum, tracking, sequence };
                 let result = arrival + i64::from(self.latency.requantise);
                 (Some((Unit::Requantiser, arrival, operation)), Source::Requantiser, result)
             }
             1 => {
                 let (function, a, b, constant) = (Function::Subtract, Source::Slice(0), None, 9);
-                let operation = Operation::Vector { function, a, b, constant, minimum, maximum, sequence: shape };
+                let arithmetic = Arithmetic::default();
+                let operation =
+                    Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, sequence: shape };
                 let result = arrival + i64::from(self.latency.vector_unit);
                 (Some((Unit::Vector, arrival, operation)), Source::Vector, result)
             }
@@ -149,7 +153,8 @@ impl Timeline {
         let sequence = self.addressed(drain, LOADED.1);
         let (zero_point, minimum, maximum) = (5, -128, 127);
         let from = RequantiseFrom::Tiles;
-        let requantise = Operation::Requantise { from, zero_point, minimum, maximum, sequence };
+        let tracking = Tracking::default();
+        let requantise = Operation::Requantise { from, zero_point, minimum, maximum, tracking, sequence };
         operations.push((Unit::Requantiser, taken, requantise));
         let width = configuration.tiles - (configuration.tile_rows() - 1) * configuration.stream_elements;
         let sequence = self.addressed(drain, beats);
@@ -204,6 +209,7 @@ impl Timeline {
             layers: vec![],
             macs: 0,
             cycles: halt + 1,
+            language: None,
             configuration,
         }
     }

@@ -33,6 +33,7 @@
 //!     macs: 0,
 //!     cycles: 1,
 //!     configuration,
+//!     language: None,
 //! };
 //! let report = check(&program).map_err(|violations| violations[0].to_string())?;
 //! assert_eq!(report.cycles, 1);

@@ -105,6 +105,7 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
         layers,
         macs: graph.multiply_accumulates(),
         cycles,
+        language: None,
     })
 }
 

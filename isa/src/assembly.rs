@@ -24,10 +24,13 @@
 //! levels of `count` and `delta`, and units that do nothing, which get a lone `halt`.
 
 use crate::configuration::Configuration;
-use crate::instruction::{Function, Instruction, InstructionError, Operation, RequantiseFrom, Source, Unit};
+use crate::instruction::{
+    Assignment, Function, Instruction, InstructionError, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
+};
 use crate::latency::ISSUE_TO_STEP;
 use crate::program::{Placed, Program, Queue};
 use crate::sequence::{LEVELS, Sequence};
+use crate::vector::{Arithmetic, Combine, Reduction, ScalarOperand};
 use std::fmt::{Display, Write as _};
 use thiserror::Error;
 
@@ -163,7 +166,8 @@ struct Row {
 
 fn rows(queue: &Queue, program: &Program) -> Vec<Row> {
     let sequences = || queue.instructions.iter().filter_map(|placed| placed.instruction.operation.sequence());
-    let addresses = queue.unit != Unit::Vector || sequences().any(|s| s.base != 0 || s.delta != [0; LEVELS]);
+    let addressed = |s: &Sequence| s.base != 0 || s.delta != [0; LEVELS] || s.register != 0;
+    let addresses = queue.unit != Unit::Vector || sequences().any(addressed);
     let layers = queue.instructions.iter().any(|placed| placed.layer.is_some());
     let mut columns: Vec<Vec<String>> = Vec::new();
     for Placed { instruction: Instruction { operation, .. }, .. } in &queue.instructions {
@@ -206,25 +210,63 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
         Operation::Nop | Operation::Halt | Operation::Read { .. } => vec![],
         Operation::Multiply { source, .. } => vec![field("source", source)],
         Operation::Write { source, last_beats, .. } => vec![field("source", source), field("last_beats", last_beats)],
-        Operation::Requantise { from, zero_point, minimum, maximum, .. } => vec![
-            match from {
-                RequantiseFrom::Tiles => field("source", "tiles"),
-                RequantiseFrom::Stream(source) => field("source", source),
-            },
-            field("zero_point", zero_point),
-            field("minimum", minimum),
-            field("maximum", maximum),
-        ],
-        Operation::Vector { function, a, b, constant, minimum, maximum, .. } => vec![
-            field("function", function.name()),
-            field("source_a", a),
-            b.map_or(field("source_b", "constant"), |b| field("source_b", b)),
-            field("constant", constant),
-            field("minimum", minimum),
-            field("maximum", maximum),
+        Operation::Requantise { from, zero_point, minimum, maximum, tracking, .. } => {
+            let mut fields = vec![
+                match from {
+                    RequantiseFrom::Tiles => field("source", "tiles"),
+                    RequantiseFrom::Stream(source) => field("source", source),
+                },
+                field("zero_point", zero_point),
+                field("minimum", minimum),
+                field("maximum", maximum),
+            ];
+            fields.extend((tracking.mask > 0).then(|| field("mask", tracking.mask)));
+            fields.extend(tracking.maximum.map(|scalar| field("largest", scalar)));
+            fields
+        }
+        Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, .. } => {
+            let mut fields = vec![
+                field("function", function.name()),
+                field("source_a", a),
+                b.map_or(field("source_b", "constant"), |b| field("source_b", b)),
+                field("constant", constant),
+                field("minimum", minimum),
+                field("maximum", maximum),
+            ];
+            let plain = Arithmetic::default();
+            let names = [
+                (arithmetic.scalar != plain.scalar, "scalar", name_of(&ScalarOperand::ALL, arithmetic.scalar)),
+                (arithmetic.combine != plain.combine, "combine", name_of(&Combine::ALL, arithmetic.combine)),
+                (arithmetic.reduction != plain.reduction, "reduction", name_of(&Reduction::ALL, arithmetic.reduction)),
+            ];
+            fields
+                .extend(names.iter().filter(|(other, ..)| *other).map(|(_, field_name, name)| field(field_name, name)));
+            let numbers = [
+                ("shift", i64::from(arithmetic.shift)),
+                ("square_shift", i64::from(arithmetic.square_shift)),
+                ("addend_shift", i64::from(arithmetic.addend_shift)),
+                ("target", i64::from(arithmetic.register)),
+                ("mask", i64::from(arithmetic.mask)),
+            ];
+            fields.extend(numbers.iter().filter(|(_, value)| *value != 0).map(|(name, value)| field(name, value)));
+            fields.extend(arithmetic.table.map(|table| field("table", table)));
+            fields
+        }
+        Operation::Fetch { tile, .. } => vec![field("tile", tile)],
+        Operation::Store { source, spread, place, .. } => {
+            vec![field("source", source), field("spread", name_of(&Spread::ALL, *spread)), field("place", place)]
+        }
+        Operation::Assign(assignment) => vec![
+            field("destination", assignment.destination),
+            field("source", assignment.source),
+            field("multiplier", assignment.multiplier),
+            field("addend", assignment.addend),
+            field("constant", assignment.constant),
+            field("shift", assignment.shift),
+            field("bits", assignment.bits),
         ],
     };
-    if let Some(Sequence { base, count, delta, run_levels, gap, pause }) = operation.sequence() {
+    if let Some(Sequence { base, count, delta, run_levels, gap, pause, register }) = operation.sequence() {
         if addresses {
             fields.push(field("base", base));
         }
@@ -233,9 +275,8 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
             fields.push(field("delta", delta.map(|delta| delta.to_string()).join(",")));
         }
         fields.extend([field("run_levels", run_levels), field("gap", gap)]);
-        if *pause > 0 {
-            fields.push(field("pause", pause));
-        }
+        let rare = [("pause", pause), ("register", register)];
+        fields.extend(rare.into_iter().filter(|(_, value)| **value > 0).map(|(name, value)| field(name, value)));
     }
     fields
 }
@@ -272,7 +313,7 @@ pub fn assemble(text: &str, configuration: &Configuration) -> Result<Vec<Queue>,
         let Some((position, queue)) = current.and_then(|position| Some((position, queues[position].as_mut()?))) else {
             return Err(failure(Problem::NoUnit));
         };
-        let placed = instruction(line, cycle, units[position]).map_err(failure)?;
+        let placed = instruction(line, cycle, units[position], configuration.extensions.is_some()).map_err(failure)?;
         placed.instruction.check(units[position], configuration).map_err(|error| failure(error.into()))?;
         cycle = cycle.saturating_add(u64::from(placed.instruction.interval));
         queue.push(placed);
@@ -284,7 +325,7 @@ pub fn assemble(text: &str, configuration: &Configuration) -> Result<Vec<Queue>,
 }
 
 /// Reads one instruction of `unit`, issued at `cycle`.
-fn instruction(line: &str, cycle: u64, unit: Unit) -> Result<Placed, Problem> {
+fn instruction(line: &str, cycle: u64, unit: Unit, extended: bool) -> Result<Placed, Problem> {
     let mut words = line.split_whitespace().peekable();
     let syntax = |found: Option<&&str>, expected| Problem::Syntax {
         found: found.map_or("the end of the line".into(), |word| format!("`{word}`")),
@@ -300,19 +341,22 @@ fn instruction(line: &str, cycle: u64, unit: Unit) -> Result<Placed, Problem> {
     let interval = word.and_then(|word| word.strip_prefix('+')).and_then(|digits| digits.parse().ok());
     let interval = interval.ok_or_else(|| syntax(word.as_ref(), "the interval, `+` and a number"))?;
     let found = words.next().ok_or_else(|| syntax(None, "an operation"))?;
-    let own = match unit {
-        Unit::TileGroup(_) => "multiply",
-        Unit::Read(_) => "read",
-        Unit::Write(_) => "write",
-        Unit::Requantiser => "requantise",
-        Unit::Vector => "vector",
+    let own: &[&str] = match unit {
+        Unit::TileGroup(_) if extended => &["multiply", "fetch"],
+        Unit::TileGroup(_) => &["multiply"],
+        Unit::Read(_) => &["read"],
+        Unit::Write(_) => &["write"],
+        Unit::Requantiser => &["requantise"],
+        Unit::Vector => &["vector"],
+        Unit::Weights => &["store"],
+        Unit::Registers => &["assign"],
     };
-    let operation = [own, "nop", "halt"].into_iter().find(|&name| name == found);
+    let operation = own.iter().copied().chain(["nop", "halt"]).find(|&name| name == found);
     let Some(operation) = operation else {
-        let allowed = format!("{own}, nop, halt");
+        let allowed = format!("{}, nop, halt", own.join(", "));
         return Err(Problem::UnknownOperation { found: found.into(), unit, allowed });
     };
-    let mut fields = Fields { operation, given: Vec::new(), known: Vec::new() };
+    let mut fields = Fields { operation, extended, given: Vec::new(), known: Vec::new() };
     for word in words {
         let (name, value) = word.split_once('=').ok_or_else(|| syntax(Some(&word), "a field, `name=value`"))?;
         if fields.given.iter().any(|&(other, _)| other == name) {
@@ -329,6 +373,8 @@ fn instruction(line: &str, cycle: u64, unit: Unit) -> Result<Placed, Problem> {
 /// The fields of one instruction, taken one by one.
 struct Fields<'a> {
     operation: &'static str,
+    /// Has the machine extensions? Others do not know their fields.
+    extended: bool,
     /// Those not yet taken.
     given: Vec<(&'a str, &'a str)>,
     /// Those asked for.
@@ -363,6 +409,17 @@ impl Fields<'_> {
         self.required(field, "a number", |value| value.parse().ok())
     }
 
+    fn number_or_zero(&mut self, field: &'static str) -> Result<u32, Problem> {
+        Ok(self.optional(field, "a number", |value| value.parse().ok())?.unwrap_or(0))
+    }
+
+    /// One of a list, by its name.
+    fn named<T: Copy>(&mut self, field: &'static str, all: &[(T, &str)]) -> Result<Option<T>, Problem> {
+        let names: Vec<&str> = all.iter().map(|(_, name)| *name).collect();
+        let find = |value: &str| all.iter().find(|(_, name)| *name == value).map(|(thing, _)| *thing);
+        self.optional(field, &names.join(", "), find)
+    }
+
     fn source(&mut self, field: &'static str) -> Result<Source, Problem> {
         self.required(field, SOURCES, Source::parse)
     }
@@ -379,7 +436,28 @@ impl Fields<'_> {
         let delta = delta.or(optional.then_some([0; LEVELS])).ok_or_else(|| missing("delta"))?;
         let (run_levels, gap) = (self.number("run_levels")?, self.number("gap")?);
         let pause = self.optional("pause", "a number", |value| value.parse().ok())?.unwrap_or(0);
-        Ok(Sequence { base, count, delta, run_levels, gap, pause })
+        let register = if self.extended { self.number_or_zero("register")? } else { 0 };
+        Ok(Sequence { base, count, delta, run_levels, gap, pause, register })
+    }
+
+    fn tracking(&mut self) -> Result<Tracking, Problem> {
+        let mask = self.number_or_zero("mask")?;
+        let maximum = self.optional("largest", "a number", |value| value.parse().ok())?;
+        Ok(Tracking { mask, maximum })
+    }
+
+    fn arithmetic(&mut self) -> Result<Arithmetic, Problem> {
+        Ok(Arithmetic {
+            scalar: self.named("scalar", &ScalarOperand::ALL)?.unwrap_or_default(),
+            combine: self.named("combine", &Combine::ALL)?.unwrap_or_default(),
+            reduction: self.named("reduction", &Reduction::ALL)?.unwrap_or_default(),
+            shift: self.optional("shift", "a number", |value| value.parse().ok())?.unwrap_or(0),
+            square_shift: self.number_or_zero("square_shift")?,
+            addend_shift: self.number_or_zero("addend_shift")?,
+            register: self.number_or_zero("target")?,
+            mask: self.number_or_zero("mask")?,
+            table: self.optional("table", "a number", |value| value.parse().ok())?,
+        })
     }
 
     fn operation(&mut self) -> Result<Operation, Problem> {
@@ -399,12 +477,15 @@ impl Fields<'_> {
                 zero_point: self.number("zero_point")?,
                 minimum: self.number("minimum")?,
                 maximum: self.number("maximum")?,
+                tracking: if self.extended { self.tracking()? } else { Tracking::default() },
                 sequence: self.sequence()?,
             },
             "vector" => Operation::Vector {
                 function: {
-                    let named = |value: &str| Function::ALL.iter().find(|(_, name)| *name == value).map(|(f, _)| *f);
-                    self.required("function", &Function::ALL.map(|(_, name)| name).join(", "), named)?
+                    let known = if self.extended { &Function::ALL[..] } else { &Function::PLAIN };
+                    let named = |value: &str| known.iter().find(|(_, name)| *name == value).map(|(f, _)| *f);
+                    let names: Vec<&str> = known.iter().map(|(_, name)| *name).collect();
+                    self.required("function", &names.join(", "), named)?
                 },
                 a: self.source("source_a")?,
                 b: self.required("source_b", &format!("constant, {SOURCES}"), |value| match value {
@@ -414,8 +495,28 @@ impl Fields<'_> {
                 constant: self.number("constant")?,
                 minimum: self.number("minimum")?,
                 maximum: self.number("maximum")?,
+                arithmetic: if self.extended { self.arithmetic()? } else { Arithmetic::default() },
                 sequence: self.sequence()?,
             },
+            "fetch" => Operation::Fetch { tile: self.number("tile")?, sequence: self.sequence()? },
+            "store" => Operation::Store {
+                source: self.source("source")?,
+                spread: {
+                    let missing = Problem::MissingField { field: "spread", operation: self.operation };
+                    self.named("spread", &Spread::ALL)?.ok_or(missing)?
+                },
+                place: self.number("place")?,
+                sequence: self.sequence()?,
+            },
+            "assign" => Operation::Assign(Assignment {
+                destination: self.number("destination")?,
+                source: self.number("source")?,
+                multiplier: self.number("multiplier")?,
+                addend: self.number("addend")?,
+                constant: self.number("constant")?,
+                shift: self.number("shift")?,
+                bits: self.number("bits")?,
+            }),
             "halt" => Operation::Halt,
             _ => Operation::Nop,
         })
@@ -428,6 +529,11 @@ impl Fields<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// What a list calls one of its members.
+fn name_of<T: Copy + PartialEq>(all: &[(T, &'static str)], value: T) -> &'static str {
+    all.iter().find(|(other, _)| *other == value).map_or("?", |(_, name)| name)
 }
 
 /// What a source may be called.

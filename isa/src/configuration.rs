@@ -79,7 +79,28 @@ pub struct Configuration {
     /// Registers added between units.
     #[serde(default)]
     pub pipeline: Pipeline,
+    /// What language models need. Without it the machine is as it was before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Extensions>,
 }
+
+/// What a machine has for language models: run-time registers, weights that are written and read as streams, a vector unit that
+/// multiplies, looks up tables and reduces.
+///
+/// Needs a vector unit, at least a whole row of tiles, weights of 8 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extensions {
+    /// Run-time registers of [`REGISTER_BITS`], 1 to 15, numbered from 1: their values may be added to base addresses.
+    pub registers: u32,
+    /// Scalars of the vector unit, results of reductions, 2 to 64.
+    pub scalars: u32,
+    /// Function tables of the vector unit, 1 to 16.
+    pub tables: u32,
+}
+
+/// Bits of a run-time register.
+pub const REGISTER_BITS: u32 = 16;
 
 /// Pipeline registers that a configuration may add where wires are long. Every one is a cycle of latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +186,7 @@ impl Default for Configuration {
             requantise_interval: 2,
             scale_multiplier_lanes: 2,
             pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 2, compact: false },
+            extensions: None,
         }
     }
 }
@@ -251,7 +273,35 @@ impl Configuration {
         range("pipeline.weight_read", self.pipeline.weight_read, 0, 4)?;
         range("pipeline.multiply", self.pipeline.multiply, 0, 4)?;
         range("pipeline.drain", self.pipeline.drain, 1, 4)?;
-        range("pipeline.vector_read", self.pipeline.vector_read, 0, 4)
+        range("pipeline.vector_read", self.pipeline.vector_read, 0, 4)?;
+        let Some(extensions) = self.extensions else { return Ok(()) };
+        range("extensions.registers", extensions.registers, 1, 15)?;
+        range("extensions.scalars", extensions.scalars, 2, 64)?;
+        range("extensions.tables", extensions.tables, 1, 16)?;
+        // What streams into weights and out of them is a whole row of bytes.
+        range("tiles", self.tiles, self.stream_elements, 64)?;
+        range("weight_bits", self.weight_bits, WEIGHT_BITS, WEIGHT_BITS)?;
+        range("vector_unit", u32::from(self.vector_unit), 1, 1)
+    }
+
+    /// Run-time registers; 0 where there are none.
+    pub fn registers(&self) -> u32 {
+        self.extensions.map_or(0, |extensions| extensions.registers)
+    }
+
+    /// Scalars of the vector unit; 0 where it neither multiplies nor reduces.
+    pub fn scalars(&self) -> u32 {
+        self.extensions.map_or(0, |extensions| extensions.scalars)
+    }
+
+    /// Does the vector unit multiply, look up and reduce?
+    pub fn vector_multiplies(&self) -> bool {
+        self.scalars() > 0
+    }
+
+    /// Function tables of the vector unit.
+    pub fn tables(&self) -> u32 {
+        self.extensions.map_or(0, |extensions| extensions.tables)
     }
 
     /// Multipliers of all tiles.
@@ -401,9 +451,10 @@ impl Configuration {
         self.rows() * self.requantise_interval
     }
 
-    /// Source ports of the crossbar: the slices' read ports, the requantiser, the vector unit if there is one.
+    /// Source ports of the crossbar: the slices' read ports, the requantiser, the vector unit if there is one, and the weights that
+    /// are read as a stream.
     pub fn crossbar_sources(&self) -> u32 {
-        self.vector_slices + 1 + u32::from(self.vector_unit)
+        self.vector_slices + 1 + u32::from(self.vector_unit) + u32::from(self.extensions.is_some())
     }
 
     /// Largest count of a loop.

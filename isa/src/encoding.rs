@@ -2,11 +2,14 @@
 //!
 //! [`fields`] is the one list of bit positions; the RTL takes its own from it.
 
-use crate::configuration::{Configuration, ELEMENT_BITS, bits_for};
+use crate::configuration::{Configuration, ELEMENT_BITS, REGISTER_BITS, bits_for};
+use crate::instruction::{
+    Assignment, Function, Instruction, InstructionError, Operation, RequantiseFrom, Spread, Tracking, last_beats_bits,
+};
 use crate::instruction::{FUNCTION_BITS, OPCODE_BITS, OPCODE_HALT, OPCODE_NOP, OPCODE_RUN};
-use crate::instruction::{Function, Instruction, InstructionError, Operation, RequantiseFrom, last_beats_bits};
 use crate::sequence::{LEVELS, Sequence, field_bits};
 use crate::unit::{Source, Unit};
+use crate::vector::{Arithmetic, Combine, Reduction, ScalarOperand};
 use bitvec::prelude::*;
 
 /// One field of an instruction word.
@@ -22,13 +25,36 @@ pub struct Field {
     pub signed: bool,
 }
 
+/// Bits of the vector unit's shift, of both signs.
+const SHIFT_BITS: u32 = 6;
+
+/// What has the code `code`: its place in the list.
+fn by_code<T: Copy>(all: &[(T, &str)], code: i64) -> Option<T> {
+    all.get(usize::try_from(code).ok()?).map(|&(value, _)| value)
+}
+
 /// The fields of a unit's instruction word, least significant first.
 pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     let mut specification: Vec<(String, u32, bool)> =
         vec![("opcode".into(), OPCODE_BITS, false), ("interval".into(), configuration.interval_bits, false)];
     let source_bits = bits_for(configuration.crossbar_sources());
     let element = ELEMENT_BITS;
+    let extended = configuration.extensions.is_some();
+    let register_bits = bits_for(configuration.registers() + 1);
     let own: &[(&str, u32, bool)] = match unit {
+        Unit::TileGroup(_) if extended => {
+            &[("source", source_bits, false), ("fetch", 1, false), ("tile", register_bits, false)]
+        }
+        Unit::Weights => &[("source", source_bits, false), ("spread", 1, false), ("place", register_bits, false)],
+        Unit::Registers => &[
+            ("destination", register_bits, false),
+            ("assigned", register_bits, false),
+            ("multiplier", element, true),
+            ("addend", register_bits, false),
+            ("constant", element, true),
+            ("shift", SHIFT_BITS - 1, false),
+            ("bits", bits_for(REGISTER_BITS), false),
+        ],
         Unit::TileGroup(_) => &[("source", source_bits, false)],
         Unit::Read(_) => &[],
         Unit::Write(_) => &[("source", source_bits, false), ("last_beats", last_beats_bits(configuration), false)],
@@ -50,12 +76,38 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
         ],
     };
     specification.extend(own.iter().map(|&(name, bits, signed)| (name.to_string(), bits, signed)));
+    let more: &[(&str, u32, bool)] = match unit {
+        Unit::Requantiser if extended => {
+            &[("mask", register_bits, false), ("scalar", bits_for(configuration.scalars() + 1), false)]
+        }
+        Unit::Vector if extended => &[
+            ("scalar", 2, false),
+            ("shift", SHIFT_BITS, true),
+            ("table", bits_for(configuration.tables() + 1), false),
+            ("combine", 2, false),
+            ("reduction", 3, false),
+            ("square_shift", SHIFT_BITS - 1, false),
+            ("addend_shift", 4, false),
+            ("target", register_bits, false),
+            ("mask", register_bits, false),
+        ],
+        _ => &[],
+    };
+    specification.extend(more.iter().map(|&(name, bits, signed)| (name.to_string(), bits, signed)));
     let address_bits = unit.address_bits(configuration);
+    if unit == Unit::Registers {
+        return placed(specification);
+    }
     specification.extend(
         field_bits(address_bits, configuration)
             .into_iter()
             .map(|(name, bits)| (name.clone(), bits, name.starts_with("delta"))),
     );
+    placed(specification)
+}
+
+/// Fields one behind the other.
+fn placed(specification: Vec<(String, u32, bool)>) -> Vec<Field> {
     let mut position = 0;
     specification
         .into_iter()
@@ -97,6 +149,7 @@ impl Instruction {
                 ("run_levels", _) => return i64::from(sequence.run_levels) - 1,
                 ("gap", _) => return i64::from(sequence.gap),
                 ("pause", _) => return i64::from(sequence.pause),
+                ("register", _) => return i64::from(sequence.register),
                 (_, Some(level)) if name.starts_with("count") => return i64::from(sequence.count[level]) - 1,
                 (_, Some(level)) => {
                     // A level that never advances has no change: one encoding for one meaning.
@@ -106,12 +159,36 @@ impl Instruction {
             }
         }
         match self.operation {
-            Operation::Multiply { source, .. } => port(source),
+            Operation::Multiply { source, .. } => match name {
+                "source" => port(source),
+                _ => 0,
+            },
+            Operation::Fetch { tile, .. } => match name {
+                "fetch" => 1,
+                "tile" => i64::from(tile),
+                _ => 0,
+            },
+            Operation::Store { source, spread, place, .. } => match name {
+                "source" => port(source),
+                "spread" => spread as i64,
+                _ => i64::from(place),
+            },
+            Operation::Assign(assignment) => match name {
+                "destination" => i64::from(assignment.destination),
+                "assigned" => i64::from(assignment.source),
+                "multiplier" => i64::from(assignment.multiplier),
+                "addend" => i64::from(assignment.addend),
+                "constant" => i64::from(assignment.constant),
+                "shift" => i64::from(assignment.shift),
+                _ => i64::from(assignment.bits) - 1,
+            },
             Operation::Write { source, last_beats, .. } => match name {
                 "source" => port(source),
                 _ => i64::from(last_beats) - 1,
             },
-            Operation::Requantise { from, zero_point, minimum, maximum, .. } => match (name, from) {
+            Operation::Requantise { from, zero_point, minimum, maximum, tracking, .. } => match (name, from) {
+                ("mask", _) => i64::from(tracking.mask),
+                ("scalar", _) => tracking.maximum.map_or(0, |scalar| i64::from(scalar) + 1),
                 ("from_stream", _) => i64::from(from != RequantiseFrom::Tiles),
                 ("source", RequantiseFrom::Stream(source)) => port(source),
                 ("source", RequantiseFrom::Tiles) => 0,
@@ -119,7 +196,16 @@ impl Instruction {
                 ("minimum", _) => i64::from(minimum),
                 _ => i64::from(maximum),
             },
-            Operation::Vector { function, a, b, constant, minimum, maximum, .. } => match name {
+            Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, .. } => match name {
+                "scalar" => arithmetic.scalar as i64,
+                "shift" => i64::from(arithmetic.shift),
+                "table" => arithmetic.table.map_or(0, |table| i64::from(table) + 1),
+                "combine" => arithmetic.combine as i64,
+                "reduction" => arithmetic.reduction as i64,
+                "square_shift" => i64::from(arithmetic.square_shift),
+                "addend_shift" => i64::from(arithmetic.addend_shift),
+                "target" => i64::from(arithmetic.register),
+                "mask" => i64::from(arithmetic.mask),
                 "function" => function as i64,
                 "source_a" => port(a),
                 "source_b" => b.map_or(0, port),
@@ -137,6 +223,8 @@ impl Instruction {
     pub fn canonical(&self, unit: Unit, configuration: &Configuration) -> Instruction {
         let mut instruction = *self;
         if let Operation::Multiply { sequence, .. }
+        | Operation::Fetch { sequence, .. }
+        | Operation::Store { sequence, .. }
         | Operation::Read { sequence }
         | Operation::Write { sequence, .. }
         | Operation::Requantise { sequence, .. }
@@ -197,12 +285,31 @@ impl Instruction {
             run_levels: value("run_levels") as u32 + 1,
             gap: value("gap") as u32,
             pause: value("pause") as u32,
+            register: value("register") as u32,
         };
         let element = |name: &str| value(name) as i32;
         let operation = match (value("opcode") as u64, unit) {
             (OPCODE_NOP, _) => Operation::Nop,
             (OPCODE_HALT, _) => Operation::Halt,
+            (OPCODE_RUN, Unit::TileGroup(_)) if value("fetch") == 1 => {
+                Operation::Fetch { tile: value("tile") as u32, sequence }
+            }
             (OPCODE_RUN, Unit::TileGroup(_)) => Operation::Multiply { source: source("source")?, sequence },
+            (OPCODE_RUN, Unit::Weights) => Operation::Store {
+                source: source("source")?,
+                spread: if value("spread") == 0 { Spread::Beat } else { Spread::Columns },
+                place: value("place") as u32,
+                sequence,
+            },
+            (OPCODE_RUN, Unit::Registers) => Operation::Assign(Assignment {
+                destination: value("destination") as u32,
+                source: value("assigned") as u32,
+                multiplier: element("multiplier"),
+                addend: value("addend") as u32,
+                constant: element("constant"),
+                shift: value("shift") as u32,
+                bits: value("bits") as u32 + 1,
+            }),
             (OPCODE_RUN, Unit::Read(_)) => Operation::Read { sequence },
             (OPCODE_RUN, Unit::Write(_)) => {
                 Operation::Write { source: source("source")?, last_beats: value("last_beats") as u32 + 1, sequence }
@@ -216,16 +323,30 @@ impl Instruction {
                 zero_point: element("zero_point"),
                 minimum: element("minimum"),
                 maximum: element("maximum"),
+                tracking: Tracking { mask: value("mask") as u32, maximum: (value("scalar") as u32).checked_sub(1) },
                 sequence,
             },
             (OPCODE_RUN, Unit::Vector) => {
                 let code = value("function");
-                let function = Function::ALL
+                let known = if configuration.vector_multiplies() { &Function::ALL[..] } else { &Function::PLAIN };
+                let function = known
                     .iter()
                     .find(|(function, _)| *function as i64 == code)
                     .ok_or_else(|| undecodable(format!("function {code} does not exist")))?
                     .0;
                 let b = if value("use_constant") == 1 { None } else { Some(source("source_b")?) };
+                let unknown = |field: &str| undecodable(format!("`{field}` is {}, which means nothing", value(field)));
+                let arithmetic = Arithmetic {
+                    scalar: by_code(&ScalarOperand::ALL, value("scalar")).ok_or_else(|| unknown("scalar"))?,
+                    shift: value("shift") as i32,
+                    table: (value("table") as u32).checked_sub(1),
+                    combine: by_code(&Combine::ALL, value("combine")).ok_or_else(|| unknown("combine"))?,
+                    reduction: by_code(&Reduction::ALL, value("reduction")).ok_or_else(|| unknown("reduction"))?,
+                    square_shift: value("square_shift") as u32,
+                    addend_shift: value("addend_shift") as u32,
+                    register: value("target") as u32,
+                    mask: value("mask") as u32,
+                };
                 Operation::Vector {
                     function,
                     a: source("source_a")?,
@@ -233,6 +354,7 @@ impl Instruction {
                     constant: element("constant"),
                     minimum: element("minimum"),
                     maximum: element("maximum"),
+                    arithmetic,
                     sequence,
                 }
             }

@@ -8,6 +8,7 @@ pub use crate::unit::{Source, Unit};
 
 use crate::configuration::{Configuration, bits_for};
 use crate::sequence::{LEVELS, PAUSE_BITS, Sequence};
+use crate::vector::{Arithmetic, LARGEST_SHIFT, LEAST_SHIFT, ScalarOperand};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -50,16 +51,27 @@ pub enum Function {
     Maximum = 3,
     /// The smaller of `a` and `b`.
     Minimum = 4,
+    /// `a × b`; only an extended vector unit multiplies.
+    Multiply = 5,
 }
 
 impl Function {
-    /// All functions with their names in assembly text.
-    pub const ALL: [(Function, &'static str); 5] = [
+    /// The functions that every vector unit has, with their names in assembly text.
+    pub const PLAIN: [(Function, &'static str); 5] = [
         (Function::Pass, "pass"),
         (Function::Add, "add"),
         (Function::Subtract, "subtract"),
         (Function::Maximum, "maximum"),
         (Function::Minimum, "minimum"),
+    ];
+    /// All functions with their names in assembly text.
+    pub const ALL: [(Function, &'static str); 6] = [
+        (Function::Pass, "pass"),
+        (Function::Add, "add"),
+        (Function::Subtract, "subtract"),
+        (Function::Maximum, "maximum"),
+        (Function::Minimum, "minimum"),
+        (Function::Multiply, "multiply"),
     ];
 
     /// Name in assembly text.
@@ -67,7 +79,7 @@ impl Function {
         Function::ALL.iter().find(|(function, _)| *function == self).map_or("?", |(_, name)| name)
     }
 
-    /// The function of one lane on 17-bit intermediate values, before the clamp.
+    /// The function of one lane on intermediate values of 17 bits, 32 for a product, before shift and clamp.
     pub fn apply(self, a: i32, b: i32) -> i32 {
         match self {
             Function::Pass => a,
@@ -75,8 +87,69 @@ impl Function {
             Function::Subtract => a - b,
             Function::Maximum => a.max(b),
             Function::Minimum => a.min(b),
+            Function::Multiply => a.wrapping_mul(b),
         }
     }
+}
+
+/// What the requantiser does for softmax, beside requantising. Only a machine with extensions has it; the default asks for nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracking {
+    /// The run-time register with the index of the last element of the instruction that counts; 0 for all. The elements of its
+    /// steps have indices from 0 on; those beyond become the minimum. Read when the instruction issues.
+    pub mask: u32,
+    /// The scalar that becomes the instruction's largest result.
+    pub maximum: Option<u32>,
+}
+
+/// How a stored word is spread over the tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Spread {
+    /// The first beat becomes a weight word of the tile whose number the register holds; elements lose their upper byte.
+    Beat = 0,
+    /// Each element goes to its column, in the row of tiles that is the number of the step in its run, and there to the byte
+    /// that the register names, modulo the bytes of a word.
+    Columns = 1,
+}
+
+impl Spread {
+    /// Both with their names in assembly text.
+    pub const ALL: [(Spread, &'static str); 2] = [(Spread::Beat, "beat"), (Spread::Columns, "columns")];
+}
+
+/// `((multiplier × register[source] + register[addend] + constant) >> shift) mod 2^bits`, modulo 2³² before the shift.
+/// Register 0 is always 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The register that is written.
+    pub destination: u32,
+    /// The register that is multiplied.
+    pub source: u32,
+    /// -2¹⁵ to 2¹⁵ - 1.
+    pub multiplier: i32,
+    /// The register that is added.
+    pub addend: u32,
+    /// Added too: -2¹⁵ to 2¹⁵ - 1.
+    pub constant: i32,
+    /// To the right, 0 to 31.
+    pub shift: u32,
+    /// Bits that are kept, 1 to 16.
+    pub bits: u32,
+}
+
+impl Assignment {
+    /// The value assigned, where the registers read hold `source` and `addend`.
+    #[must_use]
+    pub fn value(&self, source: u16, addend: u16) -> u16 {
+        let product = (self.multiplier as u32).wrapping_mul(u32::from(source));
+        let sum = product.wrapping_add(u32::from(addend)).wrapping_add(self.constant as u32);
+        ((sum >> self.shift.min(31)) & ((1 << self.bits.min(16)) - 1)) as u16
+    }
+}
+
+/// Is there nothing to write down?
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What an instruction does.
@@ -119,6 +192,9 @@ pub enum Operation {
         minimum: i32,
         /// Largest result.
         maximum: i32,
+        /// What it does beside requantising.
+        #[serde(default, skip_serializing_if = "is_default")]
+        tracking: Tracking,
         /// Indices into the scale table.
         sequence: Sequence,
     },
@@ -136,17 +212,43 @@ pub enum Operation {
         minimum: i32,
         /// Largest result.
         maximum: i32,
-        /// Steps; addresses are not used.
+        /// What only an extended vector unit does.
+        #[serde(default, skip_serializing_if = "is_default")]
+        arithmetic: Arithmetic,
+        /// Steps. An extended vector unit takes and makes scalars at their addresses, others have none.
         sequence: Sequence,
     },
+    /// Reads weights as a stream: at each step, the weight word at the sequence's address of one tile becomes a beat. All tile
+    /// groups fetch at the same time, and none of them has a result that drains.
+    Fetch {
+        /// The run-time register with the number of the tile, read when the instruction issues.
+        tile: u32,
+        /// Weight addresses.
+        sequence: Sequence,
+    },
+    /// Writes a stream into the weight RAMs, a word each step.
+    Store {
+        /// Where the word comes from.
+        source: Source,
+        /// Which tiles and bytes it reaches.
+        spread: Spread,
+        /// The run-time register with the number of the tile or of the byte, read when the instruction issues.
+        place: u32,
+        /// Weight addresses.
+        sequence: Sequence,
+    },
+    /// Changes a run-time register.
+    Assign(Assignment),
 }
 
 impl Operation {
     /// The sequence of an operation that has one.
     pub fn sequence(&self) -> Option<&Sequence> {
         match self {
-            Operation::Nop | Operation::Halt => None,
+            Operation::Nop | Operation::Halt | Operation::Assign(_) => None,
             Operation::Multiply { sequence, .. }
+            | Operation::Fetch { sequence, .. }
+            | Operation::Store { sequence, .. }
             | Operation::Read { sequence }
             | Operation::Write { sequence, .. }
             | Operation::Requantise { sequence, .. }
@@ -159,6 +261,7 @@ impl Operation {
         match *self {
             Operation::Multiply { source, .. }
             | Operation::Write { source, .. }
+            | Operation::Store { source, .. }
             | Operation::Requantise { from: RequantiseFrom::Stream(source), .. } => vec![source],
             Operation::Vector { a, b, .. } => std::iter::once(a).chain(b).collect(),
             _ => vec![],
@@ -180,6 +283,9 @@ impl Operation {
             Operation::Write { .. } => "write",
             Operation::Requantise { .. } => "requantise",
             Operation::Vector { .. } => "vector",
+            Operation::Fetch { .. } => "fetch",
+            Operation::Store { .. } => "store",
+            Operation::Assign(_) => "assign",
         }
     }
 }
@@ -239,7 +345,9 @@ impl Instruction {
         let belongs = matches!(
             (unit, &self.operation),
             (_, Operation::Nop | Operation::Halt)
-                | (Unit::TileGroup(_), Operation::Multiply { .. })
+                | (Unit::TileGroup(_), Operation::Multiply { .. } | Operation::Fetch { .. })
+                | (Unit::Weights, Operation::Store { .. })
+                | (Unit::Registers, Operation::Assign(_))
                 | (Unit::Read(_), Operation::Read { .. })
                 | (Unit::Write(_), Operation::Write { .. })
                 | (Unit::Requantiser, Operation::Requantise { .. })
@@ -258,6 +366,7 @@ impl Instruction {
         };
         let shortest = i64::from(configuration.minimum_interval());
         range("interval", i64::from(self.interval), shortest, configuration.longest_interval().into())?;
+        self.check_extension(unit, configuration, &range)?;
         let Some(sequence) = self.operation.sequence() else { return Ok(()) };
         for level in 0..LEVELS {
             let exists = level < configuration.sequence_levels as usize;
@@ -268,7 +377,9 @@ impl Instruction {
         range("gap", i64::from(sequence.gap), 0, configuration.longest_gap().into())?;
         range("pause", i64::from(sequence.pause), 0, (1 << PAUSE_BITS) - 1)?;
         let sources: Vec<(&str, Source)> = match self.operation {
-            Operation::Multiply { source, .. } | Operation::Write { source, .. } => vec![("source", source)],
+            Operation::Multiply { source, .. } | Operation::Write { source, .. } | Operation::Store { source, .. } => {
+                vec![("source", source)]
+            }
             Operation::Requantise { from: RequantiseFrom::Stream(source), .. } => vec![("source", source)],
             Operation::Vector { a, b, .. } => {
                 std::iter::once(("source_a", a)).chain(b.map(|b| ("source_b", b))).collect()
@@ -300,7 +411,7 @@ impl Instruction {
             }
             _ => {}
         }
-        if unit.address_bits(configuration) > 0 {
+        if unit.address_bits(configuration) > 0 && sequence.register == 0 {
             let limit = unit.address_limit(configuration);
             let (least, largest) = sequence.extent();
             range("address", least, 0, i64::from(limit) - 1)?;
@@ -309,5 +420,58 @@ impl Instruction {
         // Cycles are counted in 32 bits within an instruction.
         let duration = self.operation.duration();
         range("duration", i64::try_from(duration).unwrap_or(i64::MAX), 1, i64::from(u32::MAX))
+    }
+
+    /// The fields that only extensions have.
+    fn check_extension(
+        &self,
+        unit: Unit,
+        configuration: &Configuration,
+        range: &impl Fn(&str, i64, i64, i64) -> Result<(), InstructionError>,
+    ) -> Result<(), InstructionError> {
+        let registers = i64::from(configuration.registers());
+        let register = |field: &str, number: u32, least: i64| range(field, i64::from(number), least, registers);
+        if let Some(sequence) = self.operation.sequence() {
+            let most = if unit.address_bits(configuration) > 0 { registers } else { 0 };
+            range("register", i64::from(sequence.register), 0, most)?;
+        }
+        match self.operation {
+            Operation::Requantise { tracking, .. } => {
+                register("mask", tracking.mask, 0)?;
+                let scalar = tracking.maximum.map_or(0, |scalar| i64::from(scalar) + 1);
+                range("scalar", scalar, 0, i64::from(configuration.scalars()))
+            }
+            Operation::Vector { function, b, arithmetic, .. } => {
+                if !configuration.vector_multiplies() {
+                    range("function", function as i64, 0, Function::PLAIN.len() as i64 - 1)?;
+                    let plain = arithmetic == Arithmetic::default();
+                    return range("arithmetic", i64::from(!plain), 0, 0);
+                }
+                let shift = i64::from(arithmetic.shift);
+                range("shift", shift, i64::from(LEAST_SHIFT), i64::from(LARGEST_SHIFT))?;
+                let table = arithmetic.table.map_or(0, |table| i64::from(table) + 1);
+                range("table", table, 0, i64::from(configuration.tables()))?;
+                range("square_shift", i64::from(arithmetic.square_shift), 0, 31)?;
+                range("addend_shift", i64::from(arithmetic.addend_shift), 0, 15)?;
+                register("register", arithmetic.register, 0)?;
+                register("mask", arithmetic.mask, 0)?;
+                // A stream is no scalar.
+                let both = b.is_some() && arithmetic.scalar != ScalarOperand::None;
+                range("scalar", i64::from(both), 0, 0)
+            }
+            Operation::Fetch { tile, .. } => register("tile", tile, 1),
+            Operation::Store { place, .. } => register("place", place, 1),
+            Operation::Assign(assignment) => {
+                register("destination", assignment.destination, 1)?;
+                register("source", assignment.source, 0)?;
+                register("addend", assignment.addend, 0)?;
+                let short = |field, value: i32| range(field, i64::from(value), i16::MIN.into(), i16::MAX.into());
+                short("multiplier", assignment.multiplier)?;
+                short("constant", assignment.constant)?;
+                range("shift", i64::from(assignment.shift), 0, 31)?;
+                range("bits", i64::from(assignment.bits), 1, 16)
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -55,6 +55,50 @@ pub struct Latency {
     pub vector_unit: u32,
     /// Step of a vector memory write to the first read step that may take the word.
     pub write_to_read: u32,
+    /// What only a machine with [`Extensions`](crate::configuration::Extensions) has.
+    pub extensions: Option<ExtensionLatency>,
+}
+
+/// The latencies of a machine's extensions. All values are cycles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtensionLatency {
+    /// Last step of an instruction of the vector unit that is reduced, to the first step of the vector unit that may take the scalar.
+    pub vector_to_scalar: u32,
+    /// Last step of an instruction of the requantiser whose largest result is kept, to the first step of the vector unit that may
+    /// take the scalar.
+    pub requantise_to_scalar: u32,
+    /// Last step of an arg-max, to the first issue that may take the register.
+    pub vector_to_register: u32,
+    /// Issue of an assignment to a register, to the first issue that may take it.
+    pub register: u32,
+    /// Step that stores a word in the weight RAMs, to the first step of a tile group that may take it as weights.
+    pub store_to_weights: u32,
+    /// Step of a tile group that fetches weights, to the beat on the weights' port.
+    pub fetch: u32,
+}
+
+impl ExtensionLatency {
+    /// Registers from the sum of a reduction to the scalar that it becomes: leading zeros, two shifts, table 2, slope 2,
+    /// interpolation, the scalar itself.
+    const NORMALISE: u32 = 9;
+
+    fn of(configuration: &Configuration, requantise: u32, vector_unit: u32, weight_read: u32) -> ExtensionLatency {
+        let pipeline = &configuration.pipeline;
+        // A tree over the lanes, then the running value.
+        let tree = configuration.stream_elements.next_power_of_two().trailing_zeros() + 1;
+        // The vector unit looks at its scalars when its operands have crossed.
+        let crossing = pipeline.crossbar;
+        ExtensionLatency {
+            vector_to_scalar: vector_unit + tree + Self::NORMALISE - crossing,
+            requantise_to_scalar: requantise + tree + 1 - crossing,
+            vector_to_register: vector_unit + tree + 1,
+            register: 3,
+            // The row's register and the RAM's own; weights are read as much later as a row is further down.
+            store_to_weights: crossing + 2,
+            // Like a result that leaves row 0 at once; then the choice of a column.
+            fetch: 1 + weight_read + configuration.tile_rows() + pipeline.drain + 2,
+        }
+    }
 }
 
 impl Latency {
@@ -70,6 +114,11 @@ impl Latency {
         let step_to_shadow = 1 + weight_read.max(crossbar) + multiply + adder_tree + 1 + 1;
         // One chain register in each row, then the way back; the requantiser looks at it `crossbar` cycles after its step.
         let step_to_drain = step_to_shadow + configuration.tile_rows() + pipeline.drain - crossbar;
+        // The scale table's block RAM is read while the operands cross. The last elements of a word enter the lanes
+        // later than the first.
+        let requantise =
+            crossbar.max(ram) + LaneStage::cycles_of_all(configuration) + configuration.requantise_interval - 1;
+        let vector_unit = crossbar + VectorStage::cycles_of_all(configuration);
         Latency {
             crossbar,
             // A compact machine does without the register behind the rotation.
@@ -79,12 +128,12 @@ impl Latency {
             adder_tree,
             step_to_shadow,
             step_to_drain,
-            // The scale table's block RAM is read while the operands cross. The last elements of a word enter the lanes
-            // later than the first.
-            requantise: crossbar.max(ram) + LaneStage::cycles_of_all(configuration) + configuration.requantise_interval
-                - 1,
-            vector_unit: crossbar + VectorStage::cycles_of_all(configuration),
+            requantise,
+            vector_unit,
             write_to_read: crossbar + 1,
+            extensions: configuration
+                .extensions
+                .map(|_| ExtensionLatency::of(configuration, requantise, vector_unit, weight_read)),
         }
     }
 }

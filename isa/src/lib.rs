@@ -38,6 +38,7 @@
 //! | [`program`] | the image a compiler writes and a loader reads |
 //! | [`arithmetic`] | requantising, rounding; sums, means, softmax and logistic of int8 elements |
 //! | [`fixed_point`] | elements of language models: products, tables, reciprocals, sampling |
+//! | [`vector`] | a lane of the extended vector unit, and its reductions |
 //! | [`resources`] | block RAMs, counted before any tool runs |
 
 pub mod arithmetic;
@@ -56,3 +57,4 @@ pub mod resources;
 pub mod sequence;
 pub mod stages;
 pub mod unit;
+pub mod vector;

@@ -5,6 +5,7 @@
 //! diffable; the weights are hexadecimal strings.
 
 use crate::configuration::{Configuration, ConfigurationError};
+use crate::fixed_point::table::Table;
 use crate::instruction::{Instruction, InstructionError, Unit};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -103,8 +104,57 @@ pub struct Program {
     pub layers: Vec<Layer>,
     /// Useful multiplications of one inference.
     pub macs: u64,
-    /// Predicted cycles of one inference.
+    /// Predicted cycles of one inference; of the first entry point, where there are several.
     pub cycles: u64,
+    /// What only a program for a machine with [`Extensions`](crate::configuration::Extensions) has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+}
+
+/// What a language model's program has beyond others: contents of more memories, registers, and a schedule for each of several
+/// lengths of the context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Language {
+    /// Elements that the host writes into the vector memory before the first run.
+    pub constants: Vec<Constants>,
+    /// The vector unit's tables, by number.
+    pub tables: Vec<Table>,
+    /// The schedules, that of the shortest context first.
+    pub entries: Vec<Entry>,
+    /// The registers that the host sets, from register 1 on: the token's slot, then the position.
+    pub token: u32,
+    /// Register of the position of the token that a run takes in; the run moves it on.
+    pub position: u32,
+    /// The slot of each token: what its register holds.
+    pub slots: Vec<u32>,
+    /// Positions that there is room for.
+    pub context: u32,
+}
+
+/// Elements in the vector memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constants {
+    /// What they are.
+    pub name: String,
+    /// Vector memory slice.
+    pub slice: u32,
+    /// First beat.
+    pub base: u32,
+    /// The elements, whole beats.
+    pub elements: Vec<i16>,
+}
+
+/// A schedule for all positions below a limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Number of its first instruction, the same in every queue.
+    pub instruction: u32,
+    /// The positions for which it is right are below this.
+    pub positions: u32,
+    /// Predicted cycles.
+    pub cycles: u64,
+    /// Useful multiplications at the last of its positions.
+    pub macs: u64,
 }
 
 /// Why an image cannot be used.
@@ -201,6 +251,7 @@ impl Program {
         if self.scales.iter().any(|entry| entry.len() != configuration.stream_elements as usize) {
             return inconsistent("a scale entry does not have one value for each lane".into());
         }
+        self.check_language()?;
         let layer_results = self.layers.iter().map(|layer| &layer.result);
         for region in [&self.input, &self.output].into_iter().chain(layer_results) {
             let end = u64::from(region.base) + u64::from(region.beats);
@@ -234,6 +285,44 @@ impl Program {
                     .instruction
                     .check(queue.unit, configuration)
                     .map_err(|source| ProgramError::Instruction { index, source })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What only a language model's program has.
+    fn check_language(&self) -> Result<(), ProgramError> {
+        let inconsistent = |what: String| Err(ProgramError::Inconsistent(what));
+        let configuration = &self.configuration;
+        let Some(language) = &self.language else { return Ok(()) };
+        for Constants { name, slice, base, elements } in &language.constants {
+            let beats = elements.len() as u64 / u64::from(configuration.dot);
+            let end = u64::from(*base) + beats;
+            if *slice >= configuration.vector_slices
+                || end > u64::from(configuration.vector_beats())
+                || !elements.len().is_multiple_of(configuration.dot as usize)
+            {
+                return inconsistent(format!("the constants `{name}` lie outside the vector memory"));
+            }
+        }
+        if language.tables.len() > configuration.tables() as usize {
+            return inconsistent(format!(
+                "{} tables, but the machine has {}",
+                language.tables.len(),
+                configuration.tables()
+            ));
+        }
+        let register = |number: u32| (1..=configuration.registers()).contains(&number);
+        if !register(language.token) || !register(language.position) {
+            return inconsistent("token or position stand in no register".into());
+        }
+        for entry in &language.entries {
+            let reached = |queue: &Queue| queue.instructions.len() > entry.instruction as usize;
+            if !self.queues.iter().all(reached) {
+                return inconsistent(format!(
+                    "an entry point at instruction {}, where a queue has none",
+                    entry.instruction
+                ));
             }
         }
         Ok(())

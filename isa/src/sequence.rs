@@ -32,6 +32,9 @@ pub struct Sequence {
     /// Idle cycles between two steps of a run, 0 to 3.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pause: u32,
+    /// The run-time register whose value is added to `base` when the instruction issues; 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub register: u32,
 }
 
 /// Is there nothing to write down?
@@ -57,18 +60,23 @@ pub struct Step {
 impl Sequence {
     /// `count` consecutive addresses from `base`, one run.
     pub fn linear(base: u32, count: u32) -> Sequence {
-        Sequence { base, count: [count, 1, 1, 1], delta: [1, 0, 0, 0], run_levels: 1, gap: 0, pause: 0 }
+        Sequence { base, count: [count, 1, 1, 1], delta: [1, 0, 0, 0], run_levels: 1, gap: 0, pause: 0, register: 0 }
     }
 
     /// `runs` runs of `count` consecutive addresses. Run `r` begins at `base + r × stride`; `gap` idle cycles between runs.
     pub fn repeated(base: u32, count: u32, runs: u32, stride: i32, gap: u32) -> Sequence {
         let back = stride - (count as i32 - 1);
-        Sequence { base, count: [count, runs, 1, 1], delta: [1, back, 0, 0], run_levels: 1, gap, pause: 0 }
+        Sequence { base, count: [count, runs, 1, 1], delta: [1, back, 0, 0], run_levels: 1, gap, pause: 0, register: 0 }
     }
 
     /// The same addresses, a step each `interval` cycles of a run instead of each cycle.
     pub fn paced(self, interval: u32) -> Sequence {
         Sequence { pause: interval.saturating_sub(1), ..self }
+    }
+
+    /// The same with the value of the run-time register `register` added to the base.
+    pub fn offset_by(self, register: u32) -> Sequence {
+        Sequence { register, ..self }
     }
 
     /// Steps of one run; [`u32::MAX`] where there are more.
@@ -241,6 +249,9 @@ pub fn field_bits(address_bits: u32, configuration: &Configuration) -> Vec<(Stri
     fields.push(("run_levels".to_string(), bits_for(configuration.sequence_levels)));
     fields.push(("gap".to_string(), configuration.count_bits));
     fields.push(("pause".to_string(), PAUSE_BITS));
+    if address_bits > 0 && configuration.registers() > 0 {
+        fields.push(("register".to_string(), bits_for(configuration.registers() + 1)));
+    }
     fields
 }
 
@@ -276,7 +287,15 @@ mod tests {
 
     #[test]
     fn three_levels_walk_a_window() {
-        let sequence = Sequence { base: 0, count: [2, 2, 2, 1], delta: [1, 9, -9, 0], run_levels: 2, gap: 0, pause: 0 };
+        let sequence = Sequence {
+            base: 0,
+            count: [2, 2, 2, 1],
+            delta: [1, 9, -9, 0],
+            run_levels: 2,
+            gap: 0,
+            pause: 0,
+            register: 0,
+        };
         let seen: Vec<_> = sequence.steps().map(|s| s.address).collect();
         assert_eq!(seen, [0, 1, 10, 11, 2, 3, 12, 13]);
     }

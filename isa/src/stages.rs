@@ -6,7 +6,9 @@
 use crate::configuration::Configuration;
 
 macro_rules! stages {
-    ($(#[$about:meta])* $name:ident { $($(#[$text:meta])* $stage:ident: $full:literal, $compact:literal;)+ }) => {
+    ($(#[$about:meta])* $name:ident {
+        $($(#[$text:meta])* $stage:ident: $full:literal, $compact:literal $(if $condition:ident)?;)+
+    }) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $name {
@@ -19,9 +21,12 @@ macro_rules! stages {
 
             /// Registers of this stage: 0 where the configuration leaves it out.
             pub fn cycles(self, configuration: &Configuration) -> u32 {
-                let (full, compact) = match self {
-                    $($name::$stage => ($full, $compact),)+
+                let (exists, full, compact) = match self {
+                    $($name::$stage => (true $(&& configuration.$condition())?, $full, $compact),)+
                 };
+                if !exists {
+                    return 0;
+                }
                 if configuration.pipeline.compact { compact } else { full }
             }
 
@@ -86,6 +91,28 @@ stages! {
         Candidates: 1, 0;
         /// That of the function asked for.
         Value: 1, 1;
+        /// It, saturated to an element.
+        Saturated: 1, 0 if vector_multiplies;
+        /// Its product.
+        Product: 3, 1 if vector_multiplies;
+        /// What is added before the right shift, so that it rounds.
+        Half: 1, 0 if vector_multiplies;
+        /// The sum with it.
+        WithHalf: 1, 1 if vector_multiplies;
+        /// Shifted by a multiple of eight.
+        CoarseShift: 1, 0 if vector_multiplies;
+        /// Shifted.
+        Shifted: 1, 1 if vector_multiplies;
+        /// Saturated to an element again.
+        Narrowed: 1, 0 if vector_multiplies;
+        /// Added to the steps of the run before it.
+        Combined: 1, 1 if vector_multiplies;
+        /// The table's segment: its value and difference.
+        Segment: 2, 1 if vector_multiplies;
+        /// The difference times the place in the segment.
+        Slope: 2, 1 if vector_multiplies;
+        /// The value between the segment's ends.
+        Interpolated: 1, 1 if vector_multiplies;
         /// Its comparison with the limits.
         Compared: 1, 0;
         /// The element.
@@ -96,7 +123,7 @@ stages! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configuration::Pipeline;
+    use crate::configuration::{Extensions, Pipeline};
 
     #[test]
     fn stages_follow_each_other() {
@@ -111,5 +138,8 @@ mod tests {
         }
         assert_eq!((LaneStage::cycles_of_all(&full), LaneStage::cycles_of_all(&compact)), (18, 6));
         assert_eq!((VectorStage::cycles_of_all(&full), VectorStage::cycles_of_all(&compact)), (5, 2));
+        let extensions = Some(Extensions { registers: 1, scalars: 2, tables: 1 });
+        let [full, compact] = [full, compact].map(|configuration| Configuration { extensions, ..configuration });
+        assert_eq!((VectorStage::cycles_of_all(&full), VectorStage::cycles_of_all(&compact)), (20, 9));
     }
 }

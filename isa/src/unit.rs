@@ -1,6 +1,6 @@
 //! The units that have an instruction queue, and the source ports of the crossbar.
 
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, REGISTER_BITS};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -17,6 +17,10 @@ pub enum Unit {
     Requantiser,
     /// The vector unit.
     Vector,
+    /// The port that writes a stream into the weight RAMs.
+    Weights,
+    /// The run-time registers.
+    Registers,
 }
 
 impl Unit {
@@ -29,6 +33,9 @@ impl Unit {
         if configuration.vector_unit {
             units.push(Unit::Vector);
         }
+        if configuration.extensions.is_some() {
+            units.extend([Unit::Weights, Unit::Registers]);
+        }
         units
     }
 
@@ -38,7 +45,10 @@ impl Unit {
             Unit::TileGroup(_) => configuration.weight_address_bits(),
             Unit::Read(_) | Unit::Write(_) => configuration.vector_address_bits(),
             Unit::Requantiser => configuration.scale_address_bits(),
-            Unit::Vector => 0,
+            // The addresses are those of scalars, or the positions that an arg-max finds.
+            Unit::Vector if configuration.scalars() > 0 => REGISTER_BITS,
+            Unit::Vector | Unit::Registers => 0,
+            Unit::Weights => configuration.weight_address_bits(),
         }
     }
 
@@ -48,7 +58,9 @@ impl Unit {
             Unit::TileGroup(_) => configuration.weight_depth,
             Unit::Read(_) | Unit::Write(_) => configuration.vector_beats(),
             Unit::Requantiser => configuration.scale_depth,
-            Unit::Vector => u32::MAX,
+            Unit::Vector if configuration.scalars() > 0 => 1 << REGISTER_BITS,
+            Unit::Vector | Unit::Registers => u32::MAX,
+            Unit::Weights => configuration.weight_depth,
         }
     }
 
@@ -66,6 +78,8 @@ impl Unit {
             ("write", Some(Some(n))) => Some(Unit::Write(n)),
             ("requantiser", None) => Some(Unit::Requantiser),
             ("vector", None) => Some(Unit::Vector),
+            ("weights", None) => Some(Unit::Weights),
+            ("registers", None) => Some(Unit::Registers),
             _ => None,
         }
     }
@@ -79,6 +93,8 @@ impl fmt::Display for Unit {
             Unit::Write(n) => write!(f, "write {n}"),
             Unit::Requantiser => write!(f, "requantiser"),
             Unit::Vector => write!(f, "vector"),
+            Unit::Weights => write!(f, "weights"),
+            Unit::Registers => write!(f, "registers"),
         }
     }
 }
@@ -92,6 +108,8 @@ pub enum Source {
     Requantiser,
     /// Output of the vector unit.
     Vector,
+    /// Weights that are read as a stream: a beat a step.
+    Weights,
 }
 
 impl Source {
@@ -102,6 +120,7 @@ impl Source {
             Source::Slice(n) => n,
             Source::Requantiser => configuration.vector_slices,
             Source::Vector => configuration.vector_slices + 1,
+            Source::Weights => configuration.vector_slices + 2,
         }
     }
 
@@ -111,6 +130,7 @@ impl Source {
             None => Some(Source::Slice(port)),
             Some(0) => Some(Source::Requantiser),
             Some(1) if configuration.vector_unit => Some(Source::Vector),
+            Some(2) if configuration.extensions.is_some() => Some(Source::Weights),
             Some(_) => None,
         }
     }
@@ -120,6 +140,7 @@ impl Source {
         match text {
             "requantiser" => Some(Source::Requantiser),
             "vector" => Some(Source::Vector),
+            "weights" => Some(Source::Weights),
             _ => text.strip_prefix("slice")?.parse().ok().map(Source::Slice),
         }
     }
@@ -131,6 +152,7 @@ impl fmt::Display for Source {
             Source::Slice(n) => write!(f, "slice{n}"),
             Source::Requantiser => write!(f, "requantiser"),
             Source::Vector => write!(f, "vector"),
+            Source::Weights => write!(f, "weights"),
         }
     }
 }

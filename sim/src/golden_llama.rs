@@ -146,11 +146,11 @@ impl<'graph> GoldenLlama<'graph> {
         let matrix = &self.graph.embedding;
         let groups = matrix.groups();
         let row = &matrix.weights[token * matrix.columns..(token + 1) * matrix.columns];
-        let scales = &self.graph.embedding_scales[token * groups..(token + 1) * groups];
-        let group = |(weights, &scale): (&[i8], &Scale)| -> Vec<i16> {
-            weights.iter().map(|&weight| requantise(i32::from(weight), scale)).collect()
+        let factors = &self.graph.embedding_factors[token * groups..(token + 1) * groups];
+        let group = |(weights, &factor): (&[i8], &i16)| -> Vec<i16> {
+            weights.iter().map(|&weight| multiply(i16::from(weight), factor, self.graph.embedding_shift)).collect()
         };
-        let elements = row.chunks(matrix.group).zip(scales).flat_map(group);
+        let elements = row.chunks(matrix.group).zip(factors).flat_map(group);
         elements.map(|element| clamp(element, self.graph.residual_limit)).collect()
     }
 
@@ -220,7 +220,7 @@ impl<'graph> GoldenLlama<'graph> {
         for head in vector.chunks_exact_mut(2 * pairs) {
             for ((pair, &cosine), &sine) in head.chunks_exact_mut(2).zip(cosines).zip(sines) {
                 let (a, b) = (pair[0], pair[1]);
-                pair[0] = subtract(times(a, cosine), times(b, sine));
+                pair[0] = add(times(a, cosine), times(b, -sine));
                 pair[1] = add(times(a, sine), times(b, cosine));
             }
         }

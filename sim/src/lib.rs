@@ -32,6 +32,7 @@
 //! | [`golden`] | the network's answer, and every tensor on the way to it |
 //! | [`golden_llama`] | the same for language models, token by token |
 //! | [`cycle`] | the machine's answer, its cycles, every write, how busy each unit was |
+//! | [`language`] | language models on the cycle model, token by token |
 //! | [`rtl`] | the same from the emitted Verilog, through driver, frames and host port |
 //! | [`board`] | the same from the whole board top, through its serial line |
 //! | [`link`] | the host's side of all links: loading, running, counting, faults |
@@ -43,6 +44,7 @@ pub mod cycle;
 pub mod divergence;
 pub mod golden;
 pub mod golden_llama;
+pub mod language;
 pub mod link;
 pub mod rtl;
 pub mod verilated;

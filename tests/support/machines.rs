@@ -224,5 +224,6 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
             drain: count(1, 4),
             vector_read: count(0, 4),
         },
+        extensions: None,
     }
 }

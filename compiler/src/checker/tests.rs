@@ -58,6 +58,7 @@ fn program(configuration: Configuration, text: &str, output: Region, cycles: u64
         macs: 32,
         cycles,
         configuration,
+        language: None,
     }
 }
 

@@ -87,7 +87,10 @@ impl QuantisedLlama {
         site.sum(largest, u64::from(CACHE_LIMIT.unsigned_abs()) * shape.context as u64)?;
         let embedding = site.at("embedding");
         embedding.matrix(&self.embedding, shape.vocabulary, shape.dim)?;
-        embedding.scales(&self.embedding_scales, shape.vocabulary * self.embedding.groups(), 128)?;
+        embedding.length("factors", self.embedding_factors.len(), shape.vocabulary * self.embedding.groups())?;
+        if self.embedding_shift > 31 {
+            return Err(embedding.range("a right shift", i64::from(self.embedding_shift)));
+        }
         for (number, layer) in self.layers.iter().enumerate() {
             self.check_attention(&layer.attention, number)?;
             self.check_feed_forward(&layer.feed_forward, number)?;

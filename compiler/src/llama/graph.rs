@@ -177,8 +177,11 @@ pub struct QuantisedLlama {
     pub end: Vec<u32>,
     /// `[vocabulary][dim]`.
     pub embedding: Matrix,
-    /// From a weight of the embedding to an element of the residual stream, `[vocabulary][groups]`.
-    pub embedding_scales: Vec<Scale>,
+    /// What a weight of the embedding is multiplied with to be an element of the residual stream, `[vocabulary][groups]`. An element
+    /// each, so that a token's is an element of the vector memory.
+    pub embedding_factors: Vec<i16>,
+    /// Right shift of these products.
+    pub embedding_shift: u32,
     /// Largest magnitude in the residual stream: the least `input_limit` of the products of it.
     pub residual_limit: i16,
     /// First to last.

@@ -40,6 +40,9 @@ const CACHE_HEADROOM: f64 = 1.0;
 /// How far below the largest score the exponential reaches, in nats: e^-11.09 of 2¹⁵ is half a unit.
 const EXPONENTIAL_SPAN: f64 = 16.0 * std::f64::consts::LN_2;
 
+/// Bits of a norm's epsilon, without the zeros below them.
+const EPSILON_BITS: u32 = 15;
+
 /// Largest part of a sum of squares that a norm's epsilon may be.
 const LARGEST_EPSILON: f64 = (1 << 29) as f64;
 
@@ -165,12 +168,14 @@ impl<'a> Quantiser<'a> {
             })
             .collect();
         let (cosines, sines) = rotations(shape, model.rope_theta);
+        let (embedding_factors, embedding_shift) = factors(&self.embedding.units, self.residual);
         QuantisedLlama {
             name: model.name.clone(),
             shape: shape.clone(),
             begin: model.begin,
             end: model.end.clone(),
-            embedding_scales: requantisation(&self.embedding, 1.0, 1, |_| self.residual).scales,
+            embedding_factors,
+            embedding_shift,
             residual_limit: self.residual_limit,
             layers,
             classifier: self.classifier(),
@@ -319,7 +324,23 @@ fn norm(count: usize, limit: i16, unit: f64, epsilon: f64) -> (Norm, f64) {
     let least = square_shift(count, limit, (1 << 30) - 1);
     let square_shift = (least..31).find(|&shift| in_sum(shift) <= LARGEST_EPSILON).unwrap_or(31);
     let constant = (f64::from(square_shift).exp2() / count as f64).sqrt();
-    (Norm { square_shift, epsilon: in_sum(square_shift).min(LARGEST_EPSILON) as i32 }, constant)
+    let epsilon = few_bits(in_sum(square_shift).min(LARGEST_EPSILON) as i32);
+    (Norm { square_shift, epsilon }, constant)
+}
+
+/// `value`, which is not negative, cut to its highest [`EPSILON_BITS`] bits: an instruction has a constant and a shift.
+fn few_bits(value: i32) -> i32 {
+    let surplus = (i32::BITS - value.leading_zeros()).saturating_sub(EPSILON_BITS);
+    value >> surplus << surplus
+}
+
+/// Elements and one right shift that make elements in `unit` of integers in each of `units`.
+fn factors(units: &[f64], unit: f64) -> (Vec<i16>, u32) {
+    let largest = units.iter().fold(0.0_f64, |largest, &other| largest.max(other / unit));
+    let room = if largest > 0.0 { (f64::from(i16::MAX) / largest).log2().floor() } else { 0.0 };
+    let shift = room.clamp(0.0, 31.0);
+    // The cast saturates.
+    (units.iter().map(|other| (other / unit * shift.exp2()).round() as i16).collect(), shift as u32)
 }
 
 /// The exponential for scores whose largest are within `largest_score` of 0.

@@ -13,9 +13,10 @@ use crate::error::CompileError;
 use crate::graph::Elementwise;
 use crate::schedule::{Draft, Stored};
 use lpu_isa::arithmetic::{Requantise, Rounding};
-use lpu_isa::instruction::{Function, Operation, RequantiseFrom, Source, Unit};
+use lpu_isa::instruction::{Function, Operation, RequantiseFrom, Source, Tracking, Unit};
 use lpu_isa::program::{Region, Scale};
 use lpu_isa::sequence::Sequence;
+use lpu_isa::vector::Arithmetic;
 
 /// Lowers `operator`, which reads `input`.
 ///
@@ -60,6 +61,7 @@ pub fn lower(
             constant: zero_point - operator.input_zero_point,
             minimum,
             maximum,
+            arithmetic: Arithmetic::default(),
             sequence: Sequence { delta: [0; 4], ..Sequence::linear(0, words) },
         };
         (Unit::Vector, operation, latency.vector_unit, Source::Vector)
@@ -73,6 +75,7 @@ pub fn lower(
             zero_point,
             minimum,
             maximum,
+            tracking: Tracking::default(),
             sequence: Sequence { delta: [0; 4], ..Sequence::linear(index, words) }.paced(pace),
         };
         (Unit::Requantiser, operation, latency.requantise, Source::Requantiser)

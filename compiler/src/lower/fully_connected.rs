@@ -20,7 +20,7 @@ use crate::graph::FullyConnected;
 use crate::schedule::{Draft, Stored};
 use lpu_isa::arithmetic::Rounding;
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
+use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Tracking, Unit};
 use lpu_isa::program::{Region, Scale};
 use lpu_isa::sequence::Sequence;
 
@@ -172,6 +172,7 @@ pub fn lower(
                 zero_point: layer.output_zero_point,
                 minimum: layer.minimum,
                 maximum: layer.maximum,
+                tracking: Tracking::default(),
                 sequence: scales,
             },
         });
@@ -190,6 +191,7 @@ pub fn lower(
                     run_levels: 1,
                     gap,
                     pause: pace - 1,
+                    register: 0,
                 },
             },
         });

@@ -5,6 +5,7 @@
 
 pub mod elementwise;
 pub mod fully_connected;
+pub mod llama;
 #[cfg(test)]
 mod tests;
 

@@ -22,8 +22,12 @@ pub const CYCLE_BITS: usize = 48;
 /// The design of a configuration, ready to be written.
 ///
 /// # Errors
-/// A mistake in the description of the hardware; none is known for a checked configuration.
+/// [`DesignError::NoHardware`] for a machine with extensions. Everything else would be a mistake in the description of the hardware;
+/// none is known for a checked configuration.
 pub fn design(configuration: &Configuration) -> Result<Design, DesignError> {
+    if configuration.extensions.is_some() {
+        return Err(DesignError::NoHardware { field: "extensions" });
+    }
     Design::new(top(configuration)?)
 }
 

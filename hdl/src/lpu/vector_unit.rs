@@ -51,13 +51,14 @@ fn vector_lane(function_bits: usize, configuration: &Configuration) -> Result<Ar
     let b = candidate("b_qq", b).extend(wide);
     m.section("Choice");
     let value = |function: Function| match function {
-        Function::Pass => a.clone(),
+        // Only a vector unit that has no RTL yet multiplies; see `top`.
+        Function::Pass | Function::Multiply => a.clone(),
         Function::Add => sum.clone(),
         Function::Subtract => difference.clone(),
         Function::Maximum => b_is_larger.choose(&b, &a),
         Function::Minimum => b_is_larger.choose(&a, &b),
     };
-    let values: Vec<Expr> = Function::ALL.iter().map(|&(function, _)| value(function)).collect();
+    let values: Vec<Expr> = Function::PLAIN.iter().map(|&(function, _)| value(function)).collect();
     let value = held_if(&mut m, "value", at(VectorStage::Value).as_ref(), select(Expr::from(&function), &values));
     let enables = [at(VectorStage::Compared), at(VectorStage::Clamped)];
     let clamped = super::clamp(&mut m, enables, &Expr::from(&value), &minimum, &maximum);

@@ -134,6 +134,7 @@ vector
         }],
         macs: 0,
         cycles: 156,
+        language: None,
     };
     let text = disassemble(&program);
     let expected = "\

@@ -1,9 +1,12 @@
 //! Random machines, instructions and programs, all of them valid.
 
-use lpu_isa::configuration::{Configuration, Pipeline};
-use lpu_isa::instruction::{Function, Instruction, Operation, RequantiseFrom, Source, Unit};
+use lpu_isa::configuration::{Configuration, Extensions, Pipeline};
+use lpu_isa::instruction::{
+    Assignment, Function, Instruction, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
+};
 use lpu_isa::program::{FORMAT, Layer, Placed, Program, Queue, Region, Scale};
 use lpu_isa::sequence::{LEVELS, Sequence};
+use lpu_isa::vector::{Arithmetic, Combine, LARGEST_SHIFT, LEAST_SHIFT, Reduction, ScalarOperand};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -27,7 +30,9 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
     let queue_word_bits = select(vec![8u32, 16, 36, 72, 256]);
     let paces = (queue_word_bits, 0..=2u32);
     let counters = (4..=12u32, 2..=4u32, 8..=16u32, any::<bool>());
-    (shape, depths, paces, counters, pipeline()).prop_map(|(shape, depths, paces, counters, pipeline)| {
+    let extensions = proptest::option::of((1..=15u32, 2..=64u32, 1..=16u32));
+    (shape, depths, paces, counters, pipeline(), extensions).prop_map(|fields| {
+        let (shape, depths, paces, counters, pipeline, extensions) = fields;
         let (count_bits, sequence_levels, interval_bits, vector_unit) = counters;
         let (tiles, dot, doublings, vector_slices, weight_bits) = shape;
         let (queue_word_bits, halvings) = paces;
@@ -51,6 +56,9 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             requantise_interval: 1 << halvings.min(stream_elements.trailing_zeros()),
             scale_multiplier_lanes: u32::from(halvings > 0 && !pipeline.compact),
             pipeline,
+            extensions: extensions
+                .filter(|_| vector_unit && weight_bits == 8 && tiles >= stream_elements)
+                .map(|(registers, scalars, tables)| Extensions { registers, scalars, tables }),
         };
         configuration.check().unwrap();
         configuration
@@ -81,8 +89,52 @@ fn sequence(limit: u32, noisy: bool, configuration: &Configuration) -> impl Stra
             lowest += (again * stride).min(0);
             room -= (again * stride).abs();
         }
-        Sequence { base: (room * base / 100 - lowest) as u32, count, delta, run_levels, gap, pause }
+        Sequence { base: (room * base / 100 - lowest) as u32, count, delta, run_levels, gap, pause, register: 0 }
     })
+}
+
+/// The same, with a run-time register added now and then.
+fn moved(limit: u32, noisy: bool, configuration: &Configuration) -> impl Strategy<Value = Sequence> + use<> {
+    let registers = 0..=configuration.registers();
+    (sequence(limit, noisy, configuration), registers).prop_map(|(sequence, register)| sequence.offset_by(register))
+}
+
+fn arithmetic(configuration: &Configuration) -> BoxedStrategy<Arithmetic> {
+    let (Some(extensions), registers) = (configuration.extensions, 0..=configuration.registers()) else {
+        return Just(Arithmetic::default()).boxed();
+    };
+    let modes = (select(ScalarOperand::ALL.to_vec()), select(Combine::ALL.to_vec()), select(Reduction::ALL.to_vec()));
+    let shifts = (LEAST_SHIFT..=LARGEST_SHIFT, 0..=31u32, 0..=15u32);
+    (modes, shifts, proptest::option::of(0..extensions.tables), registers.clone(), registers)
+        .prop_map(|((scalar, combine, reduction), (shift, square_shift, addend_shift), table, register, mask)| {
+            let (scalar, combine, reduction) = (scalar.0, combine.0, reduction.0);
+            Arithmetic { scalar, shift, table, combine, reduction, square_shift, addend_shift, register, mask }
+        })
+        .boxed()
+}
+
+fn tracking(configuration: &Configuration) -> BoxedStrategy<Tracking> {
+    if configuration.scalars() == 0 {
+        return Just(Tracking::default()).boxed();
+    }
+    (0..=configuration.registers(), proptest::option::of(0..configuration.scalars()))
+        .prop_map(|(mask, maximum)| Tracking { mask, maximum })
+        .boxed()
+}
+
+fn assignment(registers: u32) -> impl Strategy<Value = Assignment> + use<> {
+    let short = || any::<i16>().prop_map(i32::from);
+    (1..=registers, 0..=registers, short(), 0..=registers, short(), 0..=31u32, 1..=16u32).prop_map(
+        |(destination, source, multiplier, addend, constant, shift, bits)| Assignment {
+            destination,
+            source,
+            multiplier,
+            addend,
+            constant,
+            shift,
+            bits,
+        },
+    )
 }
 
 fn source(configuration: &Configuration) -> impl Strategy<Value = Source> + use<> {
@@ -99,40 +151,66 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
     let element = any::<i16>().prop_map(i32::from);
     let limit = unit.address_limit(configuration);
     let operation = match unit {
+        Unit::TileGroup(_) if configuration.extensions.is_some() => {
+            let sources = (proptest::option::of(1..=configuration.registers()), source(configuration));
+            (sources, moved(limit, noisy, configuration))
+                .prop_map(|((tile, source), sequence)| match tile {
+                    Some(tile) => Operation::Fetch { tile, sequence },
+                    None => Operation::Multiply { source, sequence },
+                })
+                .boxed()
+        }
+        Unit::Weights => {
+            let place = (select(Spread::ALL.to_vec()), 1..=configuration.registers());
+            (source(configuration), place, moved(limit, noisy, configuration))
+                .prop_map(|(source, ((spread, _), place), sequence)| Operation::Store {
+                    source,
+                    spread,
+                    place,
+                    sequence,
+                })
+                .boxed()
+        }
+        Unit::Registers => assignment(configuration.registers()).prop_map(Operation::Assign).boxed(),
         Unit::TileGroup(_) => (source(configuration), sequence(limit, noisy, configuration))
             .prop_map(|(source, sequence)| Operation::Multiply { source, sequence })
             .boxed(),
-        Unit::Read(_) => {
-            sequence(limit, noisy, configuration).prop_map(|sequence| Operation::Read { sequence }).boxed()
-        }
+        Unit::Read(_) => moved(limit, noisy, configuration).prop_map(|sequence| Operation::Read { sequence }).boxed(),
         Unit::Write(_) => {
-            (source(configuration), 1..=configuration.beats_per_word(), sequence(limit, noisy, configuration))
+            (source(configuration), 1..=configuration.beats_per_word(), moved(limit, noisy, configuration))
                 .prop_map(|(source, last_beats, sequence)| Operation::Write { source, last_beats, sequence })
                 .boxed()
         }
         Unit::Requantiser => {
             let from = proptest::option::of(source(configuration));
-            (from, element, clamp(), sequence(limit, noisy, configuration))
-                .prop_map(|(from, zero_point, (minimum, maximum), sequence)| {
+            (from, element, clamp(), tracking(configuration), moved(limit, noisy, configuration))
+                .prop_map(|(from, zero_point, (minimum, maximum), tracking, sequence)| {
                     let from = from.map_or(RequantiseFrom::Tiles, RequantiseFrom::Stream);
-                    Operation::Requantise { from, zero_point, minimum, maximum, sequence }
+                    Operation::Requantise { from, zero_point, minimum, maximum, tracking, sequence }
                 })
                 .boxed()
         }
         Unit::Vector => {
             let sources = (source(configuration), proptest::option::of(source(configuration)));
-            (
-                select(Function::ALL.to_vec()),
-                sources,
-                element,
-                clamp(),
-                sequence(1000, noisy, configuration),
-                any::<Index>(),
-            )
-                .prop_map(move |((function, _), (a, b), constant, (minimum, maximum), mut sequence, base)| {
-                    (sequence.base, sequence.delta) =
-                        if noisy { (base.index(4) as u32, sequence.delta) } else { (0, [0; LEVELS]) };
-                    Operation::Vector { function, a, b, constant, minimum, maximum, sequence }
+            let extended = configuration.extensions.is_some();
+            let functions = if extended { Function::ALL.to_vec() } else { Function::PLAIN.to_vec() };
+            let steps = if extended {
+                moved(limit, noisy, configuration).boxed()
+            } else {
+                sequence(1000, noisy, configuration).boxed()
+            };
+            (select(functions), sources, element, (clamp(), arithmetic(configuration)), steps, any::<Index>())
+                .prop_map(move |fields| {
+                    let ((function, _), (a, b), constant, ((minimum, maximum), mut arithmetic), mut sequence, base) =
+                        fields;
+                    if !extended {
+                        (sequence.base, sequence.delta) =
+                            if noisy { (base.index(4) as u32, sequence.delta) } else { (0, [0; LEVELS]) };
+                    }
+                    if b.is_some() {
+                        arithmetic.scalar = ScalarOperand::None;
+                    }
+                    Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, sequence }
                 })
                 .boxed()
         }
@@ -224,6 +302,7 @@ pub fn program() -> impl Strategy<Value = Program> {
                     layers: layers.clone(),
                     macs,
                     cycles,
+                    language: None,
                 })
             },
         )

@@ -68,7 +68,7 @@ proptest! {
         run_levels in 1..=LEVELS as u32,
         (gap, pause) in (0..4u32, 0..4u32),
     ) {
-        let sequence = Sequence { base, count, delta, run_levels, gap, pause };
+        let sequence = Sequence { base, count, delta, run_levels, gap, pause, register: 0 };
         let addresses = || sequence.steps().map(|step| step.address);
         prop_assert_eq!(sequence.extent(), (addresses().min().unwrap(), addresses().max().unwrap()));
         let duration = sequence.steps().last().unwrap().offset + 1;
@@ -94,7 +94,15 @@ fn a_jump_over_more_than_half_the_memory_survives() {
     let configuration = Configuration::default();
     let far = configuration.vector_beats() as i32 - 1;
     for (base, delta) in [(0, far), (far as u32, -far)] {
-        let sequence = Sequence { base, count: [2, 1, 1, 1], delta: [delta, 0, 0, 0], run_levels: 1, gap: 0, pause: 0 };
+        let sequence = Sequence {
+            base,
+            count: [2, 1, 1, 1],
+            delta: [delta, 0, 0, 0],
+            run_levels: 1,
+            gap: 0,
+            pause: 0,
+            register: 0,
+        };
         let read = Instruction { interval: 20, operation: Operation::Read { sequence } };
         let word = read.encode(Unit::Read(0), &configuration).unwrap();
         assert_eq!(Instruction::decode(Unit::Read(0), &configuration, &word).unwrap(), read);
@@ -115,6 +123,6 @@ fn a_field_out_of_range_is_named_with_its_unit_and_limits() {
         "read 1: field `interval` of `nop` is 1, but must be 5 to 65535"
     );
     // 2^48 steps are refused at once, not after a walk along them.
-    let endless = Sequence { base: 0, count: [4096; 4], delta: [0; 4], run_levels: 4, gap: 0, pause: 0 };
+    let endless = Sequence { base: 0, count: [4096; 4], delta: [0; 4], run_levels: 4, gap: 0, pause: 0, register: 0 };
     assert!(message(read(endless)).starts_with("read 1: field `duration` of `read`"));
 }

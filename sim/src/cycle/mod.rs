@@ -7,13 +7,14 @@
 //! A unit's pipeline is not stepped register by register. A step's result is computed when the step is taken and appears where
 //! and when the latency table says; the tests that compare every write of the RTL hold this short cut to account.
 
+mod extension;
 mod state;
 mod units;
 
 use lpu_isa::arithmetic::Rounding;
 use lpu_isa::instruction::Unit;
 use lpu_isa::latency::Latency;
-use lpu_isa::program::Program;
+use lpu_isa::program::{Program, Region};
 use state::State;
 use thiserror::Error;
 
@@ -90,7 +91,11 @@ impl<'a> CycleModel<'a> {
 
     /// Like [`new`](Self::new), with deviations.
     pub fn with_options(program: &'a Program, options: Options) -> CycleModel<'a> {
-        CycleModel { program, state: State::load(program, &options), options }
+        let mut state = State::load(program, &options);
+        for constants in program.language.iter().flat_map(|language| &language.constants) {
+            state.write_elements(constants.slice, constants.base, &constants.elements);
+        }
+        CycleModel { program, state, options }
     }
 
     /// Runs one inference.
@@ -103,7 +108,18 @@ impl<'a> CycleModel<'a> {
             return Err(CycleError::InputLength { expected: region.positions.len(), found: input.len() });
         }
         self.state.write_region(region, input);
-        self.state.start(self.program);
+        let output = &self.program.output;
+        let (cycles, writes, busy) = self.run_from(0)?;
+        Ok(Outcome { output: self.state.read_region(output), cycles, writes, busy })
+    }
+
+    /// Runs the schedule that begins at instruction `entry` of every queue, on memories and registers as they are. Returns the
+    /// cycles, the writes and the steps of each unit.
+    ///
+    /// # Errors
+    /// A schedule that does not end.
+    pub fn run_from(&mut self, entry: usize) -> Result<(u64, Vec<WriteEvent>, Vec<(Unit, u64)>), CycleError> {
+        self.state.start(self.program, entry);
         while !self.state.all_halted() {
             self.state.advance(self.program, &self.options);
             if self.state.cycles() >= CYCLE_LIMIT {
@@ -111,8 +127,22 @@ impl<'a> CycleModel<'a> {
             }
         }
         self.state.land_all();
-        let output = self.state.read_region(&self.program.output);
         let busy = self.program.queues.iter().zip(self.state.busy()).map(|(queue, busy)| (queue.unit, busy)).collect();
-        Ok(Outcome { output, cycles: self.state.cycles(), writes: self.state.take_writes(), busy })
+        Ok((self.state.cycles(), self.state.take_writes(), busy))
+    }
+
+    /// Writes a run-time register, as the host does between runs.
+    pub fn set_register(&mut self, number: u32, value: u16) {
+        self.state.set_register(number, value);
+    }
+
+    /// Reads a run-time register between runs; 0 where there is none.
+    pub fn register(&self, number: u32) -> u16 {
+        self.state.register(number)
+    }
+
+    /// Reads a vector between runs, whole elements.
+    pub fn read_elements(&self, region: &Region) -> Vec<i16> {
+        self.state.read_elements(region)
     }
 }

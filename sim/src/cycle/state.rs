@@ -1,10 +1,11 @@
 //! The machine's state: memories, words under way, sequencers.
 
+use super::extension::{Captured, Extension, Stored, VectorStep};
 use super::units::{Run, Sequencer, requantise_step, vector_step};
 use super::{Options, WriteEvent};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::image::nibbles;
-use lpu_isa::instruction::{Operation, Source, Unit};
+use lpu_isa::instruction::{Operation, Source, Tracking, Unit};
 use lpu_isa::latency::ISSUE_TO_STEP;
 use lpu_isa::program::{Placed, Program, Region, Scale};
 use std::collections::VecDeque;
@@ -19,7 +20,8 @@ fn turn(unit: Unit) -> u32 {
         Unit::TileGroup(_) => 1,
         Unit::Requantiser => 2,
         Unit::Vector => 3,
-        Unit::Write(_) => 4,
+        Unit::Write(_) | Unit::Weights => 4,
+        Unit::Registers => 5,
     }
 }
 
@@ -29,6 +31,7 @@ fn against_the_flow(program: &Program) -> bool {
         Source::Slice(slice) => turn(Unit::Read(slice)),
         Source::Requantiser => turn(Unit::Requantiser),
         Source::Vector => turn(Unit::Vector),
+        Source::Weights => turn(Unit::TileGroup(0)),
     };
     program.queues.iter().any(|queue| {
         queue.instructions.iter().any(|placed| {
@@ -72,6 +75,11 @@ impl Tile {
         };
         Tile { column: tile % elements, row: tile / elements, weights }
     }
+
+    /// Number of the tile on a machine with rows of `elements` tiles.
+    fn number(&self, elements: usize) -> usize {
+        self.row * elements + self.column
+    }
 }
 
 /// Everything that changes while a program runs.
@@ -98,9 +106,11 @@ pub struct State {
     landings: Vec<VecDeque<Landing>>,
     /// Shortest latency between two units.
     shortest: u64,
-    /// Queues in the order of their turns, and those of the write ports.
+    /// Queues in the order of their turns, and those through which a unit's result finds back to units that had their turn
+    /// before, with the cycles that it takes.
     order: Vec<usize>,
-    writers: Vec<usize>,
+    feedback: Vec<(usize, u64)>,
+    extension: Option<Extension>,
     against_the_flow: bool,
     cycles: u64,
     sequencers: Vec<Sequencer>,
@@ -118,20 +128,34 @@ impl State {
         let latency = &options.latency;
         let longest =
             latency.step_to_drain + configuration.drain_cycles() + latency.requantise.max(latency.vector_unit);
-        let shortest = [
+        let mut shortest = vec![
             latency.vector_read,
             latency.requantise,
             latency.vector_unit,
             latency.step_to_drain,
             latency.write_to_read,
         ];
+        if let Some(extensions) = &latency.extensions {
+            shortest.extend([extensions.register, extensions.store_to_weights, extensions.fetch]);
+        }
         let shortest = u64::from(shortest.into_iter().min().unwrap_or(1).max(1));
         let window = shortest.max(LONGEST_WINDOW) as usize;
         let ring = (longest.max(latency.vector_read) as usize + window + 2).next_power_of_two();
         let units = Unit::all(&configuration);
         let mut order: Vec<usize> = (0..units.len()).collect();
         order.sort_by_key(|&index| turn(units[index]));
-        let writers = (0..units.len()).filter(|&index| matches!(units[index], Unit::Write(_))).collect();
+        let feedback = (0..units.len()).filter_map(|index| {
+            let extensions = latency.extensions.as_ref();
+            let cycles = match units[index] {
+                Unit::Write(_) => Some(latency.write_to_read),
+                Unit::Weights => extensions.map(|latency| latency.store_to_weights),
+                Unit::Registers => extensions.map(|latency| latency.register),
+                Unit::Vector => extensions.map(|latency| latency.vector_to_register.min(latency.vector_to_scalar)),
+                _ => None,
+            };
+            Some((index, u64::from(cycles?)))
+        });
+        let feedback = feedback.collect();
         let groups = configuration.tile_groups() as usize;
         let mut group_tiles = Vec::new();
         for group in 0..groups {
@@ -157,7 +181,8 @@ impl State {
             landings: (0..configuration.vector_slices).map(|_| VecDeque::new()).collect(),
             shortest,
             order,
-            writers,
+            feedback,
+            extension: Extension::new(program),
             against_the_flow: against_the_flow(program),
             cycles: 0,
             sequencers: Vec::new(),
@@ -186,9 +211,38 @@ impl State {
         region.positions.iter().map(|&position| memory[position as usize] as i8).collect()
     }
 
-    /// All queues begin at their first instruction.
-    pub fn start(&mut self, program: &Program) {
-        self.sequencers = vec![Sequencer::default(); program.queues.len()];
+    /// The host's write of elements, whole beats.
+    pub fn write_elements(&mut self, slice: u32, base: u32, elements: &[i16]) {
+        let start = base as usize * self.configuration.dot as usize;
+        self.vectors[slice as usize][start..start + elements.len()].copy_from_slice(elements);
+    }
+
+    /// The host's read of whole elements.
+    pub fn read_elements(&self, region: &Region) -> Vec<i16> {
+        let start = region.base as usize * self.configuration.dot as usize;
+        let memory = &self.vectors[region.slice as usize][start..];
+        region.positions.iter().map(|&position| memory[position as usize]).collect()
+    }
+
+    /// The host's write of a register, while nothing runs.
+    pub fn set_register(&mut self, number: u32, value: u16) {
+        if let Some(extension) = &mut self.extension {
+            extension.set_register(number, u64::MAX, value);
+            extension.restart();
+        }
+    }
+
+    /// A register, while nothing runs.
+    pub fn register(&self, number: u32) -> u16 {
+        self.extension.as_ref().map_or(0, |extension| extension.register(number, u64::MAX))
+    }
+
+    /// All queues begin at instruction `entry`.
+    pub fn start(&mut self, program: &Program, entry: usize) {
+        self.sequencers = vec![Sequencer::at(entry); program.queues.len()];
+        if let Some(extension) = &mut self.extension {
+            extension.restart();
+        }
         self.running = program.queues.len();
         self.landings.iter_mut().for_each(VecDeque::clear);
         self.cycles = 0;
@@ -229,8 +283,9 @@ impl State {
         let start = next(&mut self.sequencers.iter());
         let mut end = start.saturating_add(self.shortest);
         if !self.against_the_flow {
-            let write = next(&mut self.writers.iter().map(|&index| &self.sequencers[index]));
-            let landing = write.saturating_add(u64::from(options.latency.write_to_read));
+            let back =
+                self.feedback.iter().map(|&(index, cycles)| self.sequencers[index].next_event.saturating_add(cycles));
+            let landing = back.min().unwrap_or(u64::MAX);
             end = end.max(landing.min(start.saturating_add(LONGEST_WINDOW)));
         }
         for turn in 0..self.order.len() {
@@ -265,6 +320,28 @@ impl State {
         for slice in 0..self.landings.len() {
             self.land(slice, u64::MAX);
         }
+        for group in 0..self.tiles.len() {
+            self.land_stores(group, u64::MAX);
+        }
+    }
+
+    /// Stores whose time has come by `cycle` change the weights of `group`.
+    fn land_stores(&mut self, group: usize, cycle: u64) {
+        let Some(extension) = &mut self.extension else { return };
+        let (dot, elements) = (self.configuration.dot as usize, self.configuration.stream_elements as usize);
+        let storing = &mut extension.storing[group];
+        while let Some(store) = storing.pop_front_if(|store| store.cycle <= cycle) {
+            let at = store.address * dot;
+            for tile in &mut self.tiles[group] {
+                let (column, row, number) = (tile.column, tile.row, tile.number(elements));
+                let Some(ram) = tile.weights.first_mut().and_then(|ram| ram.get_mut(at..at + dot)) else { continue };
+                match &store.bytes {
+                    Stored::Word { tile, weights } if *tile == number => ram.copy_from_slice(weights),
+                    Stored::Row { row: stored, byte, weights } if *stored == row => ram[*byte] = weights[column],
+                    _ => {}
+                }
+            }
+        }
     }
 
     /// All issues and steps of one unit before cycle `end`.
@@ -283,13 +360,13 @@ impl State {
                     self.take_step(operation, options, index, step);
                 }
                 _ if issue >= end => break,
-                _ => self.issue(queue, index, issue),
+                _ => self.issue(queue, options, index, issue),
             }
         }
         self.sequencers[index].update_next_event();
     }
 
-    fn issue(&mut self, queue: &[Placed], index: usize, cycle: u64) {
+    fn issue(&mut self, queue: &[Placed], options: &Options, index: usize, cycle: u64) {
         let sequencer = &mut self.sequencers[index];
         let Some(placed) = queue.get(sequencer.program_counter) else {
             sequencer.halted = true;
@@ -305,7 +382,35 @@ impl State {
                 self.running -= 1;
                 self.cycles = self.cycles.max(cycle + 1);
             }
-            operation => sequencer.begin(operation, cycle + u64::from(ISSUE_TO_STEP)),
+            Operation::Assign(assignment) => {
+                if let Some(extension) = &mut self.extension {
+                    let of = |number| extension.register(number, cycle);
+                    let value = assignment.value(of(assignment.source), of(assignment.addend));
+                    let latency = options.latency.extensions.map_or(1, |latency| latency.register);
+                    extension.set_register(assignment.destination, cycle + u64::from(latency), value);
+                }
+            }
+            operation => {
+                let (mut offset, mut captured) = (0, Captured::default());
+                if let Some(extension) = &self.extension {
+                    let of = |number| extension.register(number, cycle);
+                    offset = of(operation.sequence().map_or(0, |sequence| sequence.register));
+                    captured = match *operation {
+                        Operation::Requantise { tracking: Tracking { mask, .. }, .. } => {
+                            Captured { mask: (mask > 0).then(|| of(mask)), place: 0 }
+                        }
+                        Operation::Vector { arithmetic, .. } => Captured {
+                            mask: (arithmetic.mask > 0).then(|| of(arithmetic.mask)),
+                            place: of(arithmetic.register),
+                        },
+                        Operation::Fetch { tile: place, .. } | Operation::Store { place, .. } => {
+                            Captured { mask: None, place: of(place) }
+                        }
+                        _ => Captured::default(),
+                    };
+                }
+                sequencer.begin(operation, cycle + u64::from(ISSUE_TO_STEP), offset, captured);
+            }
         }
         sequencer.program_counter += 1;
     }
@@ -338,6 +443,7 @@ impl State {
     fn take_step(&mut self, operation: &Operation, options: &Options, index: usize, cycle: u64) {
         let elements = self.configuration.stream_elements as usize;
         let Some(step) = self.sequencers[index].take() else { return };
+        let Sequencer { captured, number, run_step, .. } = self.sequencers[index];
         let dot = self.configuration.dot as usize;
         let now = self.slot(cycle);
         let latency = &options.latency;
@@ -347,7 +453,30 @@ impl State {
                 let port = self.port(*source);
                 self.runs[group].step(&step, &self.ports[port][now..now + dot], self.multiplied_bits);
                 if step.last {
+                    self.land_stores(group, cycle);
                     self.drain(group, cycle + u64::from(latency.step_to_drain));
+                }
+            }
+            (Unit::TileGroup(group), Operation::Fetch { .. }) => {
+                let group = group as usize;
+                self.land_stores(group, cycle);
+                let cycles = latency.extensions.map_or(0, |latency| latency.fetch);
+                let at = self.slot(cycle + u64::from(cycles));
+                let port = self.port(Source::Weights);
+                let chosen = self.tiles[group].iter().find(|tile| tile.number(elements) == usize::from(captured.place));
+                let start = step.address as usize * dot;
+                let word = chosen.and_then(|tile| tile.weights.first()).and_then(|ram| ram.get(start..start + dot));
+                if let Some(word) = word {
+                    self.ports[port][at..at + dot].copy_from_slice(word);
+                    self.ports[port][at + dot..at + elements].fill(0);
+                }
+            }
+            (Unit::Weights, Operation::Store { source, spread, .. }) => {
+                let port = self.port(*source);
+                let cycles = latency.extensions.map_or(0, |latency| latency.store_to_weights);
+                if let Some(extension) = &mut self.extension {
+                    let word = &self.ports[port][now..now + elements];
+                    extension.store(word, *spread, captured, run_step, step.address, cycle + u64::from(cycles));
                 }
             }
             (Unit::Read(slice), _) => {
@@ -397,6 +526,45 @@ impl State {
                     options.rounding,
                     |source| source.port(&self.configuration) as usize,
                 );
+                if let (Some(extension), &Operation::Requantise { minimum, tracking, .. }) =
+                    (&mut self.extension, operation)
+                {
+                    let ends = (number == 0, self.sequencers[index].finished());
+                    let ready = latency.extensions.map_or(0, |latency| latency.requantise_to_scalar);
+                    let results = &mut self.ports[output][at..at + elements];
+                    let (mask, ready) = (captured.mask, cycle + u64::from(ready));
+                    extension.track(results, mask, minimum, ends, number, tracking.maximum, ready);
+                }
+            }
+            (Unit::Vector, &Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, .. })
+                if self.extension.is_some() =>
+            {
+                let at = self.slot(cycle + u64::from(latency.vector_unit));
+                let (first, second) = (self.port(a), b.map(|b| self.port(b)));
+                let Some(extension) = &mut self.extension else { return };
+                let limits = (minimum, maximum);
+                let (a, b) = (&self.ports[first], second.map(|second| &self.ports[second][now..now + elements]));
+                let (a, constant) = (&a[now..now + elements], constant as i16);
+                let finished = self.sequencers[index].finished();
+                let now = VectorStep {
+                    cycle,
+                    step,
+                    number,
+                    finished,
+                    captured,
+                    function,
+                    a,
+                    b,
+                    constant,
+                    limits,
+                    arithmetic,
+                };
+                let cycles = latency.extensions.map_or((0, 0), |latency| {
+                    (u64::from(latency.vector_to_scalar), u64::from(latency.vector_to_register))
+                });
+                let results = extension.vector(&now, cycles.0, cycles.1);
+                let output = self.configuration.vector_slices as usize + 1;
+                self.ports[output][at..at + elements].copy_from_slice(&results);
             }
             (Unit::Vector, operation @ Operation::Vector { .. }) => {
                 let at = self.slot(cycle + u64::from(latency.vector_unit));

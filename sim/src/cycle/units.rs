@@ -1,9 +1,10 @@
 //! What one step of each unit computes, and the sequencer that orders the steps.
 
+use super::extension::Captured;
 use lpu_isa::arithmetic::{Requantise, Rounding};
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source};
 use lpu_isa::program::Scale;
-use lpu_isa::sequence::{Step, Steps};
+use lpu_isa::sequence::{Sequence, Step, Steps};
 
 /// A queue with its sequencer.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,11 @@ pub struct Sequencer {
     pub next_event: u64,
     /// Steps taken so far.
     pub busy: u64,
+    /// What the instruction under way has taken from the registers.
+    pub captured: Captured,
+    /// Steps of the instruction before the one taken last, and those of its run.
+    pub number: u32,
+    pub run_step: u32,
     current: Option<Current>,
 }
 
@@ -32,11 +38,19 @@ struct Current {
 }
 
 impl Sequencer {
-    /// Starts `operation`, the instruction at the program counter; its first step comes at `first_step`.
-    pub fn begin(&mut self, operation: &Operation, first_step: u64) {
+    /// A queue that begins at instruction `entry`.
+    pub fn at(entry: usize) -> Sequencer {
+        Sequencer { program_counter: entry, ..Sequencer::default() }
+    }
+
+    /// Starts `operation`, the instruction at the program counter; its first step comes at `first_step`. `offset` is added to the
+    /// base address.
+    pub fn begin(&mut self, operation: &Operation, first_step: u64, offset: u16, captured: Captured) {
         self.instruction = self.program_counter;
+        self.captured = captured;
+        (self.number, self.run_step) = (u32::MAX, u32::MAX);
         self.current = operation.sequence().and_then(|sequence| {
-            let mut steps = sequence.steps();
+            let mut steps = Sequence { base: sequence.base + u32::from(offset), ..*sequence }.steps();
             steps.next().map(|next| Current { steps, start: first_step, next })
         });
     }
@@ -51,11 +65,18 @@ impl Sequencer {
         let current = self.current.as_mut()?;
         let taken = current.next;
         self.busy += 1;
+        self.number = self.number.wrapping_add(1);
+        self.run_step = if taken.first { 0 } else { self.run_step.wrapping_add(1) };
         match current.steps.next() {
             Some(next) => current.next = next,
             None => self.current = None,
         }
         Some(taken)
+    }
+
+    /// Was the step taken last the last of its instruction?
+    pub fn finished(&self) -> bool {
+        self.current.is_none()
     }
 
     /// Recomputes [`next_event`](Self::next_event).

@@ -1,0 +1,293 @@
+//! The first half of a layer: projections, RoPE, cache, scores, softmax, weighted sum.
+//!
+//! The largest score of a head is kept behind the requantiser, so only the exponential waits for it. Queries, scores and
+//! probabilities stand in different slices, so that the exponentials of a head pass while the scores of the next are made. The reciprocal of their sum is applied to the weighted sum on its way out.
+
+use super::emitter::{Destination, Operator, ProductJob, Sink, Stream, Target, VectorJob, WHOLE, beat_by_beat};
+use super::plan::{Buffer, Placed};
+use super::{NORM, Token, register};
+use crate::llama::graph::{CACHE_LIMIT, Norm, ROPE_FRACTION_BITS};
+use lpu_isa::instruction::{Function, Spread, Tracking};
+use lpu_isa::sequence::Sequence;
+use lpu_isa::vector::{Arithmetic, Combine, Reduction, ScalarOperand};
+
+impl Token<'_> {
+    /// Attention of layer `number`, added to the residual stream.
+    pub(super) fn attention(&mut self, number: usize) {
+        let (graph, plan) = (self.graph, self.plan);
+        let (layer, placed) = (&graph.layers[number].attention, &plan.layers[number]);
+        let (shape, buffers) = (&graph.shape, &plan.buffers);
+        let g = &plan.geometry;
+        // Keys first: theirs is the longest way to the scores.
+        let to = self.target(&placed.key, buffers.key.0);
+        self.projection(&placed.key, Operator::scaled(NORM, layer.key.right_shift), to);
+        let to = self.target(&placed.query, buffers.query.0);
+        self.projection(&placed.query, Operator::scaled(NORM, layer.query.right_shift), to);
+        let cached = (-i32::from(CACHE_LIMIT), i32::from(CACHE_LIMIT));
+        let value = Operator { limits: cached, ..Operator::scaled(NORM, layer.value.right_shift) };
+        let address = (placed.values, 0, g.value_words as i32);
+        let (register, place) = (register::VALUE_ADDRESS, register::POSITION);
+        self.projection(&placed.value, value, Target::Weights { address, register, spread: Spread::Columns, place });
+
+        self.rotate(buffers.key, shape.kv_heads, WHOLE);
+        let limit = i32::from(layer.query_limit);
+        self.rotate(buffers.query, shape.heads, (-limit, limit));
+        self.cache(buffers.key.1, placed.key_offsets, placed.keys, layer.key_shift, cached);
+
+        for block in 0..g.blocks {
+            for shared in 0..g.sharing {
+                for stream in 0..g.streams {
+                    if let Some(head) = g.head_of(block, shared, stream, shape) {
+                        let scalar = g.scalar_of(block, shared, stream);
+                        self.scores(number, head, scalar);
+                        self.probabilities(head, scalar);
+                    }
+                }
+            }
+        }
+        let limit = i32::from(layer.output.requantisation.input_limit);
+        for block in 0..g.blocks {
+            for shared in 0..g.sharing {
+                self.weighted_sum(number, block, shared, limit);
+            }
+        }
+        self.add_to_residual(&placed.output, buffers.attention, &graph.layers[number].feed_forward.norm);
+    }
+
+    /// All tile groups on one vector.
+    pub(super) fn everywhere(&self, buffer: Buffer) -> Vec<Stream> {
+        let groups = (0..self.emitter.configuration.tile_groups()).collect();
+        vec![Stream { groups, slice: buffer.slice, base: buffer.base }]
+    }
+
+    /// Where the results of `placed` stand without holes.
+    pub(super) fn target(&self, placed: &Placed, buffer: Buffer) -> Target {
+        let g = &self.plan.geometry;
+        let (slice, base) = (buffer.slice, buffer.base);
+        Target::Memory { slice, base, per_pass: placed.pitch(g) as i32, last_beats: placed.last_beats(g) }
+    }
+
+    /// A product of `input` with `placed`, through the vector unit. Returns the cycle of its first step.
+    pub(super) fn product(&mut self, placed: &Placed, input: Buffer, operator: Operator, target: Target) -> u64 {
+        let job = ProductJob {
+            streams: self.everywhere(input),
+            beats: placed.beats,
+            passes: placed.passes,
+            weights: (placed.base, placed.beats),
+            stored: false,
+            rows: (0, placed.rows),
+            scales: (placed.scales, 1, placed.rows as i32),
+            tracking: Tracking::default(),
+            sink: Sink::Vector(Box::new(operator), target),
+        };
+        self.emitter.product(&job)
+    }
+
+    /// A product of the residual stream.
+    pub(super) fn projection(&mut self, placed: &Placed, operator: Operator, target: Target) {
+        self.product(placed, self.plan.buffers.residual, operator, target);
+    }
+
+    /// An operator whose results are elements of the residual stream and make the factor of `norm`.
+    pub(super) fn normed(&self, norm: &Norm) -> Operator {
+        let limit = i32::from(self.graph.residual_limit);
+        let mut addend_shift = 0;
+        while norm.epsilon >> addend_shift > i32::from(i16::MAX) {
+            addend_shift += 1;
+        }
+        let reduction = Reduction::ReciprocalRoot;
+        let arithmetic =
+            Arithmetic { reduction, square_shift: norm.square_shift, addend_shift, ..Arithmetic::default() };
+        Operator {
+            constant: norm.epsilon >> addend_shift,
+            limits: (-limit, limit),
+            arithmetic,
+            address: (NORM, 0, 0),
+            ..Operator::new(Function::Add)
+        }
+    }
+
+    /// A product of `input`, added to the residual stream, which then has the norm `next`.
+    pub(super) fn add_to_residual(&mut self, placed: &Placed, input: Buffer, next: &Norm) {
+        let residual = self.plan.buffers.residual;
+        let per_pass = placed.pitch(&self.plan.geometry) as i32;
+        let beside = super::emitter::Beside { slice: residual.slice, base: residual.base, per_pass };
+        let operator = Operator { beside: Some(beside), ..self.normed(next) };
+        let target = self.target(placed, residual);
+        self.product(placed, input, operator, target);
+    }
+
+    /// RoPE on `heads` heads: the products with cosines and sines are two steps of a run.
+    fn rotate(&mut self, (from, to): (Buffer, Buffer), heads: usize, limits: (i32, i32)) {
+        let g = &self.plan.geometry;
+        let (word, words) = (g.beats_per_word as i32, (heads as u32 * g.head_pitch).div_ceil(g.elements));
+        let pattern = g.angle_words;
+        let twice = |base: u32, within: i32, next: i32, again: i32| Sequence {
+            base,
+            count: [2, pattern, words / pattern, 1],
+            delta: [within, next, again, 0],
+            run_levels: 1,
+            gap: 0,
+            pause: 0,
+            register: 0,
+        };
+        let back = -(2 * pattern as i32 - 1) * word;
+        let angles = twice(self.plan.angles.base, word, word, back).offset_by(register::ANGLE);
+        let arithmetic =
+            Arithmetic { combine: Combine::Rotation, shift: ROPE_FRACTION_BITS as i32, ..Arithmetic::default() };
+        let beats = heads as u32 * g.head_pitch / g.dot;
+        let last_beats = beats - (words - 1) * g.beats_per_word;
+        let job = VectorJob {
+            a: (from.slice, twice(from.base, 0, word, word)),
+            b: Some((self.plan.angles.slice, angles)),
+            operator: Operator { limits, arithmetic, ..Operator::new(Function::Multiply) },
+            sequence: twice(0, 0, 0, 0),
+            to: Destination::Memory {
+                slice: to.slice,
+                sequence: Sequence { pause: 1, ..self.words(to.base, words) },
+                last_beats,
+                lag: 1,
+            },
+        };
+        self.emitter.vector(&job);
+    }
+
+    /// Keys less their middles, into the weights.
+    fn cache(&mut self, keys: Buffer, offsets: Buffer, address: u32, shift: u32, limits: (i32, i32)) {
+        let beats = self.plan.geometry.key_words;
+        let arithmetic = Arithmetic { shift: shift as i32, ..Arithmetic::default() };
+        let job = VectorJob {
+            a: (keys.slice, beat_by_beat(keys.base, beats)),
+            b: Some((offsets.slice, beat_by_beat(offsets.base, beats))),
+            operator: Operator { limits, arithmetic, ..Operator::new(Function::Subtract) },
+            sequence: Sequence { delta: [0; 4], ..beat_by_beat(0, beats) },
+            to: Destination::Weights {
+                sequence: beat_by_beat(address, beats).offset_by(register::KEY_ADDRESS),
+                place: register::KEY_TILE,
+            },
+        };
+        self.emitter.vector(&job);
+    }
+
+    /// The scores of `head` for all positions of the bucket; those that are still to come are the least number.
+    fn scores(&mut self, layer: usize, head: usize, scalar: u32) {
+        let (plan, g) = (self.plan, &self.plan.geometry);
+        let placed = &plan.layers[layer];
+        let words = g.head_pitch / g.dot;
+        let (query, scores) = (plan.buffers.query.1, plan.buffers.scores[head]);
+        let query = Buffer { base: query.base + head as u32 * words, ..query };
+        let kv_head = self.graph.shape.kv_head(head) as u32;
+        let job = ProductJob {
+            streams: self.everywhere(query),
+            beats: words,
+            passes: self.positions / g.full,
+            weights: (placed.keys + kv_head * words, g.key_words),
+            stored: true,
+            rows: (0, g.full_rows),
+            scales: (placed.scores[head], 0, 0),
+            tracking: Tracking { mask: register::POSITION, maximum: Some(scalar) },
+            sink: Sink::Memory(Target::Memory {
+                slice: scores.slice,
+                base: scores.base,
+                per_pass: (g.full / g.dot) as i32,
+                last_beats: g.beats_per_word,
+            }),
+        };
+        self.emitter.product(&job);
+    }
+
+    /// Exponentials of the scores of `head`, 0 for positions that are still to come, and the reciprocal of their sum.
+    fn probabilities(&mut self, head: usize, scalar: u32) {
+        let g = &self.plan.geometry;
+        let exponential = &self.graph.exponential;
+        let words = self.positions / g.elements;
+        let scores = self.plan.buffers.scores[head];
+        let arithmetic = Arithmetic {
+            scalar: ScalarOperand::One,
+            shift: -(exponential.left_shift as i32),
+            table: Some(0),
+            reduction: Reduction::Reciprocal,
+            mask: register::POSITION,
+            ..Arithmetic::default()
+        };
+        let operator = Operator {
+            // The largest score, shifted, stands just below the end of the table.
+            constant: (1 << 15 >> exponential.left_shift) - 1,
+            limits: (0, WHOLE.1),
+            arithmetic,
+            scalars: vec![scalar],
+            ..Operator::new(Function::Subtract)
+        };
+        let last_beats = g.beats_per_word;
+        let probabilities = self.plan.buffers.probabilities[head];
+        let sequence = self.words(probabilities.base, words);
+        let job = VectorJob {
+            a: (scores.slice, self.words(scores.base, words)),
+            b: None,
+            operator,
+            sequence: Sequence { delta: [0; 4], ..Sequence::linear(scalar, words) },
+            to: Destination::Memory { slice: probabilities.slice, sequence, last_beats, lag: 0 },
+        };
+        self.emitter.vector(&job);
+    }
+
+    /// Values weighted with the probabilities of the heads of `block` with number `shared`, one on each stream.
+    fn weighted_sum(&mut self, layer: usize, block: u32, shared: u32, limit: i32) {
+        let (plan, g) = (self.plan, &self.plan.geometry);
+        let (shape, placed) = (&self.graph.shape, &plan.layers[layer]);
+        let heads: Vec<Option<usize>> = (0..g.streams).map(|stream| g.head_of(block, shared, stream, shape)).collect();
+        let mut streams: Vec<Stream> = heads
+            .iter()
+            .zip(0..)
+            .filter_map(|(head, group)| {
+                let Buffer { slice, base } = plan.buffers.probabilities[(*head)?];
+                Some(Stream { groups: vec![group], slice, base })
+            })
+            .collect();
+        // Groups without a head do what the first one does: what they make has no weight in the next product.
+        let idle = streams.len() as u32..self.emitter.configuration.tile_groups();
+        if let Some(first) = streams.first_mut() {
+            first.groups.extend(idle);
+        }
+        let scalars: Vec<u32> = (0..g.streams).map(|stream| g.scalar_of(block, shared, stream)).collect();
+        let arithmetic = Arithmetic {
+            scalar: ScalarOperand::OfBeat,
+            shift: self.graph.layers[layer].attention.weighted_shift,
+            ..Arithmetic::default()
+        };
+        let first_row = block * g.value_rows;
+        let mut row = first_row;
+        while row < first_row + g.value_rows {
+            let (pass, within) = (row / g.full_rows, row % g.full_rows);
+            let rows = (g.full_rows - within).min(first_row + g.value_rows - row);
+            let word = (block * g.sharing + shared) * g.value_rows + row - first_row;
+            let operator = Operator {
+                limits: (-limit, limit),
+                arithmetic,
+                address: (scalars[0], 0, 0),
+                scalars: scalars.clone(),
+                ..Operator::new(Function::Multiply)
+            };
+            let attention = plan.buffers.attention;
+            let target = Target::Memory {
+                slice: attention.slice,
+                base: attention.base + word * g.beats_per_word,
+                per_pass: 0,
+                last_beats: g.beats_per_word,
+            };
+            let job = ProductJob {
+                streams: streams.clone(),
+                beats: self.positions / g.dot,
+                passes: 1,
+                weights: (placed.values + pass * g.value_words, 0),
+                stored: true,
+                rows: (within, rows),
+                scales: (placed.weighted + row, 1, 0),
+                tracking: Tracking::default(),
+                sink: Sink::Vector(Box::new(operator), target),
+            };
+            self.emitter.product(&job);
+            row += rows;
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The beginning of a token: its registers, and its row of the embedding as the residual stream.
+
+use super::emitter::{Destination, Operator, VectorJob};
+use super::{NORM, Token, register};
+use crate::error::CompileError;
+use lpu_isa::instruction::{Assignment, Function};
+use lpu_isa::sequence::Sequence;
+use lpu_isa::vector::{Arithmetic, Reduction};
+
+/// `(multiplier, shift)` such that `(x × multiplier) >> shift` is `x / divisor` for all `x` below `limit`.
+fn reciprocal(divisor: u32, limit: u32) -> Option<(i32, u32)> {
+    (0..31).rev().find_map(|shift| {
+        let multiplier = (1_u64 << shift).div_ceil(u64::from(divisor));
+        let exact = |x: u32| (u64::from(x) * multiplier) >> shift == u64::from(x / divisor);
+        let fits = multiplier <= i16::MAX as u64 && u64::from(limit) * multiplier <= u64::from(u32::MAX);
+        (fits && (0..limit).all(exact)).then_some((multiplier as i32, shift))
+    })
+}
+
+impl Token<'_> {
+    /// `destination = ((source × multiplier + addend) >> shift) mod 2^bits`.
+    fn assign(&mut self, destination: u32, source: u32, multiplier: i32, addend: u32, shift: u32, bits: u32) {
+        let assignment = Assignment { destination, source, multiplier, addend, constant: 0, shift, bits };
+        self.emitter.assign(assignment, 0);
+    }
+
+    /// The registers, then the token's row.
+    ///
+    /// # Errors
+    /// A machine whose full rows have a number of tiles that the registers cannot divide by.
+    pub(super) fn embedding(&mut self) -> Result<(), CompileError> {
+        let g = self.plan.geometry.clone();
+        let plan = self.plan;
+        let whole = |value: u32| value as i32;
+        // The token first: its row is waited for.
+        let pitch_bits = g.slot_pitch.trailing_zeros();
+        self.assign(register::ROW_TILE, register::TOKEN, 1, 0, 0, pitch_bits);
+        self.assign(register::TEMPORARY, register::TOKEN, 1, 0, pitch_bits, 16);
+        self.assign(register::ROW_ADDRESS, register::TEMPORARY, whole(plan.embedding.beats), 0, 0, 16);
+        self.assign(register::TEMPORARY, register::TOKEN, 1, 0, g.elements.trailing_zeros(), 16);
+        self.assign(register::FACTOR, register::TEMPORARY, whole(g.beats_per_word), 0, 0, 16);
+        let Some((multiplier, shift)) = reciprocal(g.full, g.context.max(g.key_passes * g.full)) else {
+            let why = format!("positions cannot be divided by the {} tiles of its full rows", g.full);
+            return Err(CompileError::Unsupported { layer: "keys".into(), why });
+        };
+        self.assign(register::ANGLE, register::POSITION, whole(g.angle_beats()), 0, 0, 16);
+        self.assign(register::TEMPORARY, register::POSITION, multiplier, 0, shift, 16);
+        self.assign(register::KEY_ADDRESS, register::TEMPORARY, whole(g.key_words), 0, 0, 16);
+        self.assign(register::KEY_TILE, register::TEMPORARY, -whole(g.full), register::POSITION, 0, 16);
+        self.assign(register::VALUE_ADDRESS, register::POSITION, 1, 0, g.dot.trailing_zeros(), 16);
+
+        let row = plan.buffers.row;
+        let weights = Sequence::linear(plan.embedding.base, plan.embedding.beats).offset_by(register::ROW_ADDRESS);
+        self.emitter.fetch(register::ROW_TILE, weights, row.slice, row.base);
+        let factor = Sequence::linear(plan.factors.base, 1).offset_by(register::FACTOR);
+        let pick = Arithmetic { reduction: Reduction::Pick, register: register::TOKEN, ..Arithmetic::default() };
+        self.emitter.vector(&VectorJob {
+            a: (plan.factors.slice, factor),
+            b: None,
+            operator: Operator { arithmetic: pick, ..Operator::new(Function::Pass) },
+            sequence: Sequence::linear(NORM, 1),
+            to: Destination::Nowhere,
+        });
+        let norm = match self.graph.layers.first() {
+            Some(layer) => &layer.attention.norm,
+            None => &self.graph.classifier.norm,
+        };
+        let words = plan.embedding.beats.div_ceil(g.beats_per_word);
+        let mut operator = self.normed(norm);
+        let scaled = Operator::scaled(NORM, self.graph.embedding_shift as i32);
+        operator.function = Function::Multiply;
+        operator.arithmetic =
+            Arithmetic { scalar: scaled.arithmetic.scalar, shift: scaled.arithmetic.shift, ..operator.arithmetic };
+        operator.scalars = scaled.scalars;
+        let residual = plan.buffers.residual;
+        let stride = |base: u32| self.words(base, words);
+        self.emitter.vector(&VectorJob {
+            a: (row.slice, stride(row.base)),
+            b: None,
+            operator,
+            sequence: Sequence { delta: [0; 4], ..Sequence::linear(NORM, words) },
+            to: Destination::Memory {
+                slice: residual.slice,
+                sequence: stride(residual.base),
+                last_beats: g.beats_per_word,
+                lag: 0,
+            },
+        });
+        Ok(())
+    }
+
+    /// `count` consecutive words from beat `base` on.
+    pub(super) fn words(&self, base: u32, count: u32) -> Sequence {
+        let word = self.plan.geometry.beats_per_word as i32;
+        Sequence { delta: [word, 0, 0, 0], ..Sequence::linear(base, count) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reciprocal;
+
+    #[test]
+    fn positions_are_divided_by_any_number_of_tiles() {
+        for divisor in 1..=64 {
+            assert!(reciprocal(divisor, 2048).is_some(), "{divisor}");
+        }
+    }
+}

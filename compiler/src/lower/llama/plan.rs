@@ -1,0 +1,446 @@
+//! Where everything of a language model stands: weights, scales, constants and buffers. The same for every length of the context.
+
+use super::geometry::Geometry;
+use crate::error::{CompileError, Resource};
+use crate::llama::graph::{Matrix, QuantisedLayer, QuantisedLlama};
+use lpu_isa::configuration::Configuration;
+use lpu_isa::fixed_point::table::Table;
+use lpu_isa::program::{Constants, Scale};
+
+/// A vector in the vector memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Slice.
+    pub slice: u32,
+    /// First beat.
+    pub base: u32,
+}
+
+/// A matrix in the weight RAMs.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// Address of its first word in every tile.
+    pub base: u32,
+    /// Beats of the input: words of a pass.
+    pub beats: u32,
+    /// Passes over the input.
+    pub passes: u32,
+    /// Results of a pass, one for each of so many tiles.
+    pub width: u32,
+    /// First entry of the scale table; a row of results has one, a pass `rows`.
+    pub scales: u32,
+    /// Rows of results.
+    pub rows: u32,
+}
+
+impl Placed {
+    /// Beats of the results of a pass, where they stand without holes.
+    pub fn pitch(&self, geometry: &Geometry) -> u32 {
+        self.width.div_ceil(geometry.dot)
+    }
+
+    /// Beats of the last row of a pass.
+    pub fn last_beats(&self, geometry: &Geometry) -> u32 {
+        self.pitch(geometry) - (self.rows - 1) * geometry.beats_per_word
+    }
+}
+
+/// A layer in memory.
+#[derive(Clone, Debug)]
+pub struct PlacedLayer {
+    /// Wq; its results are padded heads.
+    pub query: Placed,
+    /// Wk, likewise.
+    pub key: Placed,
+    /// Wv; its results stand where values are stored.
+    pub value: Placed,
+    /// Wo; its input is what attention writes.
+    pub output: Placed,
+    /// W1.
+    pub gate: Placed,
+    /// W3.
+    pub up: Placed,
+    /// W2.
+    pub down: Placed,
+    /// First weight address of the keys.
+    pub keys: u32,
+    /// First weight address of the values.
+    pub values: u32,
+    /// What is subtracted from turned keys.
+    pub key_offsets: Buffer,
+    /// Scale table entry of each head's scores.
+    pub scores: Vec<u32>,
+    /// Scale table entry of the first row of the weighted values.
+    pub weighted: u32,
+    /// Number of the table of SiLU.
+    pub silu: u32,
+}
+
+/// Buffers that all layers share.
+#[derive(Clone, Debug)]
+pub struct Buffers {
+    /// The token's row of the embedding.
+    pub row: Buffer,
+    /// The residual stream.
+    pub residual: Buffer,
+    /// Queries before RoPE, and behind it.
+    pub query: (Buffer, Buffer),
+    /// Keys before RoPE, and behind it.
+    pub key: (Buffer, Buffer),
+    /// Scores of each head, in another slice than the queries and the probabilities: all of them are on the way at once.
+    pub scores: Vec<Buffer>,
+    /// Probabilities of each head, in the slice of its stream.
+    pub probabilities: Vec<Buffer>,
+    /// The result of attention.
+    pub attention: Buffer,
+    /// SiLU of the gate.
+    pub gate: Buffer,
+    /// Beside it.
+    pub up: Buffer,
+    /// Their product.
+    pub hidden: Buffer,
+    /// The classifier's input, if it is not the residual stream.
+    pub last: Buffer,
+    /// The classifier's results.
+    pub logits: Buffer,
+}
+
+/// A model in memory.
+#[derive(Debug)]
+pub struct Plan {
+    /// How the machine's shape suits the model's.
+    pub geometry: Geometry,
+    /// Content of each tile's weight RAM.
+    pub weights: Vec<Vec<i8>>,
+    /// The scale table.
+    pub scales: Vec<Vec<Scale>>,
+    /// Content of the vector memory.
+    pub constants: Vec<Constants>,
+    /// Tables; number 0 is the exponential.
+    pub tables: Vec<Table>,
+    /// The layers.
+    pub layers: Vec<PlacedLayer>,
+    /// The classifier.
+    pub classifier: Placed,
+    /// The embedding, whose rows are read out.
+    pub embedding: Placed,
+    /// The buffers.
+    pub buffers: Buffers,
+    /// Cosines and sines of each position.
+    pub angles: Buffer,
+    /// What the embedding's rows are multiplied with, by slot.
+    pub factors: Buffer,
+    /// Weights of the last norm.
+    pub last_norm: Option<Buffer>,
+}
+
+/// Memory under allocation.
+struct Memory<'a> {
+    model: &'a str,
+    configuration: &'a Configuration,
+    geometry: Geometry,
+    weights: Vec<Vec<i8>>,
+    scales: Vec<Vec<Scale>>,
+    constants: Vec<Constants>,
+    /// Beats in use in each slice.
+    used: Vec<u32>,
+}
+
+/// A hole in the classifier's results is the least number, so that it is never the largest.
+fn hole() -> Scale {
+    Scale { multiplier: 1 << 30, shift: 1, bias: i32::from(i16::MIN) }
+}
+
+impl Memory<'_> {
+    fn does_not_fit(
+        &self,
+        layer: &str,
+        resource: Resource,
+        needed: u64,
+        available: u64,
+        what: &'static str,
+        block_rams: u64,
+    ) -> CompileError {
+        let shortfall = if block_rams > 0 { format!(": {block_rams} block RAMs short") } else { String::new() };
+        CompileError::DoesNotFit {
+            model: self.model.into(),
+            layer: layer.into(),
+            resource,
+            needed,
+            available,
+            what,
+            shortfall,
+            block_rams,
+        }
+    }
+
+    /// Room for `words` words in every tile.
+    fn weights(&mut self, words: u32) -> u32 {
+        let base = self.weights[0].len();
+        let more = words as usize * self.geometry.dot as usize;
+        self.weights.iter_mut().for_each(|ram| ram.resize(base + more, 0));
+        base as u32 / self.geometry.dot
+    }
+
+    /// Entries of the scale table, found again where they are there already.
+    fn scales(&mut self, entries: Vec<Vec<Scale>>) -> u32 {
+        let found = self.scales.windows(entries.len().max(1)).position(|window| window == entries.as_slice());
+        found.unwrap_or_else(|| {
+            let first = self.scales.len();
+            self.scales.extend(entries);
+            first
+        }) as u32
+    }
+
+    fn buffer(&mut self, slice: u32, beats: u32) -> Buffer {
+        let base = self.used[slice as usize];
+        // Words are read whole, and the pitch of a product may exceed its vector.
+        self.used[slice as usize] += beats.next_multiple_of(self.geometry.beats_per_word);
+        Buffer { slice, base }
+    }
+
+    fn constants(&mut self, name: &str, mut elements: Vec<i16>) -> Buffer {
+        let dot = self.geometry.dot as usize;
+        elements.resize(elements.len().next_multiple_of(self.geometry.elements as usize), 0);
+        let slice = self.geometry.constant_slice;
+        let buffer = self.buffer(slice, (elements.len() / dot) as u32);
+        self.constants.push(Constants { name: name.into(), slice, base: buffer.base, elements });
+        buffer
+    }
+
+    /// Places a matrix. `positions` says where the input's elements stand, in `beats` beats; `slots` which row each tile computes:
+    /// `width` of them a pass. Slots without a row have the scale `empty`.
+    fn matrix(
+        &mut self,
+        (matrix, scales): (&Matrix, &[Scale]),
+        (positions, beats): (&[u32], u32),
+        (slots, width): (&[Option<usize>], u32),
+        empty: Scale,
+    ) -> Placed {
+        let (dot, elements) = (self.geometry.dot as usize, self.geometry.elements);
+        let passes = slots.len().div_ceil(width as usize) as u32;
+        let base = self.weights(passes * beats);
+        let rows = width.div_ceil(elements);
+        let row_of = |pass: u32, tile: u32| {
+            if tile < width { slots.get((pass * width + tile) as usize).copied().flatten() } else { None }
+        };
+        for pass in 0..passes {
+            for (tile, ram) in (0..).zip(&mut self.weights) {
+                let Some(row) = row_of(pass, tile) else { continue };
+                let start = (base + pass * beats) as usize * dot;
+                let weights = &matrix.weights[row * matrix.columns..(row + 1) * matrix.columns];
+                for (&weight, &position) in weights.iter().zip(positions) {
+                    ram[start + position as usize] = weight;
+                }
+            }
+        }
+        let mut entries = Vec::new();
+        for pass in 0..passes {
+            for row in 0..rows {
+                let scale = |lane: u32| row_of(pass, row * elements + lane).map_or(empty, |channel| scales[channel]);
+                entries.push((0..elements).map(scale).collect());
+            }
+        }
+        let scales = self.scales(entries);
+        Placed { base, beats, passes, width, scales, rows }
+    }
+
+    /// Whether what has been placed fits.
+    fn check(&self) -> Result<(), CompileError> {
+        let configuration = self.configuration;
+        let words = self.weights[0].len() as u64 / u64::from(self.geometry.dot);
+        if words > u64::from(configuration.weight_depth) {
+            let larger =
+                Configuration { weight_depth: u32::try_from(words).unwrap_or(u32::MAX), ..configuration.clone() };
+            let blocks =
+                |configuration: &Configuration| u64::from(lpu_isa::resources::weight_block_rams(configuration));
+            let more = blocks(&larger).saturating_sub(blocks(configuration));
+            let what = "words of weight RAM in each tile";
+            let available = u64::from(configuration.weight_depth);
+            return Err(self.does_not_fit("keys and values", Resource::WeightRam, words, available, what, more));
+        }
+        let entries = self.scales.len() as u64;
+        if entries > u64::from(configuration.scale_depth) {
+            let available = u64::from(configuration.scale_depth);
+            let what = "entries of the scale table";
+            return Err(self.does_not_fit("classifier", Resource::ScaleTable, entries, available, what, 0));
+        }
+        let beats = self.used.iter().copied().max().unwrap_or(0);
+        if beats > configuration.vector_beats() {
+            let available = u64::from(configuration.vector_beats());
+            let what = "beats of vector memory in one slice";
+            return Err(self.does_not_fit("vectors", Resource::VectorMemory, u64::from(beats), available, what, 0));
+        }
+        Ok(())
+    }
+}
+
+/// Rows `0..count`, one after the other.
+fn in_order(count: usize) -> Vec<Option<usize>> {
+    (0..count).map(Some).collect()
+}
+
+impl Plan {
+    /// Places `graph` on `configuration`.
+    ///
+    /// # Errors
+    /// A memory that is too small, with the numbers.
+    pub fn new(
+        graph: &QuantisedLlama,
+        configuration: &Configuration,
+        geometry: Geometry,
+    ) -> Result<Plan, CompileError> {
+        let shape = &graph.shape;
+        let mut memory = Memory {
+            model: &graph.name,
+            configuration,
+            geometry: geometry.clone(),
+            weights: vec![Vec::new(); configuration.tiles as usize],
+            scales: Vec::new(),
+            constants: Vec::new(),
+            used: vec![0; configuration.vector_slices as usize],
+        };
+        let g = &geometry;
+        let residual: Vec<u32> = (0..shape.dim as u32).collect();
+        let residual = (&residual[..], (shape.dim as u32).div_ceil(g.dot));
+        let mut tables = vec![graph.exponential.table.clone()];
+        let layers = graph.layers.iter().map(|layer| place_layer(&mut memory, graph, layer, residual, &mut tables));
+        let layers: Vec<PlacedLayer> = layers.collect();
+        let vocabulary = in_order(shape.vocabulary);
+        let classifier = &graph.classifier.requantisation.scales;
+        let classifier =
+            memory.matrix((graph.classifier_matrix(), classifier), residual, (&vocabulary, g.tiles), hole());
+        let embedding = if graph.classifier.matrix.is_none() {
+            classifier.clone()
+        } else {
+            // Only read out: its scales are nothing.
+            let scales = vec![Scale::default(); shape.vocabulary];
+            memory.matrix((&graph.embedding, &scales), residual, (&vocabulary, g.tiles), Scale::default())
+        };
+        let angles = memory.constants("angles", g.angles(graph));
+        let mut factors = vec![0; shape.vocabulary.div_ceil(g.tiles as usize) * g.slot_pitch as usize];
+        for token in 0..shape.vocabulary {
+            factors[g.slot(token as u32) as usize] = graph.embedding_factors[token];
+        }
+        let factors = memory.constants("factors of the embedding", factors);
+        let last_norm = graph.classifier.weights.as_ref();
+        let last_norm = last_norm.map(|weights| memory.constants("weights of the last norm", weights.values.clone()));
+        let buffers = buffers(&mut memory, graph, &layers, &classifier);
+        memory.check()?;
+        if tables.len() > configuration.tables() as usize {
+            let why = format!("it needs {} function tables, the machine has {}", tables.len(), configuration.tables());
+            return Err(CompileError::Unsupported { layer: "feed-forward network".into(), why });
+        }
+        let Memory { weights, scales, constants, .. } = memory;
+        Ok(Plan {
+            geometry,
+            weights,
+            scales,
+            constants,
+            tables,
+            layers,
+            classifier,
+            embedding,
+            buffers,
+            angles,
+            factors,
+            last_norm,
+        })
+    }
+}
+
+fn place_layer(
+    memory: &mut Memory<'_>,
+    graph: &QuantisedLlama,
+    layer: &QuantisedLayer,
+    residual: (&[u32], u32),
+    tables: &mut Vec<Table>,
+) -> PlacedLayer {
+    let shape = &graph.shape;
+    let g = memory.geometry.clone();
+    let (attention, network) = (&layer.attention, &layer.feed_forward);
+    let none = Scale::default();
+    let scales = |product: &crate::llama::graph::Product| product.requantisation.scales.clone();
+    // Queries and keys: heads, each from a beat of its own on.
+    let heads = |count: usize| {
+        let mut slots = vec![None; count * g.head_pitch as usize];
+        for row in 0..count * shape.head_size {
+            slots[row / shape.head_size * g.head_pitch as usize + row % shape.head_size] = Some(row);
+        }
+        slots
+    };
+    let query = &attention.query.product;
+    let query = memory.matrix((&query.matrix, &scales(query)), residual, (&heads(shape.heads), g.dense), none);
+    let key = &attention.key.product;
+    let key = memory.matrix((&key.matrix, &scales(key)), residual, (&heads(shape.kv_heads), g.dense), none);
+    let mut slots = vec![None; (g.value_passes * g.full) as usize];
+    for (channel, slot) in (0..).zip(g.value_slots(shape)) {
+        slots[slot as usize] = Some(channel);
+    }
+    let value = &attention.value.product;
+    let value = memory.matrix((&value.matrix, &scales(value)), residual, (&slots, g.full), none);
+    let weighted = (0..g.value_passes * g.full_rows).map(|row| {
+        let channel = |lane: u32| slots[(row * g.elements + lane) as usize];
+        (0..g.elements).map(|lane| channel(lane).map_or(none, |channel| attention.weighted_scales[channel])).collect()
+    });
+    let weighted = weighted.collect();
+    let weighted = memory.scales(weighted);
+    let scores = attention.score_scales.iter().map(|&scale| memory.scales(vec![vec![scale; g.elements as usize]]));
+    let scores: Vec<u32> = scores.collect();
+
+    let positions = g.attention_positions(shape);
+    let beats = g.attention_words() * g.beats_per_word;
+    let output = &attention.output;
+    let rows = in_order(shape.dim);
+    let output = memory.matrix((&output.matrix, &scales(output)), (&positions, beats), (&rows, g.full), none);
+    let hidden = in_order(shape.hidden);
+    let [gate, up] = [&network.gate.product, &network.up.product]
+        .map(|product| memory.matrix((&product.matrix, &scales(product)), residual, (&hidden, g.dense), none));
+    let positions: Vec<u32> = (0..shape.hidden as u32).collect();
+    let beats = (shape.hidden as u32).div_ceil(g.dot);
+    let down = &network.down;
+    let down = memory.matrix((&down.matrix, &scales(down)), (&positions, beats), (&rows, g.full), none);
+
+    let keys = memory.weights(g.key_passes * g.key_words);
+    let values = memory.weights(g.value_passes * g.value_words);
+    let mut offsets = vec![0; shape.kv_heads * g.head_pitch as usize];
+    for (channel, &offset) in attention.key_offsets.iter().enumerate() {
+        offsets[channel / shape.head_size * g.head_pitch as usize + channel % shape.head_size] = offset;
+    }
+    let key_offsets = memory.constants("middles of the keys", offsets);
+    let silu = tables.iter().position(|table| *table == network.silu).unwrap_or_else(|| {
+        tables.push(network.silu.clone());
+        tables.len() - 1
+    });
+    let silu = silu as u32;
+    PlacedLayer { query, key, value, output, gate, up, down, keys, values, key_offsets, scores, weighted, silu }
+}
+
+fn buffers(memory: &mut Memory<'_>, graph: &QuantisedLlama, layers: &[PlacedLayer], classifier: &Placed) -> Buffers {
+    let g = memory.geometry.clone();
+    let (first, second, constant) = (0, 1 % memory.configuration.vector_slices, g.constant_slice);
+    // Of what is written in passes, the last pass may be longer than the vector.
+    let written = |placed: &Placed| placed.passes * placed.pitch(&g) + g.beats_per_word;
+    let widest = |of: fn(&PlacedLayer) -> &Placed| layers.iter().map(|layer| written(of(layer))).max().unwrap_or(1);
+    let residual =
+        widest(|layer| &layer.output).max(widest(|layer| &layer.down)).max(classifier.beats + g.beats_per_word);
+    let (query, key) = (widest(|layer| &layer.query), widest(|layer| &layer.key));
+    let hidden = widest(|layer| &layer.gate).max(widest(|layer| &layer.up));
+    let probabilities = g.key_passes * g.full / g.dot;
+    Buffers {
+        row: memory.buffer(first, residual),
+        residual: memory.buffer(first, residual),
+        query: (memory.buffer(first, query), memory.buffer(first, query)),
+        key: (memory.buffer(first, key), memory.buffer(first, key)),
+        scores: (0..graph.shape.heads).map(|_| memory.buffer(constant, probabilities)).collect(),
+        probabilities: (0..graph.shape.heads)
+            .map(|head| memory.buffer(g.stream_of(head, &graph.shape), probabilities))
+            .collect(),
+        attention: memory.buffer(second, g.attention_words() * g.beats_per_word),
+        gate: memory.buffer(first, hidden),
+        up: memory.buffer(second, hidden),
+        hidden: memory.buffer(second, hidden),
+        last: memory.buffer(first, residual),
+        logits: memory.buffer(second, classifier.passes * classifier.rows * g.beats_per_word),
+    }
+}

@@ -1,0 +1,124 @@
+//! A language model's program on the cycle model, token by token.
+
+use crate::cycle::{CycleError, CycleModel, Options, WriteEvent};
+use lpu_isa::instruction::Unit;
+use lpu_isa::program::{Entry, Language, Program};
+use thiserror::Error;
+
+/// Why there is no answer.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum LanguageError {
+    /// The program is that of another kind of network.
+    #[error("the program of `{0}` is not that of a language model")]
+    NoLanguage(String),
+    /// A token that there is not.
+    #[error("token {token} of a vocabulary of {vocabulary}")]
+    Token {
+        /// The token.
+        token: u32,
+        /// How many there are.
+        vocabulary: usize,
+    },
+    /// All positions that there is room for are taken.
+    #[error("the program has room for {0} positions, and all are taken")]
+    ContextFull(u32),
+    /// The machine's choice is no token.
+    #[error("the machine chose slot {0}, which is that of no token")]
+    Slot(u16),
+    /// The cycle model gives up.
+    #[error(transparent)]
+    Cycle(#[from] CycleError),
+}
+
+/// What one run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The most likely next token, as the machine chose it.
+    pub next: u32,
+    /// The classifier's results, one for each token.
+    pub elements: Vec<i16>,
+    /// Cycles of the run.
+    pub cycles: u64,
+    /// Cycles that the schedule was to take.
+    pub predicted: u64,
+    /// Every write to the vector memory, where the options ask for it.
+    pub writes: Vec<WriteEvent>,
+    /// Steps of each unit.
+    pub busy: Vec<(Unit, u64)>,
+}
+
+/// A sequence in progress on a machine.
+#[derive(Debug)]
+pub struct LanguageModel<'a> {
+    model: CycleModel<'a>,
+    program: &'a Program,
+    language: &'a Language,
+    position: u32,
+}
+
+impl<'a> LanguageModel<'a> {
+    /// Loads `program`, at the beginning of a sequence.
+    ///
+    /// # Errors
+    /// The program of another kind of network.
+    pub fn new(program: &'a Program) -> Result<LanguageModel<'a>, LanguageError> {
+        Self::of(program, CycleModel::new(program))
+    }
+
+    /// Like [`new`](Self::new), with deviations.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_options(program: &'a Program, options: Options) -> Result<LanguageModel<'a>, LanguageError> {
+        Self::of(program, CycleModel::with_options(program, options))
+    }
+
+    fn of(program: &'a Program, model: CycleModel<'a>) -> Result<LanguageModel<'a>, LanguageError> {
+        let language = program.language.as_ref().ok_or_else(|| LanguageError::NoLanguage(program.model.clone()))?;
+        Ok(LanguageModel { model, program, language, position: 0 })
+    }
+
+    /// Tokens so far.
+    pub fn position(&self) -> u32 {
+        self.position
+    }
+
+    /// A new sequence. What is left of the old one is masked.
+    pub fn restart(&mut self) {
+        self.position = 0;
+        self.model.set_register(self.language.position, 0);
+    }
+
+    /// The schedule for the next position: chosen before the run, by the position alone.
+    fn entry(&self) -> Result<&'a Entry, LanguageError> {
+        let entry = self.language.entries.iter().find(|entry| self.position < entry.positions);
+        entry.ok_or(LanguageError::ContextFull(self.language.context))
+    }
+
+    /// What may come after `token`, which stands at the next position. `None` takes the token that the machine has chosen: nothing
+    /// is written to its registers.
+    ///
+    /// # Errors
+    /// A token that there is not, or no room.
+    pub fn step(&mut self, token: Option<u32>) -> Result<Token, LanguageError> {
+        let entry = self.entry()?;
+        if let Some(token) = token {
+            let slots = &self.language.slots;
+            let slot = slots.get(token as usize).copied();
+            let slot = slot.ok_or(LanguageError::Token { token, vocabulary: slots.len() })?;
+            self.model.set_register(self.language.token, slot as u16);
+        }
+        let (cycles, writes, busy) = self.model.run_from(entry.instruction as usize)?;
+        self.position += 1;
+        let slot = self.model.register(self.language.token);
+        let next = self.language.slots.iter().position(|&other| other == u32::from(slot));
+        Ok(Token {
+            next: next.ok_or(LanguageError::Slot(slot))? as u32,
+            elements: self.model.read_elements(&self.program.output),
+            cycles,
+            predicted: entry.cycles,
+            writes,
+            busy,
+        })
+    }
+}

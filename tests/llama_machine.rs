@@ -1,0 +1,153 @@
+//! Language models on the cycle model: every element of every token is the golden model's, every cycle the one predicted.
+
+#![allow(clippy::unwrap_used)]
+
+use lpu_compiler::import::llama::read_model;
+use lpu_compiler::llama::graph::QuantisedLlama;
+use lpu_compiler::llama::model::Shape;
+use lpu_compiler::llama::quantise::quantise;
+use lpu_compiler::llama::weights::WeightFormat;
+use lpu_compiler::lower::llama::compile;
+use lpu_isa::assembly::{assemble, disassemble};
+use lpu_isa::configuration::{Configuration, Extensions};
+use lpu_isa::program::Program;
+use lpu_sim::golden_llama::GoldenLlama;
+use lpu_sim::language::{LanguageError, LanguageModel};
+use lpu_tests::conformance;
+use lpu_tests::llama::{random_model, small_shape};
+
+/// A machine with room for the models below.
+fn machine() -> Configuration {
+    Configuration {
+        weight_depth: 4096,
+        vector_depth: 2048,
+        scale_depth: 2048,
+        queue_depth: 4096,
+        requantise_interval: 1,
+        scale_multiplier_lanes: 0,
+        extensions: Some(Extensions { registers: 15, scalars: 64, tables: 16 }),
+        ..Configuration::default()
+    }
+}
+
+/// A generation of `count` tokens from the begin token on, the machine's own choices as next tokens.
+fn agrees(graph: &QuantisedLlama, program: &Program, count: usize) {
+    program.check().unwrap();
+    let mut golden = GoldenLlama::new(graph).unwrap();
+    let mut machine = LanguageModel::new(program).unwrap();
+    let mut token = graph.begin;
+    for position in 0..count {
+        let expected = golden.step(token).unwrap();
+        // Only the first token comes from outside.
+        let got = machine.step((position == 0).then_some(token)).unwrap();
+        let first = expected.elements.iter().zip(&got.elements).position(|(expected, got)| expected != got);
+        assert_eq!(first, None, "position {position}: first element that differs");
+        assert_eq!(got.next, expected.most_likely(), "position {position}");
+        assert_eq!(got.cycles, got.predicted, "position {position}");
+        token = got.next;
+    }
+}
+
+fn compiled(seed: u64, shape: &Shape, tied: bool, configuration: &Configuration) -> (QuantisedLlama, Program) {
+    let graph = quantise(&random_model(seed, shape, tied), WeightFormat::Int8).unwrap();
+    let program = compile(&graph, configuration, "test", None).unwrap();
+    (graph, program)
+}
+
+#[test]
+fn a_whole_generation_of_stories260k_is_golden_s_and_takes_the_cycles_predicted() {
+    let Some(path) = conformance::file("models/stories260K/stories260K.bin") else { return };
+    let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
+    let program = compile(&graph, &machine(), "test", Some(256)).unwrap();
+    agrees(&graph, &program, 256);
+    let mean = |positions: std::ops::Range<u32>| {
+        let entries = &program.language.as_ref().unwrap().entries;
+        let cycles = |position| entries.iter().find(|entry| position < entry.positions).unwrap().cycles;
+        positions.clone().map(cycles).sum::<u64>() as f64 / positions.len() as f64
+    };
+    println!("mean of 256 tokens: {} cycles", mean(0..256));
+}
+
+#[test]
+fn models_of_any_shape_are_golden_s() {
+    let shapes = [
+        small_shape(),
+        // Heads narrower than a beat, one key-value head, more positions than a pass.
+        Shape { dim: 10, hidden: 6, layers: 1, heads: 5, kv_heads: 1, head_size: 2, vocabulary: 50, context: 70 },
+        // Heads wider than a word, a head for each.
+        Shape { dim: 33, hidden: 90, layers: 2, heads: 3, kv_heads: 3, head_size: 12, vocabulary: 300, context: 40 },
+        // A head's values fill more than the full rows.
+        Shape { dim: 40, hidden: 41, layers: 1, heads: 2, kv_heads: 2, head_size: 20, vocabulary: 90, context: 33 },
+    ];
+    for (seed, shape) in (3..).zip(&shapes) {
+        for tied in [false, true] {
+            let (graph, program) = compiled(seed, shape, tied, &machine());
+            agrees(&graph, &program, shape.context);
+        }
+    }
+}
+
+#[test]
+fn machines_of_any_shape_give_golden_s_tokens() {
+    let machines = [
+        Configuration { tiles: 8, ..machine() },
+        Configuration { tiles: 24, requantise_interval: 2, vector_slices: 2, ..machine() },
+        Configuration { tiles: 39, stream_elements: 16, ..machine() },
+        Configuration { tiles: 9, dot: 2, stream_elements: 4, vector_slices: 4, ..machine() },
+    ];
+    let shape = Shape { context: 12, ..small_shape() };
+    for configuration in machines {
+        configuration.check().unwrap();
+        let (graph, program) = compiled(9, &shape, true, &configuration);
+        agrees(&graph, &program, shape.context);
+    }
+}
+
+#[test]
+fn a_second_sequence_knows_nothing_of_the_first() {
+    let (graph, program) = compiled(5, &small_shape(), true, &machine());
+    let mut machine = LanguageModel::new(&program).unwrap();
+    for tokens in [[7, 9, 100, 3], [1, 200, 5, 8]] {
+        let mut golden = GoldenLlama::new(&graph).unwrap();
+        machine.restart();
+        for token in tokens {
+            let expected = golden.step(token).unwrap().elements;
+            assert_eq!(machine.step(Some(token)).unwrap().elements, expected);
+        }
+    }
+}
+
+#[test]
+fn a_full_context_and_an_unknown_token_are_refused() {
+    let shape = Shape { context: 2, ..small_shape() };
+    let (_, program) = compiled(6, &shape, true, &machine());
+    let mut machine = LanguageModel::new(&program).unwrap();
+    assert_eq!(machine.step(Some(271)).unwrap_err(), LanguageError::Token { token: 271, vocabulary: 271 });
+    machine.step(Some(1)).unwrap();
+    machine.step(None).unwrap();
+    assert_eq!(machine.step(None).unwrap_err(), LanguageError::ContextFull(2));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_numbers() {
+    let graph = quantise(&random_model(7, &small_shape(), true), WeightFormat::Int8).unwrap();
+    let refused = |configuration: &Configuration| compile(&graph, configuration, "test", None).unwrap_err().to_string();
+    let small = refused(&Configuration { weight_depth: 64, ..machine() });
+    assert!(small.contains("words of weight RAM in each tile, the machine has 64"), "{small}");
+    let plain = refused(&Configuration { extensions: None, ..machine() });
+    assert!(plain.contains("`extensions`"), "{plain}");
+    let short = refused(&Configuration { queue_depth: 12, ..machine() });
+    assert!(short.contains("instructions in one queue, the machine has 12"), "{short}");
+}
+
+#[test]
+fn a_language_model_s_program_survives_its_text_and_its_file() {
+    let (_, program) = compiled(8, &small_shape(), true, &machine());
+    assert_eq!(assemble(&disassemble(&program), &program.configuration).unwrap(), program.queues);
+    assert_eq!(Program::from_json(&program.to_json().unwrap()).unwrap(), program);
+    for queue in &program.queues {
+        for placed in &queue.instructions {
+            placed.instruction.encode(queue.unit, &program.configuration).unwrap();
+        }
+    }
+}
