@@ -1,6 +1,6 @@
 //! A language model's program on the cycle model, token by token.
 
-use crate::cycle::{CycleError, CycleModel, Options, WriteEvent};
+use crate::cycle::{CycleError, CycleModel, Options, Run, WriteEvent};
 use lpu_isa::instruction::Unit;
 use lpu_isa::program::{Entry, Language, Program};
 use thiserror::Error;
@@ -108,7 +108,7 @@ impl<'a> LanguageModel<'a> {
             let slot = slot.ok_or(LanguageError::Token { token, vocabulary: slots.len() })?;
             self.model.set_register(self.language.token, slot as u16);
         }
-        let (cycles, writes, busy) = self.model.run_from(entry.instruction as usize)?;
+        let Run { cycles, writes, busy } = self.model.run_from(entry.instruction as usize)?;
         self.position += 1;
         let slot = self.model.register(self.language.token);
         let next = self.language.slots.iter().position(|&other| other == u32::from(slot));

@@ -35,6 +35,8 @@ fn obeyed() -> Vec<Field> {
         requantise: _,
         vector_unit: _,
         write_to_read: _,
+        // Only programs of language models obey these: `tests/llama_machine.rs`.
+        extensions: _,
     } = Latency::of(&small());
     vec![
         ("crossbar", |latency| &mut latency.crossbar),

@@ -12,8 +12,11 @@ mod state;
 use crate::random::Random;
 use crate::tflite_writer::Model;
 
+/// Draws a random network around one operator.
+pub type Draw = fn(&mut Random) -> Model;
+
 /// What the operators are, and how a network of each is drawn.
-pub const OPERATORS: [(&str, fn(&mut Random) -> Model); 20] = [
+pub const OPERATORS: [(&str, Draw); 20] = [
     ("CONV_2D", convolution::convolution),
     ("DEPTHWISE_CONV_2D", convolution::depthwise),
     ("FULLY_CONNECTED", convolution::fully_connected),
@@ -52,10 +55,10 @@ pub fn case(operator: usize, seed: u64) -> Case {
     let (_, draw) = OPERATORS[operator % OPERATORS.len()];
     let model = draw(&mut random);
     let elements = model.inputs.first().map_or(0, |&input| model.tensors[input as usize].elements());
-    let mut input = |number: usize| match number {
+    let input = |number: usize| match number {
         0 => vec![[0x80, 0x7f, 0, 0xff][random.below(4)]; elements],
         _ => (0..elements).map(|_| random.byte() as u8).collect(),
     };
-    let inputs = (0..4).map(|number| input(number)).collect();
+    let inputs = (0..4).map(input).collect();
     Case { model, inputs }
 }

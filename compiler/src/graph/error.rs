@@ -5,7 +5,7 @@ use thiserror::Error;
 /// Why a graph is not one that can be executed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum GraphError {
-    /// A [`TensorId`] beyond the tensors.
+    /// A [`TensorId`](super::TensorId) beyond the tensors.
     #[error("{by} names tensor {tensor} of {tensors}")]
     UnknownTensor {
         /// The operator or interface that names it.

@@ -50,7 +50,10 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let registers = 2 * spare_registers(configuration);
     m.latency("command to the enable of a memory", 2 + registers);
     m.latency("command to start", start_command(configuration));
-    m.latency("read command to read_data", 3 + registers + spare_registers(configuration) + latency.vector_read as usize);
+    m.latency(
+        "read command to read_data",
+        3 + registers + spare_registers(configuration) + latency.vector_read as usize,
+    );
     m.section("Host");
     let command = m.input("command", Type::bits(COMMAND_BITS as usize));
     let data = m.input("data", Type::bits(bus));

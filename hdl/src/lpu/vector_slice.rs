@@ -215,7 +215,8 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let mut turned = rotate(&bank_data, first.as_ref());
     turned.reverse();
     let word = held_if(&mut m, "read_word", arriving.as_ref().map(Expr::from).as_ref(), concat(&turned));
-    let word = m.delay("read_word_q", Expr::from(&word), (configuration.pipeline.vector_read - address_registers) as usize);
+    let word =
+        m.delay("read_word_q", Expr::from(&word), (configuration.pipeline.vector_read - address_registers) as usize);
     m.drive(&read_data, Expr::from(&word));
     m.finish()
 }

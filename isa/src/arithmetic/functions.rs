@@ -1,7 +1,7 @@
 //! gemmlowp's fixed-point functions of one 32-bit number: exponential, logistic and reciprocal.
 //!
 //! `Qm.n` is an integer in units of 2⁻ⁿ with `m + n = 31`. Every product is a
-//! [`saturating_rounding_doubling_high_mul`], so that the product of `Qa` and `Qb` has `a + b` integer bits; every loss of
+//! [`saturating_rounding_doubling_high_mul`](super::saturating_rounding_doubling_high_mul), so that the product of `Qa` and `Qb` has `a + b` integer bits; every loss of
 //! bits is a [`rounding_divide_by_pot`]. The constants are those of the source: the real number beside each, rounded.
 
 use super::{rounding_divide_by_pot, saturating_rounding_doubling_high_mul as multiply};

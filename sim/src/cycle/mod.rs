@@ -82,6 +82,17 @@ pub struct CycleModel<'a> {
     options: Options,
 }
 
+/// What is measured while a schedule runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Cycles until every queue has halted.
+    pub cycles: u64,
+    /// The writes to the vector memory, where they are recorded.
+    pub writes: Vec<WriteEvent>,
+    /// Steps of each unit.
+    pub busy: Vec<(Unit, u64)>,
+}
+
 impl<'a> CycleModel<'a> {
     /// Loads `program`, which must have passed [`Program::check`], into a machine whose memories are all zero.
     pub fn new(program: &'a Program) -> CycleModel<'a> {
@@ -109,16 +120,15 @@ impl<'a> CycleModel<'a> {
         }
         self.state.write_region(region, input);
         let output = &self.program.output;
-        let (cycles, writes, busy) = self.run_from(0)?;
+        let Run { cycles, writes, busy } = self.run_from(0)?;
         Ok(Outcome { output: self.state.read_region(output), cycles, writes, busy })
     }
 
-    /// Runs the schedule that begins at instruction `entry` of every queue, on memories and registers as they are. Returns the
-    /// cycles, the writes and the steps of each unit.
+    /// Runs the schedule that begins at instruction `entry` of every queue, on memories and registers as they are.
     ///
     /// # Errors
     /// A schedule that does not end.
-    pub fn run_from(&mut self, entry: usize) -> Result<(u64, Vec<WriteEvent>, Vec<(Unit, u64)>), CycleError> {
+    pub fn run_from(&mut self, entry: usize) -> Result<Run, CycleError> {
         self.state.start(self.program, entry);
         while !self.state.all_halted() {
             self.state.advance(self.program, &self.options);
@@ -128,7 +138,7 @@ impl<'a> CycleModel<'a> {
         }
         self.state.land_all();
         let busy = self.program.queues.iter().zip(self.state.busy()).map(|(queue, busy)| (queue.unit, busy)).collect();
-        Ok((self.state.cycles(), self.state.take_writes(), busy))
+        Ok(Run { cycles: self.state.cycles(), writes: self.state.take_writes(), busy })
     }
 
     /// Writes a run-time register, as the host does between runs.
