@@ -104,8 +104,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let inputs = check_no_prompt(arguments)?;
     let machine = arguments.machine.resolve()?;
     check_trace(arguments)?;
-    if arguments.on != Backend::Board {
-        check_no_port(&arguments.port)?;
+    match arguments.on {
+        Backend::Board => arguments.port.check(&machine)?,
+        _ => check_no_port(&arguments.port)?,
     }
     let graph = network::read(&arguments.model)?;
     let program = match arguments.on {

@@ -98,42 +98,58 @@ impl PortArguments {
         self.port.is_none() && self.baud.is_none() && self.clocks_per_bit.is_none()
     }
 
-    /// Opens the port of a board with `machine`, or builds and resets a simulated one.
+    /// What can be said about the arguments before a port is opened or a board built.
     ///
     /// # Errors
-    /// No port named; a port that is absent, busy, forbidden or no serial port; a model that cannot be built.
-    pub fn open(&self, machine: &Machine) -> Result<Opened, Failure> {
-        let Some(name) = self.port.clone() else {
+    /// No port named; a speed that the line cannot have.
+    pub fn check(&self, machine: &Machine) -> Result<(), Failure> {
+        let Some(name) = &self.port else {
             let help = format!("give `--port PORT`, {}; `--port sim` simulates the board", existing_ports());
             return Err(Failure::new("no board can be reached", "--port", "no port is named", help));
         };
         if name == SIMULATED {
-            return self.simulate(name, machine);
+            return self.simulated_clocks_per_bit(machine).map(|_| ());
         }
         if self.clocks_per_bit.is_some() {
             let help = "give `--baud N` for a board, or `--port sim`";
             let why = "the clock cycles to a bit of a real board are part of its bitstream";
             return Err(Failure::new("the line's speed cannot be set", "--clocks-per-bit", why, help));
         }
+        Ok(())
+    }
+
+    /// Opens the port of a board with `machine`, or builds and resets a simulated one.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check); a port that is absent, busy, forbidden or no serial port; a model that cannot be built.
+    pub fn open(&self, machine: &Machine) -> Result<Opened, Failure> {
+        self.check(machine)?;
+        let name = self.port.clone().unwrap_or_default();
+        if name == SIMULATED {
+            return self.simulate(name, machine);
+        }
         let baud = self.baud.or(machine.board.as_ref().map(|board| board.link.baud)).unwrap_or(MOST_BAUD);
         let link = BoardLink::Serial(SerialLink::open(&name, baud)?);
         Ok(Opened { name, baud: Some(baud), clocks_per_bit: None, link })
     }
 
-    fn simulate(&self, name: String, machine: &Machine) -> Result<Opened, Failure> {
-        let clock = machine.clock_mhz().map(|mhz| mhz * 1e6);
-        let clocks_per_bit = match (self.baud, clock) {
-            (None, _) => self.clocks_per_bit.unwrap_or(FASTEST),
-            (Some(baud), Some(clock)) => checked_clocks_per_bit(baud, clock)?,
+    fn simulated_clocks_per_bit(&self, machine: &Machine) -> Result<u32, Failure> {
+        match (self.baud, machine.clock_mhz()) {
+            (None, _) => Ok(self.clocks_per_bit.unwrap_or(FASTEST)),
+            (Some(baud), Some(mhz)) => checked_clocks_per_bit(baud, mhz * 1e6),
             (Some(_), None) => {
                 let why = "a bare configuration has no clock that would tell how many cycles a bit takes";
                 let help = "give `--clocks-per-bit N`, or a board with `--board NAME`";
-                return Err(Failure::new("the line's speed cannot be set", "--baud", why, help));
+                Err(Failure::new("the line's speed cannot be set", "--baud", why, help))
             }
-        };
+        }
+    }
+
+    fn simulate(&self, name: String, machine: &Machine) -> Result<Opened, Failure> {
+        let clocks_per_bit = self.simulated_clocks_per_bit(machine)?;
         let library = build_board(&machine.configuration, clocks_per_bit)?;
         let board = SimulatedBoard::new(&library, clocks_per_bit).map_err(|error| rtl_failed(&error.into()))?;
-        let baud = clock.map(|clock| (clock / f64::from(clocks_per_bit)).round() as u32);
+        let baud = machine.clock_mhz().map(|mhz| (mhz * 1e6 / f64::from(clocks_per_bit)).round() as u32);
         let link = BoardLink::Simulated(Box::new(board));
         Ok(Opened { name, baud, clocks_per_bit: Some(clocks_per_bit), link })
     }

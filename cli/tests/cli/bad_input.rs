@@ -71,8 +71,8 @@ fn a_network_that_fits_only_a_larger_board() {
         &expect![[r#"
             error: the network cannot be compiled for ulx3s-12f
               where: net.tflite
-              why:   `net` does not fit: layer `dense_0` needs 9472 words of weight RAM in each tile, the machine has 2560
-                     the whole network takes 152 block RAMs, this machine has 54: 98 short
+              why:   `net` does not fit: layer `dense_0` needs 11008 words of weight RAM in each tile, the machine has 2560
+                     the whole network takes 151 block RAMs, this machine has 49: 102 short
               help:  it fits ulx3s-85f; or describe a larger machine with `--config FILE.toml`
         "#]],
     );
@@ -85,7 +85,7 @@ fn a_network_that_fits_no_board() {
         &expect![[r#"
             error: the network cannot be compiled for ulx3s-12f
               where: net.tflite
-              why:   `net` does not fit: layer `dense_0` needs 150016 words of weight RAM in each tile, the machine has 2560: 2016 block RAMs short
+              why:   `net` does not fit: layer `dense_0` needs 175104 words of weight RAM in each tile, the machine has 2560: 2022 block RAMs short
               help:  it fits none of the known boards; make the network smaller, or describe a larger machine with `--config FILE.toml`
         "#]],
     );
@@ -131,7 +131,7 @@ fn a_compiled_program_where_a_network_is_asked_for() {
     expect![[r#"
         error: the network cannot be used
           where: p.json
-          why:   p: not a network in a known format: 22276 bytes that begin with "{\"format"
+          why:   p: not a network in a known format: 23411 bytes that begin with "{\"format"
           help:  give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3"); if this is a compiled program, give the network that it was compiled from
     "#]].assert_eq(scratch.lpu(&["compile", &program, "--board", "ulx3s-12f", "--out", "q"]).refusal());
 }
@@ -221,7 +221,7 @@ fn an_unreadable_configuration() {
                        |
                      9 | color = "red"
                        | ^^^^^
-                     unknown field `color`, expected one of `tiles`, `dot`, `stream_elements`, `weight_depth`, `weight_bits`, `vector_slices`, `vector_depth`, `scale_depth`, `vector_unit`, `queue_depth`, `queue_word_bits`, `count_bits`, `sequence_levels`, `interval_bits`, `requantise_interval`, `scale_multiplier_lanes`, `pipeline`
+                     unknown field `color`, expected one of `tiles`, `dot`, `stream_elements`, `weight_depth`, `weight_bits`, `vector_slices`, `vector_depth`, `scale_depth`, `vector_unit`, `queue_depth`, `queue_word_bits`, `count_bits`, `sequence_levels`, `interval_bits`, `requantise_interval`, `scale_multiplier_lanes`, `pipeline`, `extensions`
               help:  take the `[configuration]` of a board in constraints/ as the pattern; docs/architecture.md explains the fields
         "#]],
     );
