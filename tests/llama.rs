@@ -121,20 +121,24 @@ fn integers_are_as_good_as_floating_point_on_the_evaluation() {
     assert!(int4 <= 1.12, "int4: {int4}");
 }
 
+/// The integers may choose another token only where floating point all but tosses a coin.
 #[test]
-fn the_most_likely_text_in_integers_begins_as_in_floating_point() {
+fn the_most_likely_text_in_integers_leaves_that_in_floating_point_only_at_a_near_tie() {
     let Some((model, tokenizer, folder)) = reference() else { return };
     let graph = quantise(&model, WeightFormat::Int8).unwrap();
     for case in json(folder.join("greedy.json"))["cases"].as_array().unwrap() {
         let (expected, prompt) = (tokens_of(&case["tokens"]), case["prompt"].as_str().unwrap());
         let mut golden = GoldenLlama::new(&graph).unwrap();
-        let mut tokens = tokenizer.encode(prompt).unwrap();
-        let mut answers: Vec<_> = tokens.iter().map(|&token| golden.step(token).unwrap()).collect();
-        while tokens.len() < 32 {
-            tokens.push(answers.pop().unwrap().most_likely());
-            answers.push(golden.step(tokens[tokens.len() - 1]).unwrap());
+        let mut float = FloatSession::new(&model);
+        let prompted = tokenizer.encode(prompt).unwrap().len();
+        for (position, &token) in expected[..32].iter().enumerate() {
+            let (chosen, logits) = (golden.step(token).unwrap().most_likely(), float.step(token));
+            let said = expected[position + 1];
+            if position + 1 >= prompted && chosen != said {
+                let margin = negative_log_likelihood(&logits, chosen) - negative_log_likelihood(&logits, said);
+                assert!((0.0..0.02).contains(&margin), "{prompt:?}, token {}: {margin} nats", position + 1);
+            }
         }
-        assert_eq!(tokens, expected[..32], "{prompt:?}");
     }
 }
 
