@@ -696,7 +696,7 @@ fn what_operators_on_elements_do_not_do_is_named() {
               net, operator 0 (MEAN), layer `output_2`: axis 9 of a tensor of 2 axes
               help: convert the network again with fixed shapes and a batch of one
             axes computed:
-              net, operator 0 (MEAN), layer `output_2`, tensor `input`: not supported: the axes is computed at run time
+              net, operator 0 (MEAN), layer `output_2`, tensor `input`: not supported: axes computed at run time
               help: export the network with fixed shapes and a batch of one
             a softmax in other units:
               net, operator 0 (SOFTMAX), layer `output_1`: an output of scale 0.1 and zero point -128 instead of 1/256 and -128
@@ -710,9 +710,11 @@ fn what_operators_on_elements_do_not_do_is_named() {
             a logistic of large units:
               net, operator 0 (LOGISTIC), layer `output_1`: a scale of 1e2, which fixed-point arithmetic does not reach
             a clamp of uint8:
-              net, tensor `input`: a zero point of -75, outside uint8
+              net, operator 0 (RELU), layer `output_1`, tensor `input`: input of type UINT8, but only INT8 is supported
+              help: convert the network with full int8 quantisation, so that this tensor becomes INT8
             a zero point beyond uint8:
               net, tensor `input`: a zero point of -1, outside uint8
+              help: convert the network again with full int8 quantisation and a representative data set: every activation then gets a positive scale and a zero point within int8, and weights a zero point of 0
         "#]],
     );
 }
