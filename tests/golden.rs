@@ -34,7 +34,7 @@ fn a_swapped_rounding_changes_answers_of_ad01() {
     let mut graph = read_model(model).unwrap();
     for operator in &mut graph.operators {
         if let OperatorKind::FullyConnected(layer) = &mut operator.kind {
-            layer.rounding = Rounding::Single;
+            layer.accumulation.rounding = Rounding::Single;
         }
     }
     let (inputs, outputs) = (conformance::rows(&inputs).unwrap(), conformance::rows(&outputs).unwrap());
@@ -65,7 +65,7 @@ proptest! {
             let OperatorKind::FullyConnected(layer) = &read.kind else { continue };
             let weights: Vec<u8> = layer.weights.iter().map(|&weight| weight as u8).collect();
             prop_assert_eq!(Some(&weights), model.tensors[written.inputs[1] as usize].data.as_ref());
-            prop_assert_eq!(layer.bias.is_some(), written.inputs[2] >= 0);
+            prop_assert_eq!(layer.accumulation.bias.is_some(), written.inputs[2] >= 0);
         }
     }
 }

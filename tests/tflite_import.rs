@@ -93,7 +93,7 @@ fn the_scale_of_a_layer_is_computed_in_double_precision() {
     let OperatorKind::FullyConnected(layer) = &graph.operators[0].kind else { panic!("not a layer") };
     let multiplier = |product: f64| quantize_multiplier(product / f64::from(output)).0;
     assert_ne!(multiplier(f64::from(input * weights)), multiplier(f64::from(input) * f64::from(weights)));
-    assert_eq!(layer.scales[0].multiplier, multiplier(f64::from(input) * f64::from(weights)));
+    assert_eq!(layer.accumulation.scales[0].multiplier, multiplier(f64::from(input) * f64::from(weights)));
 }
 
 #[test]

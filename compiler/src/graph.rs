@@ -16,6 +16,7 @@
 //! | `fully_connected`, `convolution`, `elementwise`, `reduction`, `movement` | a family of operators each |
 //! | `check` | what every reader of a graph relies on |
 
+mod accumulation;
 mod check;
 mod convolution;
 mod elementwise;
@@ -28,7 +29,8 @@ mod reduction;
 mod tests;
 mod window;
 
-pub use convolution::{Accumulation, Convolution, DepthwiseConvolution};
+pub use accumulation::Accumulation;
+pub use convolution::{Convolution, DepthwiseConvolution};
 pub use elementwise::{Elementwise, ElementwiseFunction, Multiply, broadcast};
 pub use error::GraphError;
 pub use fully_connected::FullyConnected;

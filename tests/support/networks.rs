@@ -4,8 +4,8 @@
 //! [`extreme_graph`] draws any numbers that a graph may hold.
 
 use lpu_compiler::graph::{
-    ChannelScale, Element, Elementwise, ElementwiseFunction, FullyConnected, Graph, Operator, OperatorKind,
-    Quantisation, Tensor, TensorId,
+    Accumulation, ChannelScale, Element, Elementwise, ElementwiseFunction, FullyConnected, Graph, Operator,
+    OperatorKind, Quantisation, Tensor, TensorId,
 };
 use lpu_compiler::import::{ImportError, import};
 use lpu_isa::arithmetic::{MAXIMUM_SHIFT, MINIMUM_SHIFT, Requantise, Rounding};
@@ -87,13 +87,15 @@ pub fn halving(elements: usize) -> Graph {
         input_length: elements,
         output_length: elements,
         weights: (0..elements * elements).map(|index| i8::from(index / elements == index % elements)).collect(),
-        bias: None,
-        input_zero_point: 0,
-        scales: vec![ChannelScale { multiplier: 1 << 30, shift: 0 }; elements],
-        output_zero_point: 0,
-        minimum: -128,
-        maximum: 127,
-        rounding: Rounding::Double,
+        accumulation: Accumulation {
+            bias: None,
+            input_zero_point: 0,
+            scales: vec![ChannelScale { multiplier: 1 << 30, shift: 0 }; elements],
+            output_zero_point: 0,
+            minimum: -128,
+            maximum: 127,
+            rounding: Rounding::Double,
+        },
     };
     let operator = Operator {
         name: "halves".into(),
@@ -166,13 +168,15 @@ fn fully_connected(random: &mut Random, inputs: usize, outputs: usize) -> FullyC
         input_length: inputs,
         output_length: outputs,
         weights,
-        bias,
-        // With a zero point of zero and no bias, all channels of one scale share an entry of the scale table.
-        input_zero_point: if random.below(3) == 0 { 0 } else { i32::from(random.byte()) },
-        scales,
-        output_zero_point,
-        minimum,
-        maximum,
-        rounding: Rounding::Double,
+        accumulation: Accumulation {
+            bias,
+            // With a zero point of zero and no bias, all channels of one scale share an entry of the scale table.
+            input_zero_point: if random.below(3) == 0 { 0 } else { i32::from(random.byte()) },
+            scales,
+            output_zero_point,
+            minimum,
+            maximum,
+            rounding: Rounding::Double,
+        },
     }
 }

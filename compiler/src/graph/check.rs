@@ -216,12 +216,7 @@ fn check_fully_connected(layer: &FullyConnected, read: usize, wrote: usize) -> C
     if inputs.checked_mul(outputs) != Some(layer.weights.len()) {
         return Err(format!("{} weights instead of {outputs}×{inputs}", layer.weights.len()));
     }
-    if layer.scales.len() != outputs {
-        return Err(format!("{} scales for {outputs} outputs", layer.scales.len()));
-    }
-    check_bias(layer.bias.as_ref(), outputs)?;
-    check_range(&[layer.input_zero_point], layer.output_zero_point, layer.minimum, layer.maximum)?;
-    check_scales(&layer.scales)
+    check_accumulation(&layer.accumulation, outputs)
 }
 
 fn check_accumulation(accumulation: &Accumulation, outputs: usize) -> Checked {

@@ -67,13 +67,15 @@ fn a_layer_with_a_missing_weight_or_a_clamp_beyond_int8_is_refused() {
         input_length: 6,
         output_length: 2,
         weights: vec![1; 12],
-        bias: Some(vec![0; 2]),
-        input_zero_point: 0,
-        scales: vec![ChannelScale { multiplier: 1 << 30, shift: 0 }; 2],
-        output_zero_point: 0,
-        minimum: -128,
-        maximum: 127,
-        rounding: Rounding::Double,
+        accumulation: Accumulation {
+            bias: Some(vec![0; 2]),
+            input_zero_point: 0,
+            scales: vec![ChannelScale { multiplier: 1 << 30, shift: 0 }; 2],
+            output_zero_point: 0,
+            minimum: -128,
+            maximum: 127,
+            rounding: Rounding::Double,
+        },
     };
     let with = |change: fn(&mut FullyConnected)| {
         let mut layer = layer.clone();
@@ -85,23 +87,23 @@ fn a_layer_with_a_missing_weight_or_a_clamp_beyond_int8_is_refused() {
     };
     assert_eq!(with(|_| ()), Ok(()));
     assert!(with(|layer| layer.weights.truncate(11)).is_err());
-    assert!(with(|layer| layer.scales.truncate(1)).is_err());
-    assert!(with(|layer| layer.bias = Some(vec![0; 3])).is_err());
+    assert!(with(|layer| layer.accumulation.scales.truncate(1)).is_err());
+    assert!(with(|layer| layer.accumulation.bias = Some(vec![0; 3])).is_err());
     assert!(with(|layer| layer.input_length = usize::MAX).is_err());
-    assert!(with(|layer| layer.input_zero_point = 128).is_err());
-    assert!(with(|layer| layer.maximum = 128).is_err());
-    assert!(with(|layer| layer.minimum = 127 + layer.maximum).is_err());
+    assert!(with(|layer| layer.accumulation.input_zero_point = 128).is_err());
+    assert!(with(|layer| layer.accumulation.maximum = 128).is_err());
+    assert!(with(|layer| layer.accumulation.minimum = 127 + layer.accumulation.maximum).is_err());
     // What the importer makes is normalised; the scale table has no room for anything else.
-    assert_eq!(with(|layer| layer.scales[1].multiplier = 0), Ok(()));
-    assert_eq!(with(|layer| layer.scales[1] = ChannelScale { multiplier: i32::MAX, shift: -31 }), Ok(()));
-    let error = with(|layer| layer.scales[1].multiplier = (1 << 30) - 1).unwrap_err().to_string();
+    assert_eq!(with(|layer| layer.accumulation.scales[1].multiplier = 0), Ok(()));
+    assert_eq!(with(|layer| layer.accumulation.scales[1] = ChannelScale { multiplier: i32::MAX, shift: -31 }), Ok(()));
+    let error = with(|layer| layer.accumulation.scales[1].multiplier = (1 << 30) - 1).unwrap_err().to_string();
     assert_eq!(
         error,
         "operator `second`: scale 1 is 1073741823 shifted by 0, but its multiplier must be 0 or 1073741824 to \
          2147483647, and its shift -31 to 30"
     );
-    assert!(with(|layer| layer.scales[0].multiplier = -1).is_err());
-    assert!(with(|layer| layer.scales[0].shift = 31).is_err());
+    assert!(with(|layer| layer.accumulation.scales[0].multiplier = -1).is_err());
+    assert!(with(|layer| layer.accumulation.scales[0].shift = 31).is_err());
 }
 
 #[test]

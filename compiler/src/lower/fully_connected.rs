@@ -93,7 +93,7 @@ pub fn lower(
 ) -> Result<Lowered, CompileError> {
     let configuration = lowering.schedule.configuration.clone();
     let latency = lowering.schedule.latency.clone();
-    if layer.rounding != Rounding::Double {
+    if layer.accumulation.rounding != Rounding::Double {
         return Err(CompileError::Unsupported { layer: name.into(), why: "the requantiser rounds twice".into() });
     }
     let (least, largest) = (-(1 << (configuration.weight_bits - 1)), (1 << (configuration.weight_bits - 1)) - 1);
@@ -169,9 +169,9 @@ pub fn lower(
             offset: requantise_offset + later,
             operation: Operation::Requantise {
                 from: RequantiseFrom::Tiles,
-                zero_point: layer.output_zero_point,
-                minimum: layer.minimum,
-                maximum: layer.maximum,
+                zero_point: layer.accumulation.output_zero_point,
+                minimum: layer.accumulation.minimum,
+                maximum: layer.accumulation.maximum,
                 tracking: Tracking::default(),
                 sequence: scales,
             },
@@ -259,8 +259,8 @@ fn folded_biases(layer: &FullyConnected) -> Vec<i32> {
         .enumerate()
         .map(|(channel, weights)| {
             let sum = weights.iter().fold(0i32, |sum, &weight| sum.wrapping_add(i32::from(weight)));
-            let bias = layer.bias.as_ref().and_then(|bias| bias.get(channel)).copied().unwrap_or(0);
-            bias.wrapping_sub(sum.wrapping_mul(layer.input_zero_point))
+            let bias = layer.accumulation.bias(channel);
+            bias.wrapping_sub(sum.wrapping_mul(layer.accumulation.input_zero_point))
         })
         .collect()
 }
@@ -325,7 +325,7 @@ fn add_weights(
 fn scale_entries(layer: &FullyConnected, shape: &Shape, configuration: &Configuration) -> Vec<Vec<Scale>> {
     let lanes = configuration.stream_elements as usize;
     let scales: Vec<Scale> =
-        layer.scales.iter().zip(folded_biases(layer)).map(|(scale, bias)| scale.with_bias(bias)).collect();
+        layer.accumulation.scales.iter().zip(folded_biases(layer)).map(|(scale, bias)| scale.with_bias(bias)).collect();
     let scale = |channel: usize| scales.get(channel).copied().unwrap_or_default();
     if scales.windows(2).all(|pair| pair[0] == pair[1]) {
         return vec![vec![scale(0); lanes]];

@@ -3,8 +3,8 @@
 
 use crate::compile::compile;
 use crate::graph::{
-    ChannelScale, Element, Elementwise, ElementwiseFunction, FullyConnected, Graph, Operator, OperatorKind,
-    Quantisation, Tensor, TensorId,
+    Accumulation, ChannelScale, Element, Elementwise, ElementwiseFunction, FullyConnected, Graph, Operator,
+    OperatorKind, Quantisation, Tensor, TensorId,
 };
 use lpu_isa::arithmetic::{Requantise, Rounding};
 use lpu_isa::configuration::Configuration;
@@ -86,13 +86,15 @@ fn layer(inputs: usize, outputs: usize) -> impl Strategy<Value = FullyConnected>
                 input_length: inputs,
                 output_length: outputs,
                 weights,
-                bias,
-                input_zero_point,
-                scales,
-                output_zero_point: 3,
-                minimum: -128,
-                maximum: 127,
-                rounding: Rounding::Double,
+                accumulation: Accumulation {
+                    bias,
+                    input_zero_point,
+                    scales,
+                    output_zero_point: 3,
+                    minimum: -128,
+                    maximum: 127,
+                    rounding: Rounding::Double,
+                },
             }
         })
 }
@@ -112,9 +114,9 @@ proptest! {
             .map(|channel| {
                 let weights = &layer.weights[channel * inputs..][..inputs];
                 let sum: i64 = weights.iter().copied().map(i64::from).sum();
-                let bias = layer.bias.as_ref().map_or(0, |bias| i64::from(bias[channel]));
-                let ChannelScale { multiplier, shift } = layer.scales[channel];
-                Scale { multiplier, shift, bias: (bias - i64::from(layer.input_zero_point) * sum) as i32 }
+                let bias = layer.accumulation.bias.as_ref().map_or(0, |bias| i64::from(bias[channel]));
+                let ChannelScale { multiplier, shift } = layer.accumulation.scales[channel];
+                Scale { multiplier, shift, bias: (bias - i64::from(layer.accumulation.input_zero_point) * sum) as i32 }
             })
             .collect();
         prop_assert_eq!(scales_of_output(&program), expected);
@@ -151,13 +153,15 @@ fn channels_with_the_same_scale_and_bias_share_an_entry_and_others_have_one_for_
             input_length: 2,
             output_length: 12,
             weights: vec![1; 24],
-            bias: Some(bias),
-            input_zero_point: 0,
-            scales: vec![ChannelScale { multiplier: 1 << 30, shift: 0 }; 12],
-            output_zero_point: 0,
-            minimum: -128,
-            maximum: 127,
-            rounding: Rounding::Double,
+            accumulation: Accumulation {
+                bias: Some(bias),
+                input_zero_point: 0,
+                scales: vec![ChannelScale { multiplier: 1 << 30, shift: 0 }; 12],
+                output_zero_point: 0,
+                minimum: -128,
+                maximum: 127,
+                rounding: Rounding::Double,
+            },
         };
         compile(&graph(OperatorKind::FullyConnected(layer), 2, 12), &machine(4, 8), "bench").unwrap().scales.len()
     };

@@ -12,9 +12,9 @@ fn products(weights: &[i8], elements: &[i8], zero_point: i32) -> i32 {
 pub(super) fn fully_connected(layer: &FullyConnected, input: &[i8]) -> Vec<i8> {
     let rows = layer.weights.chunks_exact(layer.input_length.max(1));
     let row = |(channel, row): (usize, &[i8])| {
-        let bias = layer.bias.as_ref().and_then(|bias| bias.get(channel)).copied().unwrap_or(0);
-        let accumulator = products(row, input, layer.input_zero_point).wrapping_add(bias);
-        layer.requantise(channel).map_or(0, |requantise| narrow(requantise.apply(accumulator)))
+        let accumulation = &layer.accumulation;
+        let accumulator = products(row, input, accumulation.input_zero_point).wrapping_add(accumulation.bias(channel));
+        accumulation.requantise(channel).map_or(0, |requantise| narrow(requantise.apply(accumulator)))
     };
     rows.enumerate().map(row).collect()
 }

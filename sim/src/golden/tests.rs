@@ -24,14 +24,19 @@ fn graph() -> Graph {
         input_length: 3,
         output_length: 2,
         weights: vec![1, 2, 3, -1, 0, 4],
-        bias: Some(vec![10, -20]),
-        input_zero_point: 1,
-        // Times one half, and times one eighth.
-        scales: vec![ChannelScale { multiplier: 1 << 30, shift: 0 }, ChannelScale { multiplier: 1 << 30, shift: -2 }],
-        output_zero_point: -5,
-        minimum: -128,
-        maximum: 127,
-        rounding: Rounding::Double,
+        accumulation: Accumulation {
+            bias: Some(vec![10, -20]),
+            input_zero_point: 1,
+            // Times one half, and times one eighth.
+            scales: vec![
+                ChannelScale { multiplier: 1 << 30, shift: 0 },
+                ChannelScale { multiplier: 1 << 30, shift: -2 },
+            ],
+            output_zero_point: -5,
+            minimum: -128,
+            maximum: 127,
+            rounding: Rounding::Double,
+        },
     };
     let (multiplier, shift) = Requantise::IDENTITY;
     let requantise =

@@ -1,7 +1,9 @@
 //! What fully connected layers and convolutions have in common: bias, and the scales from the accumulator to the output.
 
-use super::{ABSENT, ImportError, Node, Tensors};
-use crate::graph::{ChannelScale, Quantisation};
+use lpu_isa::arithmetic::{Activation, Rounding};
+
+use super::{ABSENT, ImportError, Node, Single, Tensors};
+use crate::graph::{Accumulation, ChannelScale, Quantisation};
 use crate::import::tflite::names::element;
 use crate::import::tflite::tensors::Constant;
 
@@ -25,17 +27,41 @@ pub(super) fn bias(
     Ok(Some(bias))
 }
 
+/// What stands before and behind the products with `weights`. `channels` is how many outputs there are, and their axis in the weights.
+pub(super) fn accumulation(
+    node: &Node<'_>,
+    tensors: &mut Tensors<'_>,
+    single: &Single,
+    weights: &Constant<i8>,
+    bias: Option<Constant<i32>>,
+    channels: (usize, i32),
+    activation: Activation,
+) -> Result<Accumulation, ImportError> {
+    let input = tensors.tensor(single.input).quantisation;
+    let output = tensors.tensor(single.output).quantisation;
+    let scales = channel_scales(node, tensors, weights, channels, input, output)?;
+    let (minimum, maximum) = node.range(activation, output)?;
+    Ok(Accumulation {
+        bias: bias.map(|bias| bias.values),
+        input_zero_point: input.zero_point,
+        scales,
+        output_zero_point: output.zero_point,
+        minimum,
+        maximum,
+        rounding: Rounding::Double,
+    })
+}
+
 /// From the accumulator to the output, one scale for each output channel. `axis` is that of the channels in the weights.
 ///
 /// `input × weights / output` in double precision. Sources of tflite-micro can be found that multiply the first two in
 /// single precision where the weights of a fully connected layer have one scale; the published package does not, and a few
 /// outputs in ten million tell the two apart.
-pub(super) fn channel_scales(
+fn channel_scales(
     node: &Node<'_>,
     tensors: &mut Tensors<'_>,
     weights: &Constant<i8>,
-    channels: usize,
-    axis: i32,
+    (channels, axis): (usize, i32),
     input: Quantisation,
     output: Quantisation,
 ) -> Result<Vec<ChannelScale>, ImportError> {

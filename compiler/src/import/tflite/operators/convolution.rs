@@ -1,11 +1,9 @@
 //! `CONV_2D` and `DEPTHWISE_CONV_2D`.
 
-use lpu_isa::arithmetic::{Activation, Rounding};
-
-use super::accumulation::{bias, channel_scales};
+use super::accumulation::{accumulation, bias};
 use super::window::{Options, image, window};
-use super::{ImportError, Imported, Node, Single, Tensors};
-use crate::graph::{Accumulation, Convolution, DepthwiseConvolution, OperatorKind};
+use super::{ImportError, Imported, Node, Tensors};
+use crate::graph::{Convolution, DepthwiseConvolution, OperatorKind};
 use crate::import::tflite::tensors::Constant;
 
 pub(super) fn convolution(node: &Node<'_>, tensors: &mut Tensors<'_>) -> Imported {
@@ -36,7 +34,8 @@ pub(super) fn convolution(node: &Node<'_>, tensors: &mut Tensors<'_>) -> Importe
     };
     let (window, output) = window(node, &options, input)?;
     node.expect_shape(tensors.tensor(single.output), &[1, output.rows, output.columns, output_channels])?;
-    let accumulation = accumulation(node, tensors, &single, &weights, output_channels, 0, activation)?;
+    let bias = bias(node, tensors, output_channels)?;
+    let accumulation = accumulation(node, tensors, &single, &weights, bias, (output_channels, 0), activation)?;
     let weights = weights.values;
     let layer = Convolution { window, input_channels, output_channels, groups, weights, accumulation };
     node.one(OperatorKind::Convolution(layer), &single)
@@ -72,7 +71,8 @@ pub(super) fn depthwise(node: &Node<'_>, tensors: &mut Tensors<'_>) -> Imported 
     };
     let (window, output) = window(node, &options, input)?;
     node.expect_shape(tensors.tensor(single.output), &[1, output.rows, output.columns, output_channels])?;
-    let accumulation = accumulation(node, tensors, &single, &weights, output_channels, 3, activation)?;
+    let bias = bias(node, tensors, output_channels)?;
+    let accumulation = accumulation(node, tensors, &single, &weights, bias, (output_channels, 3), activation)?;
     let weights = weights.values;
     let layer = DepthwiseConvolution { window, input_channels, multiplier, weights, accumulation };
     node.one(OperatorKind::DepthwiseConvolution(layer), &single)
@@ -81,29 +81,4 @@ pub(super) fn depthwise(node: &Node<'_>, tensors: &mut Tensors<'_>) -> Imported 
 fn weights(node: &Node<'_>, tensors: &mut Tensors<'_>) -> Result<Constant<i8>, ImportError> {
     let &weights = node.inputs.get(1).ok_or_else(|| node.here.damaged("the operator has no weights"))?;
     tensors.weights(node.here, weights)
-}
-
-fn accumulation(
-    node: &Node<'_>,
-    tensors: &mut Tensors<'_>,
-    single: &Single,
-    weights: &Constant<i8>,
-    channels: usize,
-    axis: i32,
-    activation: Activation,
-) -> Result<Accumulation, ImportError> {
-    let bias = bias(node, tensors, channels)?.map(|bias| bias.values);
-    let input = tensors.tensor(single.input).quantisation;
-    let output = tensors.tensor(single.output).quantisation;
-    let scales = channel_scales(node, tensors, weights, channels, axis, input, output)?;
-    let (minimum, maximum) = node.range(activation, output)?;
-    Ok(Accumulation {
-        bias,
-        input_zero_point: input.zero_point,
-        scales,
-        output_zero_point: output.zero_point,
-        minimum,
-        maximum,
-        rounding: Rounding::Double,
-    })
 }

@@ -1,8 +1,8 @@
 //! `FULLY_CONNECTED`.
 
-use lpu_isa::arithmetic::{Activation, Rounding};
+use lpu_isa::arithmetic::Activation;
 
-use super::accumulation::{bias, channel_scales, check_bias_scale};
+use super::accumulation::{accumulation, bias, check_bias_scale};
 use super::{ImportError, Imported, Node, Single, Tensors};
 use crate::graph::{FullyConnected, OperatorKind};
 
@@ -22,20 +22,8 @@ pub(super) fn fully_connected(node: &Node<'_>, tensors: &mut Tensors<'_>) -> Imp
     let input = tensors.tensor(single.input).quantisation;
     let output = tensors.tensor(single.output).quantisation;
     check_bias_scale(node, &weights, bias.as_ref(), input, output)?;
-    let scales = channel_scales(node, tensors, &weights, output_length, 0, input, output)?;
-    let (minimum, maximum) = node.range(activation, output)?;
-    let layer = FullyConnected {
-        input_length,
-        output_length,
-        weights: weights.values,
-        bias: bias.map(|bias| bias.values),
-        input_zero_point: input.zero_point,
-        scales,
-        output_zero_point: output.zero_point,
-        minimum,
-        maximum,
-        rounding: Rounding::Double,
-    };
+    let accumulation = accumulation(node, tensors, &single, &weights, bias, (output_length, 0), activation)?;
+    let layer = FullyConnected { input_length, output_length, weights: weights.values, accumulation };
     node.one(OperatorKind::FullyConnected(layer), &single)
 }
 
