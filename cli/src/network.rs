@@ -53,22 +53,29 @@ pub fn read(path: &Path) -> Result<Graph, Failure> {
 /// # Errors
 /// The network does not fit the machine.
 pub fn compile_and_check(graph: &Graph, machine: &Machine, path: &Path) -> Result<Compiled, Failure> {
-    let program = compile(graph, &machine.configuration, &machine.name).map_err(|error| {
-        let what = format!("the network cannot be compiled for {}", machine.name);
-        let why = match (&error, total_shortfall(graph, machine)) {
-            // The compiler says what is short up to this layer; the whole is what people want to know.
-            (CompileError::DoesNotFit { model, layer, resource, needed, available, what, .. }, Some(total)) => {
-                let place = if *resource == Resource::VectorMemory { " free in one slice" } else { "" };
-                format!(
-                    "`{model}` does not fit: layer `{layer}` needs {needed} {what}, the machine has {available}{place}\n{total}"
-                )
-            }
-            _ => error.to_string(),
-        };
-        Failure::new(what, path.display(), why, help(graph, machine, &error))
-    })?;
+    let program = compile(graph, &machine.configuration, &machine.name);
+    program.map(judged).map_err(|error| refused(&error, graph, machine, path))
+}
+
+/// The compiler refuses the network.
+fn refused(error: &CompileError, graph: &Graph, machine: &Machine, path: &Path) -> Failure {
+    let what = format!("the network cannot be compiled for {}", machine.name);
+    let why = match (error, total_shortfall(graph, machine)) {
+        // The compiler says what is short up to this layer; the whole is what people want to know.
+        (CompileError::DoesNotFit { model, layer, resource, needed, available, what, .. }, Some(total)) => {
+            let place = if *resource == Resource::VectorMemory { " free in one slice" } else { "" };
+            format!(
+                "`{model}` does not fit: layer `{layer}` needs {needed} {what}, the machine has {available}{place}\n{total}"
+            )
+        }
+        _ => error.to_string(),
+    };
+    Failure::new(what, path.display(), why, help(graph, machine, error))
+}
+
+fn judged(program: Program) -> Compiled {
     let judgement = check(&program);
-    Ok(Compiled { program, judgement })
+    Compiled { program, judgement }
 }
 
 /// Like [`compile_and_check`], for commands that go on to execute the program.
@@ -76,7 +83,11 @@ pub fn compile_and_check(graph: &Graph, machine: &Machine, path: &Path) -> Resul
 /// # Errors
 /// The network does not fit, or the checker rejects the compiler's schedule.
 pub fn compile_to_run(graph: &Graph, machine: &Machine, path: &Path) -> Result<Program, Failure> {
-    let Compiled { program, judgement } = compile_and_check(graph, machine, path)?;
+    accepted(compile_and_check(graph, machine, path)?, path)
+}
+
+/// The program, if the checker has accepted it.
+fn accepted(Compiled { program, judgement }: Compiled, path: &Path) -> Result<Program, Failure> {
     match judgement {
         Ok(_) => Ok(program),
         Err(violations) => Err(rejected(&violations, path).disagreement()),
@@ -91,7 +102,8 @@ pub fn compile_to_run(graph: &Graph, machine: &Machine, path: &Path) -> Result<P
 pub fn compile_for_golden(graph: &Graph, machine: &Machine, path: &Path) -> Result<Option<Program>, Failure> {
     match compile(graph, &machine.configuration, &machine.name) {
         Err(CompileError::NotLowered { .. }) => Ok(None),
-        _ => compile_to_run(graph, machine, path).map(Some),
+        Err(error) => Err(refused(&error, graph, machine, path)),
+        Ok(program) => accepted(judged(program), path).map(Some),
     }
 }
 

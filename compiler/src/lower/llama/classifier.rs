@@ -1,9 +1,8 @@
 //! The end of a token: the last norm's weights, the classifier, the slot of the largest result, the next position.
 
-use super::emitter::{Destination, Operator, VectorJob};
+use super::emitter::Operator;
 use super::{Token, register};
 use lpu_isa::instruction::{Assignment, Function};
-use lpu_isa::sequence::Sequence;
 use lpu_isa::vector::{Arithmetic, Reduction};
 
 impl Token<'_> {
@@ -16,20 +15,7 @@ impl Token<'_> {
         if let (Some(weights), Some(buffer)) = (&graph.classifier.weights, plan.last_norm) {
             let words = placed.beats.div_ceil(g.beats_per_word);
             let limit = i32::from(graph.classifier.requantisation.input_limit);
-            let arithmetic = Arithmetic { shift: weights.right_shift as i32, ..Arithmetic::default() };
-            let job = VectorJob {
-                a: (input.slice, self.words(input.base, words)),
-                b: Some((buffer.slice, self.words(buffer.base, words))),
-                operator: Operator { limits: (-limit, limit), arithmetic, ..Operator::new(Function::Multiply) },
-                sequence: Sequence { delta: [0; 4], ..Sequence::linear(0, words) },
-                to: Destination::Memory {
-                    slice: buffers.last.slice,
-                    sequence: self.words(buffers.last.base, words),
-                    last_beats: g.beats_per_word,
-                    lag: 0,
-                },
-            };
-            self.emitter.vector(&job);
+            self.multiply([input, buffer, buffers.last], words, weights.right_shift as i32, limit);
             input = buffers.last;
         }
         let arithmetic =

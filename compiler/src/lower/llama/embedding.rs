@@ -1,6 +1,7 @@
 //! The beginning of a token: its registers, and its row of the embedding as the residual stream.
 
 use super::emitter::{Destination, Operator, VectorJob};
+use super::plan::Buffer;
 use super::{NORM, Token, register};
 use crate::error::CompileError;
 use lpu_isa::instruction::{Assignment, Function};
@@ -87,6 +88,23 @@ impl Token<'_> {
             },
         });
         Ok(())
+    }
+
+    /// The products of the elements of two vectors of `words` words into a third, shifted to the right by `shift`, within `±limit`.
+    pub(super) fn multiply(&mut self, [a, b, to]: [Buffer; 3], words: u32, shift: i32, limit: i32) {
+        let arithmetic = Arithmetic { shift, ..Arithmetic::default() };
+        self.emitter.vector(&VectorJob {
+            a: (a.slice, self.words(a.base, words)),
+            b: Some((b.slice, self.words(b.base, words))),
+            operator: Operator { limits: (-limit, limit), arithmetic, ..Operator::new(Function::Multiply) },
+            sequence: Sequence { delta: [0; 4], ..Sequence::linear(0, words) },
+            to: Destination::Memory {
+                slice: to.slice,
+                sequence: self.words(to.base, words),
+                last_beats: self.plan.geometry.beats_per_word,
+                lag: 0,
+            },
+        });
     }
 
     /// `count` consecutive words from beat `base` on.

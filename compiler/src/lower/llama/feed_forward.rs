@@ -1,10 +1,7 @@
 //! The second half of a layer: SiLU of the gate, times what stands beside it, and back to the residual stream.
 
-use super::emitter::{Destination, Operator, VectorJob};
+use super::emitter::Operator;
 use super::{NORM, Token};
-use lpu_isa::instruction::Function;
-use lpu_isa::sequence::Sequence;
-use lpu_isa::vector::Arithmetic;
 
 impl Token<'_> {
     /// The feed-forward network of layer `number`, added to the residual stream.
@@ -21,20 +18,7 @@ impl Token<'_> {
 
         let words = placed.down.beats.div_ceil(g.beats_per_word);
         let limit = i32::from(layer.down.requantisation.input_limit);
-        let arithmetic = Arithmetic { shift: layer.hidden_shift as i32, ..Arithmetic::default() };
-        let job = VectorJob {
-            a: (buffers.gate.slice, self.words(buffers.gate.base, words)),
-            b: Some((buffers.up.slice, self.words(buffers.up.base, words))),
-            operator: Operator { limits: (-limit, limit), arithmetic, ..Operator::new(Function::Multiply) },
-            sequence: Sequence { delta: [0; 4], ..Sequence::linear(0, words) },
-            to: Destination::Memory {
-                slice: buffers.hidden.slice,
-                sequence: self.words(buffers.hidden.base, words),
-                last_beats: g.beats_per_word,
-                lag: 0,
-            },
-        };
-        self.emitter.vector(&job);
+        self.multiply([buffers.gate, buffers.up, buffers.hidden], words, layer.hidden_shift as i32, limit);
         let next = graph.layers.get(number + 1).map_or(&graph.classifier.norm, |layer| &layer.attention.norm);
         self.add_to_residual(&placed.down, buffers.hidden, next);
     }
