@@ -16,6 +16,9 @@
 //! | [`network`] | reads a network and compiles it; says which boards it would fit |
 //! | [`witnesses`] | runs inputs on the golden model, the cycle model, the RTL |
 //! | [`language`] | language models: read, quantised, compared with floating point |
+//! | [`stepper`] | a network on one witness, example after example |
+//! | [`sound`] | from a recording to the features of wake-word networks |
+//! | [`chart`] | bars and curves made of characters |
 //! | [`link`] | the port of a board, what goes over it, what its failures mean |
 //! | [`npy`] | reads inputs and writes outputs |
 //! | [`token_file`] | reads sequences of tokens |
@@ -28,6 +31,7 @@
 
 mod build;
 mod cache;
+mod chart;
 mod commands;
 mod destination;
 mod digits;
@@ -39,6 +43,8 @@ mod network;
 mod npy;
 mod output;
 mod progress;
+mod sound;
+mod stepper;
 mod token_file;
 mod witnesses;
 

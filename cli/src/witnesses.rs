@@ -61,14 +61,13 @@ pub fn run_golden(
     reset_every: Option<NonZeroUsize>,
 ) -> Result<Vec<Vec<i8>>, Failure> {
     let progress = Progress::bar(inputs.len() as u64, "golden model");
-    let failed = |error: GoldenError| failed("golden model", &error, "report this as a bug, with the network");
-    let mut golden = Golden::new(graph).map_err(failed)?;
+    let mut golden = Golden::new(graph).map_err(golden_failed)?;
     let mut outputs = Vec::with_capacity(inputs.len());
     for (number, input) in inputs.iter().enumerate() {
         if reset_every.is_some_and(|every| number % every == 0) {
             golden.reset();
         }
-        outputs.push(golden.run(input).map_err(failed)?);
+        outputs.push(golden.run(input).map_err(golden_failed)?);
         progress.step();
     }
     Ok(outputs)
@@ -84,10 +83,7 @@ pub fn run_model(program: &Program, inputs: &[Vec<i8>]) -> Result<Run, Failure> 
     let mut run = Run::default();
     let start = Instant::now();
     for input in inputs {
-        let outcome = model.run(input).map_err(|error| {
-            let failure = failed("cycle model", &error, "run `lpu check` on the compiled program");
-            if matches!(error, CycleError::Endless(_)) { failure.disagreement() } else { failure }
-        })?;
+        let outcome = model.run(input).map_err(cycle_model_failed)?;
         run.simulated_cycles += outcome.cycles;
         run.cycles.push(outcome.cycles);
         run.outputs.push(outcome.output);
@@ -152,6 +148,17 @@ pub fn account(graph: &Graph, program: &Program, input: &[i8], rtl: Option<&Opti
         text += "alone, from empty memories, this input agrees: the difference comes from the inputs before it\n";
     }
     Ok(text)
+}
+
+/// Why the golden model could not execute a network, and what to do.
+pub fn golden_failed(error: GoldenError) -> Failure {
+    failed("golden model", &error, "report this as a bug, with the network")
+}
+
+/// Why the cycle model could not execute a program, and what to do.
+pub fn cycle_model_failed(error: CycleError) -> Failure {
+    let failure = failed("cycle model", &error, "run `lpu check` on the compiled program");
+    if matches!(error, CycleError::Endless(_)) { failure.disagreement() } else { failure }
 }
 
 fn failed(place: &str, error: &dyn std::fmt::Display, help: &str) -> Failure {

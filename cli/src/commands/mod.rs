@@ -4,6 +4,7 @@ mod bench;
 mod boards;
 mod build;
 mod check;
+mod classify;
 mod compile;
 mod demo;
 mod disasm;
@@ -11,6 +12,7 @@ mod doctor;
 mod eval;
 mod flash;
 mod generate;
+mod listen;
 mod manifest;
 mod run;
 mod run_language;
@@ -39,6 +41,8 @@ enum Command {
     Compile(compile::Arguments),
     Run(run::Arguments),
     Eval(eval::Arguments),
+    Listen(listen::Arguments),
+    Classify(classify::Arguments),
     #[cfg(unix)]
     ServeSim(serve_sim::Arguments),
     Check(check::Arguments),
@@ -61,6 +65,8 @@ pub fn run(arguments: Arguments) -> Result<Verdict, Failure> {
         Command::Compile(arguments) => compile::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Listen(arguments) => listen::run(&arguments),
+        Command::Classify(arguments) => classify::run(&arguments),
         #[cfg(unix)]
         Command::ServeSim(arguments) => serve_sim::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),

@@ -11,4 +11,5 @@ mod networks;
 mod output_files;
 mod programs;
 mod run;
+mod senses;
 mod support;
