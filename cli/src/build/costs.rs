@@ -152,10 +152,10 @@ pub fn sites(family: Family, kind: &str) -> f64 {
         (Family::Ice40, kind) if kind.starts_with("SB_DFF") => 0.63,
         (Family::Gowin, "LUT1" | "LUT2" | "LUT3" | "LUT4") => 1.0,
         // As with the ECP5, each carry chain begins and ends with a site of its own.
-        (Family::Gowin, "ALU") => 1.14,
-        // A flip-flop takes what a look-up table gives: about half of them need one that only passes a bit on.
-        (Family::Gowin, kind) if kind.starts_with("DFF") => 0.5,
-        (Family::Gowin, kind) if kind.starts_with("RAM16SDP") => 8.0,
+        (Family::Gowin, "ALU") => 1.11,
+        // A flip-flop takes what a look-up table gives: more than half of them need one that only passes a bit on.
+        (Family::Gowin, kind) if kind.starts_with("DFF") => 0.58,
+        (Family::Gowin, kind) if kind.starts_with("RAM16SDP") => 4.0,
         _ => 0.0,
     }
 }

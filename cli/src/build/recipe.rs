@@ -63,7 +63,8 @@ pub fn place_and_route(board: &Board, seed: u32) -> Vec<String> {
     match family {
         Family::Ecp5 => add(&["--lpf", pins, "--textcfg", &routed]),
         Family::Ice40 => add(&["--pcf", pins, "--asc", &routed]),
-        Family::Gowin => add(&["--vopt", &format!("cst={pins}"), "--write", &routed]),
+        // The other router, nextpnr's default, works on the arcs of a full device one after the other and comes to no end.
+        Family::Gowin => add(&["--vopt", &format!("cst={pins}"), "--router", "router2", "--write", &routed]),
     }
     arguments
 }
@@ -112,8 +113,8 @@ mod tests {
             read_verilog verilog/rtl/a.v; setattr -set ram_style "block" distributed_ram_*/m:*; hierarchy -top board; proc; flatten; opt; wreduce t:$mul; techmap -map +/mul2dsp.v -map +/ice40/dsp_map.v -D DSP_A_MAXWIDTH=16 -D DSP_B_MAXWIDTH=16 -D DSP_A_MINWIDTH=2 -D DSP_B_MINWIDTH=2 -D DSP_Y_MINWIDTH=11 -D DSP_NAME=$__MUL16X16 t:$mul; synth_ice40 -top board; delete t:$scopeinfo; check -assert; stat; write_json netlist.json; 
             nextpnr --up5k --package sg48 --json placed.json --freq 18 --seed 2 --timing-allow-fail --report seed-2/report.json --pcf pins.pcf --asc seed-2/routed.asc
             pack seed-2/routed.asc icebreaker.bin
-            read_verilog verilog/rtl/a.v; synth_gowin -top board; delete t:$scopeinfo; check -assert; stat; write_json netlist.json; 
-            nextpnr --device GW2AR-LV18QN88C8/I7 --vopt family=GW2A-18C --json placed.json --freq 100 --seed 2 --timing-allow-fail --report seed-2/report.json --vopt cst=pins.cst --write seed-2/routed.json
+            read_verilog verilog/rtl/a.v; synth_gowin -nowidelut -top board; delete t:$scopeinfo; check -assert; stat; write_json netlist.json; 
+            nextpnr --device GW2AR-LV18QN88C8/I7 --vopt family=GW2A-18C --json placed.json --freq 100 --seed 2 --timing-allow-fail --report seed-2/report.json --vopt cst=pins.cst --router router2 --write seed-2/routed.json
             pack -d GW2A-18C -o tangnano20k.fs seed-2/routed.json
         "#]]
         .assert_eq(&text);

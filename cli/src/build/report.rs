@@ -116,8 +116,11 @@ fn kinds(family: Family) -> [&'static [(&'static str, u32)]; 4] {
         Family::Ecp5 => [&[("TRELLIS_COMB", 1)], &[("TRELLIS_FF", 1)], &[("MULT18X18D", 1)], &[("DP16KD", 1)]],
         // A logic cell holds both; flip-flops are not counted on their own.
         Family::Ice40 => [&[("ICESTORM_LC", 1)], &[], &[("ICESTORM_DSP", 1)], &[("ICESTORM_RAM", 1)]],
-        // Adders and distributed RAM are among the look-up tables; a wide multiplier is four of 18 × 18.
-        Family::Gowin => [&[("LUT4", 1)], &[("DFF", 1)], &[("MULT18X18", 1), ("MULT36X36", 4)], &[("BSRAM", 1)]],
+        // An adder takes a look-up table's site, and the four of a distributed RAM are among them; a wide multiplier is four of
+        // 18 × 18.
+        Family::Gowin => {
+            [&[("LUT4", 1), ("ALU", 1)], &[("DFF", 1)], &[("MULT18X18", 1), ("MULT36X36", 4)], &[("BSRAM", 1)]]
+        }
     }
 }
 
