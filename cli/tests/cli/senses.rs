@@ -73,7 +73,8 @@ fn a_word_is_shown_as_a_curve_over_time() {
         run on   golden model, 66 steps of 30.00 ms
         highest  0.996, cutoff 0.9
         heard    Alexa at 1.20 s
-    "#]].assert_eq(&called.stdout);
+    "#]]
+    .assert_eq(&called.stdout);
 }
 
 #[test]
