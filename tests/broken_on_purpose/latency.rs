@@ -4,11 +4,13 @@ use super::{clamped, compiled, input, rtl_run, shows};
 use expect_test::expect;
 use lpu_compiler::checker::{self, Cause, Violation};
 use lpu_isa::configuration::{Configuration, Pipeline};
-use lpu_isa::latency::Latency;
+use lpu_isa::latency::{ExtensionLatency, Latency};
 use lpu_isa::program::Program;
 use lpu_sim::cycle::{self, CycleModel};
 use lpu_sim::divergence::{against_golden, explain};
-use lpu_tests::machines::small;
+use lpu_sim::language::LanguageModel;
+use lpu_tests::extensions::{self, Job};
+use lpu_tests::machines::{extended, small};
 use lpu_tests::witnesses::{model_run, recording};
 
 /// The cycle model's first run with another latency table.
@@ -35,7 +37,7 @@ fn obeyed() -> Vec<Field> {
         requantise: _,
         vector_unit: _,
         write_to_read: _,
-        // Only programs of language models obey these: `tests/llama_machine.rs`.
+        // Further down.
         extensions: _,
     } = Latency::of(&small());
     vec![
@@ -71,6 +73,53 @@ fn every_latency_that_is_one_shorter_changes_the_writes() {
         *field(&mut latency) -= 1;
         let broken = run_with(&program, &input, latency);
         assert!(explain(&graph, &program, &input, &good.writes, &broken.writes).is_some(), "{name}");
+    }
+}
+
+/// A field of the latencies of extensions.
+type ExtensionField = (&'static str, fn(&mut ExtensionLatency) -> &mut u32);
+
+fn extension_fields() -> Vec<ExtensionField> {
+    // A new field must find its place here.
+    let ExtensionLatency {
+        vector_to_scalar: _,
+        requantise_to_scalar: _,
+        vector_to_register: _,
+        register: _,
+        store_to_weights: _,
+        fetch: _,
+    } = Latency::of(&extended()[0].1).extensions.unwrap();
+    vec![
+        ("vector_to_scalar", |latency| &mut latency.vector_to_scalar),
+        ("requantise_to_scalar", |latency| &mut latency.requantise_to_scalar),
+        ("vector_to_register", |latency| &mut latency.vector_to_register),
+        ("register", |latency| &mut latency.register),
+        ("store_to_weights", |latency| &mut latency.store_to_weights),
+        ("fetch", |latency| &mut latency.fetch),
+    ]
+}
+
+/// Random programs find every latency of extensions that is one longer or one shorter: a program reads what changes in the last cycle
+/// before the change, another one in the first behind it.
+#[test]
+fn every_latency_of_extensions_that_is_off_by_one_changes_the_writes() {
+    let (_, machine) = &extended()[0];
+    let programs: Vec<Program> = (0..40).map(|seed| extensions::program(machine, seed, &Job::ALL, 40)).collect();
+    let writes = |program: &Program, latency: Latency| {
+        let options = cycle::Options { latency, ..recording(machine) };
+        let mut model = LanguageModel::with_options(program, options).unwrap();
+        let runs = [model.step(None), model.step(None)];
+        runs.map(|run| run.unwrap().writes)
+    };
+    let right: Vec<_> = programs.iter().map(|program| writes(program, Latency::of(machine))).collect();
+    for (name, field) in extension_fields() {
+        for change in [1, -1] {
+            let mut latency = Latency::of(machine);
+            let value = latency.extensions.as_mut().map(field).unwrap();
+            *value = value.checked_add_signed(change).unwrap();
+            let noticed = programs.iter().zip(&right).any(|(program, right)| writes(program, latency.clone()) != *right);
+            assert!(noticed, "{name} {change:+}");
+        }
     }
 }
 

@@ -125,7 +125,7 @@ pub fn extended_vector_lane(configuration: &Configuration) -> Result<Arc<Module>
     debug_assert_eq!(cycles, VectorStage::Product.cycles(configuration));
     let negative = m.delay("negative", negative, cycles as usize);
     let product = primitives::multiplier_in(element_bits, FACTOR_BITS, cycles);
-    let product = m.instance("product", &product, vec![("a", value), ("b", factor)])?.output("p");
+    let product = m.instance("value_product", &product, vec![("a", value), ("b", factor)])?.output("p");
     m.section("Right shift");
     // To nearest, ties away from zero. A product of 0 may take either half.
     let half = Expr::from(&negative).choose(Expr::from(&half_of_negative), Expr::from(&half_of_positive));

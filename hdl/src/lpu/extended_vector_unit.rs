@@ -173,7 +173,7 @@ pub fn extended_vector_unit(configuration: &Configuration) -> Result<Arc<Module>
         ("word", Expr::from(&word)),
         ("address", Expr::from(&address)),
     ];
-    let largest = m.instance("largest", &largest(configuration, true)?, connections)?;
+    let largest = m.instance("largest_element", &largest(configuration, true)?, connections)?;
     let tree = largest_cycles(configuration);
     let closes = m.delay("closes_largest", Expr::from(&closes), tree);
     let is = |name: Reduction| program.is("reduction", name as u64);

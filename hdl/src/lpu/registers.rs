@@ -71,7 +71,7 @@ pub fn registers(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let cycles = multiplier(configuration);
     let source = concat(&[constant(0, 1), fields.captured("assigned")]).as_signed();
     let product = primitives::multiplier_in(value_bits, value_bits + 1, cycles);
-    let product = m.instance("product", &product, vec![("a", fields.get("multiplier")), ("b", source)])?.output("p");
+    let product = m.instance("source_product", &product, vec![("a", fields.get("multiplier")), ("b", source)])?.output("p");
     let addition = fields.captured("addend").extend(SUM_BITS).add(fields.get("constant").extend(SUM_BITS).as_bits());
     let addition = held_while_idle(&mut m, "addition", &Expr::from(&run), addition);
     m.unused(Expr::from(&product).slice(SUM_BITS, 1));

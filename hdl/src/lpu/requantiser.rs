@@ -228,7 +228,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         ("opens", later(&mut m, "opens", "opens", done)),
         ("word", Expr::from(&word)),
     ];
-    let instance = m.instance("largest", &largest(configuration, false)?, connections)?;
+    let instance = m.instance("largest_element", &largest(configuration, false)?, connections)?;
     let known = done + largest_cycles(configuration);
     let closes = later(&mut m, "closes", "closes", known);
     // A scalar's number stands in its field as one more: 0 keeps nothing.
