@@ -136,7 +136,11 @@ impl Memory {
             .max(configuration.queue_address_bits())
             .max(configuration.vector_address_bits())
             .max(configuration.scale_table_address_bits())
-            .max(configuration.extensions.map_or(0, |_| bits_for(Memory::Tables.words(configuration).max(2 * SEGMENTS as u32))))
+            .max(
+                configuration
+                    .extensions
+                    .map_or(0, |_| bits_for(Memory::Tables.words(configuration).max(2 * SEGMENTS as u32))),
+            )
     }
 
     /// Bits of the host port's staging register: the widest word, in whole chunks.

@@ -91,8 +91,7 @@ fn extensions(program: &Program) -> Vec<Image> {
             elements.resize(elements.len().max(end), 0);
             elements[start..end].copy_from_slice(&constants.elements);
         }
-        let chunks =
-            pack(elements.iter().map(|&element| u128::from(element as u16)), ELEMENT_BITS, configuration.dot);
+        let chunks = pack(elements.iter().map(|&element| u128::from(element as u16)), ELEMENT_BITS, configuration.dot);
         images.push(Image { memory: Memory::Vector(slice), chunks });
     }
     images

@@ -117,7 +117,8 @@ fn every_latency_of_extensions_that_is_off_by_one_changes_the_writes() {
             let mut latency = Latency::of(machine);
             let value = latency.extensions.as_mut().map(field).unwrap();
             *value = value.checked_add_signed(change).unwrap();
-            let noticed = programs.iter().zip(&right).any(|(program, right)| writes(program, latency.clone()) != *right);
+            let noticed =
+                programs.iter().zip(&right).any(|(program, right)| writes(program, latency.clone()) != *right);
             assert!(noticed, "{name} {change:+}");
         }
     }

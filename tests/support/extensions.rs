@@ -7,7 +7,9 @@
 use crate::random::Random;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::fixed_point::table::Table;
-use lpu_isa::instruction::{Assignment, Function, Instruction, Operation, RequantiseFrom, Source, Spread, Tracking, Unit};
+use lpu_isa::instruction::{
+    Assignment, Function, Instruction, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
+};
 use lpu_isa::latency::{ExtensionLatency, ISSUE_TO_STEP, Latency};
 use lpu_isa::program::{Constants, Entry, FORMAT, Language, Placed, Program, Queue, Region, Scale};
 use lpu_isa::sequence::{LEVELS, Sequence};
@@ -185,7 +187,8 @@ impl Timeline {
         }
         origin += self.random.below(3) as i64;
         loop {
-            let mut landings = operations.iter().filter_map(|(_, offset, operation)| self.landing(origin + offset, operation));
+            let mut landings =
+                operations.iter().filter_map(|(_, offset, operation)| self.landing(origin + offset, operation));
             if landings.all(|(kind, cycle)| !self.landings[kind].contains(&cycle)) {
                 break;
             }
@@ -245,7 +248,11 @@ impl Timeline {
 
     fn read(&mut self, slice: u32, shape: Sequence) -> (Unit, i64, Operation) {
         let beats = self.beats();
-        (Unit::Read(slice), -i64::from(self.latency.vector_read), Operation::Read { sequence: self.addressed(shape, beats) })
+        (
+            Unit::Read(slice),
+            -i64::from(self.latency.vector_read),
+            Operation::Read { sequence: self.addressed(shape, beats) },
+        )
     }
 
     fn write(&mut self, source: Source, after: u32, shape: Sequence) -> (Unit, i64, Operation) {
@@ -271,7 +278,11 @@ impl Timeline {
         Arithmetic {
             scalar,
             shift: self.number(0, (shifts.1 - shifts.0) as u32) as i32 + shifts.0,
-            table: if self.random.coin() { None } else { Some(self.random.below(self.configuration.tables() as usize) as u32) },
+            table: if self.random.coin() {
+                None
+            } else {
+                Some(self.random.below(self.configuration.tables() as usize) as u32)
+            },
             combine: self.one_of(&combine),
             reduction,
             square_shift: self.number(0, 31),
@@ -313,7 +324,11 @@ impl Timeline {
         let shape = self.shape(self.configuration.requantise_interval);
         let sequence = self.addressed(shape, LOADED.1);
         let (minimum, maximum) = self.limits();
-        let maximum_to = if self.random.coin() { None } else { Some(self.random.below(self.configuration.scalars() as usize) as u32) };
+        let maximum_to = if self.random.coin() {
+            None
+        } else {
+            Some(self.random.below(self.configuration.scalars() as usize) as u32)
+        };
         let tracking = Tracking { mask: self.any_register(), maximum: maximum_to };
         let from = RequantiseFrom::Stream(Source::Slice(0));
         let operation = Operation::Requantise { from, zero_point: -3, minimum, maximum, tracking, sequence };
@@ -444,9 +459,8 @@ pub fn program(configuration: &Configuration, seed: u64, kinds: &[Job], jobs: us
         let positions = (0..beats * configuration.dot).collect();
         Region { tensor: "x".into(), slice: 2, base: 0, beats, positions }
     };
-    let weights = (0..configuration.tiles)
-        .map(|_| (0..LOADED.0 * configuration.dot).map(|_| random.byte()).collect())
-        .collect();
+    let weights =
+        (0..configuration.tiles).map(|_| (0..LOADED.0 * configuration.dot).map(|_| random.byte()).collect()).collect();
     let mut scale = || Scale {
         multiplier: Scale::LEAST_MULTIPLIER + (random.bits() >> 34) as i32,
         shift: -7,

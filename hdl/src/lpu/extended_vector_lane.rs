@@ -149,7 +149,8 @@ pub fn extended_vector_lane(configuration: &Configuration) -> Result<Arc<Module>
     let segment_bits = element_bits - 8;
     let kept = Expr::from(&kept);
     // Elements count from the least one: their sign is inverted.
-    let segment = concat(&[kept.bit(element_bits - 1).not(), kept.slice(segment_bits, element_bits - segment_bits - 1)]);
+    let segment =
+        concat(&[kept.bit(element_bits - 1).not(), kept.slice(segment_bits, element_bits - segment_bits - 1)]);
     let address = if tables > 1 { concat(&[Expr::from(&table), segment]) } else { segment };
     if tables == 1 {
         m.unused(Expr::from(&table));

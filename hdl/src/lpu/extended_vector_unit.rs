@@ -130,8 +130,7 @@ pub fn extended_vector_unit(configuration: &Configuration) -> Result<Arc<Module>
     let run = queue.output("run");
     let fields = Fields::of(unit, configuration, &queue);
     fields.leave_numbers(&mut m, &["mask", "target"]);
-    let shape =
-        Shape { address_bits: REGISTER_BITS, end_of_level_0: false, run_edges: true, instruction_edges: true };
+    let shape = Shape { address_bits: REGISTER_BITS, end_of_level_0: false, run_edges: true, instruction_edges: true };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     m.unused(Expr::from(&sequencer.output("last")));
     let pick_a = picked(&mut m, &fields, &run, "source_a", configuration);
@@ -185,7 +184,12 @@ pub fn extended_vector_unit(configuration: &Configuration) -> Result<Arc<Module>
 
     m.section("Results");
     let lane = program.fields.captured("target").slice(0, lanes.ilog2() as usize);
-    m.unused(program.fields.captured("target").slice(lanes.ilog2() as usize, REGISTER_BITS as usize - lanes.ilog2() as usize));
+    m.unused(
+        program
+            .fields
+            .captured("target")
+            .slice(lanes.ilog2() as usize, REGISTER_BITS as usize - lanes.ilog2() as usize),
+    );
     let lane = program.follow_value(&mut m, "picked_lane", lane, all);
     let elements: Vec<Expr> = (0..lanes).map(|lane| Expr::from(&word).slice(lane * element, element)).collect();
     let picked = m.delay("picked", select(lane, &elements), tree);

@@ -81,14 +81,7 @@ impl Fields {
     }
 
     /// The same for any value that is valid in the cycle of the issue, under the name `name`.
-    pub fn follow_value(
-        &self,
-        m: &mut ModuleBuilder,
-        run: &Signal,
-        name: &str,
-        value: Expr,
-        cycles: usize,
-    ) -> Expr {
+    pub fn follow_value(&self, m: &mut ModuleBuilder, run: &Signal, name: &str, value: Expr, cycles: usize) -> Expr {
         let interval = self.configuration.minimum_interval() as usize;
         let mut register = m.register(&format!("{name}_held"), value.ty());
         m.next_when(&register, Expr::from(run), value);

@@ -51,20 +51,20 @@ pub fn largest(configuration: &Configuration, with_position: bool) -> Result<Arc
             lane: None,
         })
         .collect();
-    for level in 0..levels {
+    for (level, enable) in enables.iter().enumerate().take(levels) {
         let mut next = Vec::new();
         for (index, pair) in candidates.chunks(2).enumerate() {
             let later = pair[1].element.greater_than(&pair[0].element);
             let later = Expr::from(&m.wire(&format!("later_{level}_{index}"), later));
             let larger = later.choose(&pair[1].element, &pair[0].element);
-            let larger = held_while_idle(&mut m, &format!("larger_{level}_{index}"), &enables[level], larger);
+            let larger = held_while_idle(&mut m, &format!("larger_{level}_{index}"), enable, larger);
             let lane = with_position.then(|| {
                 let lower = match (&pair[0].lane, &pair[1].lane) {
                     (Some(first), Some(second)) => vec![later.clone(), later.choose(second, first)],
                     _ => vec![later.clone()],
                 };
                 let name = format!("lane_{level}_{index}");
-                Expr::from(&held_while_idle(&mut m, &name, &enables[level], concat(&lower)))
+                Expr::from(&held_while_idle(&mut m, &name, enable, concat(&lower)))
             });
             next.push(Candidate { element: Expr::from(&larger), lane });
         }

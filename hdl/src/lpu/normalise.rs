@@ -84,7 +84,8 @@ pub fn normalise(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let spare = cycles(NormaliseStage::By16);
     let sum = Expr::from(&sum);
     let half = ACCUMULATOR_BITS as usize / 2;
-    let delayed = |m: &mut ModuleBuilder, name: &str, value: Expr, cycles: usize| Expr::from(&m.delay(name, value, cycles));
+    let delayed =
+        |m: &mut ModuleBuilder, name: &str, value: Expr, cycles: usize| Expr::from(&m.delay(name, value, cycles));
     let negative = delayed(&mut m, "negative", sum.bit(2 * half - 1), spare);
     let upper = delayed(&mut m, "upper_any", sum.slice(half, half).any(), spare);
     let lower = delayed(&mut m, "lower_any", sum.slice(0, half).any(), spare);

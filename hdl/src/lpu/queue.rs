@@ -222,12 +222,13 @@ fn capture(
         // A number may stand in two words of the RAM.
         let (begin, end) = (header + capture * number_bits, header + (capture + 1) * number_bits);
         let mut parts: Vec<Expr> = Vec::new();
-        for word in begin / ram_bits..=(end - 1) / ram_bits {
+        let words = begin / ram_bits..=(end - 1) / ram_bits;
+        for (word, arrives) in arrives.iter().enumerate().filter(|(word, _)| words.contains(word)) {
             let lowest = begin.max(word * ram_bits);
             let bits = end.min((word + 1) * ram_bits) - lowest;
             let part = m.register(&format!("number_{capture}_of_word_{word}"), Type::bits(bits));
             let fetched = Expr::from(arrival.word).slice(lowest - word * ram_bits, bits);
-            m.next_when(&part, Expr::from(&arrives[word]), fetched);
+            m.next_when(&part, Expr::from(arrives), fetched);
             parts.push(Expr::from(&part));
         }
         parts.reverse();
@@ -243,7 +244,7 @@ fn capture(
             ],
         )?;
         let zero = constant(0, REGISTER_BITS);
-        let value = Expr::from(&number).any().choose(&memory.output("read_data"), zero);
+        let value = Expr::from(&number).any().choose(memory.output("read_data"), zero);
         let value = m.delay(&format!("value_{capture}"), value, 1);
         let port = m.output(&format!("captured_{capture}"), Type::bits(REGISTER_BITS as usize));
         m.drive(&port, Expr::from(&value));

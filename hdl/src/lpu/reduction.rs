@@ -20,7 +20,9 @@ fn term(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let cycles = TermStage::cycles_of_all(configuration) as usize;
     let begin = |stage: TermStage| stage.begin(configuration) as usize;
     let mut m = ModuleBuilder::new("reduction_term");
-    m.describe("What an element adds to a sum: itself, or its square, shifted and rounded to nearest with ties upwards.");
+    m.describe(
+        "What an element adds to a sum: itself, or its square, shifted and rounded to nearest with ties upwards.",
+    );
     m.latency("valid and element to term", cycles);
     m.section("Element");
     let valid = m.input("valid", bit());

@@ -29,7 +29,10 @@ pub fn registers(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
          registers carries these results, the positions that the vector unit finds, and what the host writes. No two of them may come \
          in the same cycle; an assignment would hide a position.",
     );
-    m.latency("issue of an assignment to the issue that takes its result", REGISTER_LOOKUP as usize + to_copies(configuration));
+    m.latency(
+        "issue of an assignment to the issue that takes its result",
+        REGISTER_LOOKUP as usize + to_copies(configuration),
+    );
     m.latency("found_write to register_write", 1);
     m.latency("host_address to host_beat", spare_registers(configuration) + latency.vector_read as usize);
     m.section("Control");
@@ -47,8 +50,8 @@ pub fn registers(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let host_beat = m.output("host_beat", Type::bits(beat_bits));
     let load = LoadBus::ports(&mut m, configuration, "queue");
     m.section("Bus");
-    let [write_port, number_port, value_port] = [0, 1, 2]
-        .map(|k| m.output(RegisterBus::NAMES[k], RegisterBus::types(configuration)[k]));
+    let [write_port, number_port, value_port] =
+        [0, 1, 2].map(|k| m.output(RegisterBus::NAMES[k], RegisterBus::types(configuration)[k]));
 
     // Declared first: the queue reads the registers that its instructions change.
     let write = m.register_with_reset("bus_write", bit(), 0);
@@ -71,7 +74,8 @@ pub fn registers(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let cycles = multiplier(configuration);
     let source = concat(&[constant(0, 1), fields.captured("assigned")]).as_signed();
     let product = primitives::multiplier_in(value_bits, value_bits + 1, cycles);
-    let product = m.instance("source_product", &product, vec![("a", fields.get("multiplier")), ("b", source)])?.output("p");
+    let product =
+        m.instance("source_product", &product, vec![("a", fields.get("multiplier")), ("b", source)])?.output("p");
     let addition = fields.captured("addend").extend(SUM_BITS).add(fields.get("constant").extend(SUM_BITS).as_bits());
     let addition = held_while_idle(&mut m, "addition", &Expr::from(&run), addition);
     m.unused(Expr::from(&product).slice(SUM_BITS, 1));

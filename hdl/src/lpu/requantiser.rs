@@ -6,7 +6,9 @@ use super::masking::{MASK_CYCLES, beyond};
 use super::queue::queue;
 use super::requantiser_lane::requantiser_lane;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, RegisterBus, address_bits, bit, constant, copied, held_if, held_while_idle, picked, spare_registers};
+use super::{
+    LoadBus, RegisterBus, address_bits, bit, constant, copied, held_if, held_while_idle, picked, spare_registers,
+};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
@@ -66,7 +68,12 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
     let fields = Fields::of(unit, configuration, &queue);
-    let shape = Shape { address_bits: configuration.scale_address_bits(), end_of_level_0: false, run_edges: false, instruction_edges: scalar.is_some() };
+    let shape = Shape {
+        address_bits: configuration.scale_address_bits(),
+        end_of_level_0: false,
+        run_edges: false,
+        instruction_edges: scalar.is_some(),
+    };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     let pick = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&pick));

@@ -71,7 +71,12 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
     let fields = Fields::of(unit, configuration, &queue);
-    let shape = Shape { address_bits: configuration.weight_address_bits(), end_of_level_0: false, run_edges: true, instruction_edges: false };
+    let shape = Shape {
+        address_bits: configuration.weight_address_bits(),
+        end_of_level_0: false,
+        run_edges: true,
+        instruction_edges: false,
+    };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     let source_q = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&source_q));

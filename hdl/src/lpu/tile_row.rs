@@ -103,10 +103,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     let address = hop(&mut m, "weight_address", &address_in);
     let activation = hop(&mut m, "activation", &activation_in);
     let control: Vec<Signal> = controls.iter().zip(&control_in).map(|(name, input)| hop(&mut m, name, input)).collect();
-    let fetch = match configuration.extensions {
-        None => None,
-        Some(_) => Some(fetch(&mut m, configuration, columns as usize)),
-    };
+    let fetch = configuration.extensions.map(|_| fetch(&mut m, configuration, columns as usize));
     m.section("Drain");
     let token_in = m.input("drain_token_in", bit());
     let token_out = m.output("drain_token_out", bit());

@@ -223,10 +223,10 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
             let stores: Vec<Expr> = tiles.iter().rev().map(|&tile| stores.bit(tile as usize)).collect();
             let bytes = Type::bits(configuration.dot as usize);
             let all = Expr::from(&store.output("bytes")).or(storing.not().repeat(bytes.width()));
-            let spread = storing.and(&store.output("spread"));
-            let word = storing.choose(&store.output(&format!("word_{group}")), word);
+            let spread = storing.and(store.output("spread"));
+            let word = storing.choose(store.output(&format!("word_{group}")), word);
             connections.push(("weight_load_enable".into(), enables.or(concat(&stores))));
-            connections.push(("weight_load_address".into(), storing.choose(&store.output("address"), address)));
+            connections.push(("weight_load_address".into(), storing.choose(store.output("address"), address)));
             connections.push(("weight_load_word".into(), word));
             connections.push(("weight_load_bytes".into(), all));
             connections.push(("weight_load_spread".into(), spread));

@@ -3,7 +3,9 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, RegisterBus, bit, constant, copied, held_if, held_while_idle, increment, picked, spare_registers};
+use super::{
+    LoadBus, RegisterBus, bit, constant, copied, held_if, held_while_idle, increment, picked, spare_registers,
+};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};

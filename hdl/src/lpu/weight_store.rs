@@ -74,12 +74,9 @@ pub fn weight_store(configuration: &Configuration) -> Result<Arc<Module>, Design
     let step = Expr::from(&sequencer.output("step"));
     let first_row = literal(1, Type::bits(rows));
     let row_next = m.register("row_next", Type::bits(rows));
-    let row = Expr::from(&m.wire("row", Expr::from(&sequencer.output("first")).choose(first_row, Expr::from(&row_next))));
-    let moved = if rows == 1 {
-        constant(0, 1)
-    } else {
-        concat(&[row.slice(0, rows - 1), constant(0, 1)])
-    };
+    let row =
+        Expr::from(&m.wire("row", Expr::from(&sequencer.output("first")).choose(first_row, Expr::from(&row_next))));
+    let moved = if rows == 1 { constant(0, 1) } else { concat(&[row.slice(0, rows - 1), constant(0, 1)]) };
     m.next_when(&row_next, step.clone(), moved);
     let on_the_way = latency.crossbar as usize + to_bus(configuration);
     let row = m.delay("row_arriving", row, on_the_way - 1);

@@ -181,7 +181,8 @@ fn ecp5_body(width: usize, depth: usize, registered: bool, by_bytes: bool) -> St
         body.push_str("    endcase\n");
     }
     if by_bytes {
-        let bytes = (0..width / BYTE).rev().map(|byte| format!("{chosen}[{}:{}]", NINTH * byte + BYTE - 1, NINTH * byte));
+        let bytes =
+            (0..width / BYTE).rev().map(|byte| format!("{chosen}[{}:{}]", NINTH * byte + BYTE - 1, NINTH * byte));
         let _ = writeln!(body, "\n  assign read_data = {{{}}};", bytes.collect::<Vec<_>>().join(", "));
         let unused = (0..padded / NINTH).rev().map(|byte| match byte < width / BYTE {
             true => format!("{chosen}[{}]", NINTH * byte + BYTE),
