@@ -92,7 +92,9 @@ fn extensions(program: &Program) -> Vec<Image> {
             elements[start..end].copy_from_slice(&constants.elements);
         }
         let chunks = pack(elements.iter().map(|&element| u128::from(element as u16)), ELEMENT_BITS, configuration.dot);
-        images.push(Image { memory: Memory::Vector(slice), chunks });
+        if !chunks.is_empty() {
+            images.push(Image { memory: Memory::Vector(slice), chunks });
+        }
     }
     images
 }

@@ -75,6 +75,8 @@ pub struct Latency {
 }
 
 /// The latencies of a machine's extensions. All values are cycles.
+///
+/// Registers change through one bus, scalars through one port: no two registers may change in one cycle, nor two scalars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtensionLatency {
     /// Last step of an instruction of the vector unit that is reduced, to the first step of the vector unit that may take the scalar.
