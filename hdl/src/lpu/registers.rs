@@ -1,4 +1,4 @@
-//! Run-time registers: what changes them. Each reader has a copy of them of its own, see [`queue`](super::queue()).
+//! Run-time registers: what changes them. Each reader has a copy of them of its own, see [`queue`](mod@super::queue).
 
 use super::fields::Fields;
 use super::queue::queue;
