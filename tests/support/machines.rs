@@ -192,7 +192,7 @@ pub fn extended() -> Vec<(&'static str, Configuration)> {
                 stream_elements: 16,
                 requantise_interval: 1,
                 weight_depth: 300,
-                queue_word_bits: 300,
+                queue_word_bits: 250,
                 pipeline: pipeline(4, 0, 1, 2, 1),
                 ..base.clone()
             },
