@@ -1,4 +1,4 @@
-//! Language models on the cycle model: every element of every token is the golden model's, every cycle the one predicted.
+//! Language models on the cycle model and on the RTL: every element of every token is the golden model's, every cycle the one predicted.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,8 +13,10 @@ use lpu_isa::configuration::{Configuration, Extensions};
 use lpu_isa::program::Program;
 use lpu_sim::golden_llama::GoldenLlama;
 use lpu_sim::language::{LanguageError, LanguageModel};
+use lpu_sim::rtl::language::LanguageRtl;
 use lpu_tests::conformance;
 use lpu_tests::llama::{random_model, small_shape};
+use lpu_tests::witnesses::{library, recording, rtl_options};
 
 /// A machine with room for the models below.
 fn machine() -> Configuration {
@@ -66,6 +68,35 @@ fn a_whole_generation_of_stories260k_is_golden_s_and_takes_the_cycles_predicted(
         positions.clone().map(cycles).sum::<u64>() as f64 / positions.len() as f64
     };
     println!("mean of 256 tokens: {} cycles", mean(0..256));
+}
+
+/// Tokens of stories260K that the RTL makes; `LPU_RTL_TOKENS` asks for more of them.
+const RTL_TOKENS: usize = 12;
+
+#[test]
+fn tokens_of_stories260k_from_the_rtl_are_golden_s_and_take_the_cycles_predicted() {
+    let Some(path) = conformance::file("models/stories260K/stories260K.bin") else { return };
+    let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
+    let program = compile(&graph, &machine(), "test", Some(64)).unwrap();
+    let Some(library) = library(&program.configuration, "stories260K on RTL").unwrap() else { return };
+    let mut golden = GoldenLlama::new(&graph).unwrap();
+    let mut model = LanguageModel::with_options(&program, recording(&program.configuration)).unwrap();
+    let mut rtl = LanguageRtl::with_library(&program, &library, &rtl_options()).unwrap();
+    let mut token = graph.begin;
+    let count = std::env::var("LPU_RTL_TOKENS").ok().and_then(|count| count.parse().ok()).unwrap_or(RTL_TOKENS);
+    for position in 0..count {
+        let outside = (position == 0).then_some(token);
+        let expected = golden.step(token).unwrap();
+        let (model, rtl) = (model.step(outside).unwrap(), rtl.step(outside).unwrap());
+        for (number, (model, rtl)) in model.writes.iter().zip(&rtl.writes).enumerate() {
+            assert_eq!(model, rtl, "position {position}, write {number}");
+        }
+        assert_eq!(model.writes.len(), rtl.writes.len(), "position {position}");
+        assert_eq!(rtl.elements, expected.elements, "position {position}");
+        assert_eq!(rtl.next, expected.most_likely(), "position {position}");
+        assert_eq!((model.cycles, rtl.cycles), (rtl.predicted, rtl.predicted), "position {position}");
+        token = rtl.next;
+    }
 }
 
 #[test]

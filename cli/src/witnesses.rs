@@ -180,6 +180,9 @@ pub fn rtl_failed(error: &RtlError) -> Failure {
             failed("RTL", error, "compare with `--on model`; `--trace FILE.vcd` shows every signal").disagreement()
         }
         RtlError::Design(_) => failed("RTL", error, "report this as a bug, with the configuration"),
+        RtlError::Language(_) => {
+            failed("RTL", error, "choose tokens of the vocabulary, no more than there is room for")
+        }
         RtlError::Model(_) | RtlError::Host(_) | RtlError::InputLength { .. } => {
             failed("RTL", error, "check the wave file's disk, if there is a trace; else report this as a bug")
         }

@@ -15,6 +15,9 @@ use support::{Verilator, transcript, yosys};
 const SHAPES: [(usize, usize); 10] =
     [(1, 1), (7, 3), (32, 512), (36, 512), (37, 513), (36, 2048), (64, 300), (1, 1025), (144, 700), (64, 1024)];
 
+/// Memories whose bytes are written one by one, as bytes of a word and words: of each width of block.
+const SHAPES_OF_BYTES: [(usize, usize); 6] = [(4, 2048), (4, 2560), (4, 300), (8, 1024), (2, 1025), (2, 700)];
+
 fn design(module: Arc<Module>) -> Design {
     Design::new(module).unwrap()
 }
@@ -38,6 +41,10 @@ fn behavioural_twins_lint_without_a_warning() {
         modules.push(primitives::block_ram_in(width, depth, 1));
         modules.push(primitives::distributed_ram(width, depth));
     }
+    for (bytes, depth) in SHAPES_OF_BYTES {
+        modules.push(primitives::block_ram_of_bytes(bytes, depth, 2));
+        modules.push(primitives::block_ram_of_bytes(bytes, depth, 1));
+    }
     for module in modules {
         let design = design(module);
         let directory = tempfile::tempdir().unwrap();
@@ -50,8 +57,11 @@ fn behavioural_twins_lint_without_a_warning() {
 
 #[test]
 fn a_memory_is_as_many_blocks_as_were_counted() {
-    for (width, depth) in SHAPES {
-        let design = design(primitives::block_ram(width, depth));
+    let plain = SHAPES.map(|(width, depth)| (primitives::block_ram(width, depth), width, depth));
+    let of_bytes =
+        SHAPES_OF_BYTES.map(|(bytes, depth)| (primitives::block_ram_of_bytes(bytes, depth, 2), 8 * bytes, depth));
+    for (module, width, depth) in plain.into_iter().chain(of_bytes) {
+        let design = design(module);
         let text = design.single_ecp5_text();
         let blocks = text.matches(" PDPW16KD #(").count() + text.matches(" DP16KD #(").count();
         assert_eq!(blocks as u32, block_rams(width as u32, depth as u32), "{width} x {depth}");
@@ -117,6 +127,9 @@ fn bench(design: &Design, memory_depth: Option<usize>) -> String {
     let output = top.ports.iter().find(|port| !port.input).unwrap();
     let high = output.width - 1;
     if let Some(depth) = memory_depth {
+        if top.ports.iter().any(|port| port.name == "write_bytes") {
+            drive += &format!("      if (cycle < {depth}) write_bytes = ~0;\n");
+        }
         drive += &format!(
             "      if (cycle < {depth}) begin write_enable = 1; write_address = cycle[{last}:0]; end
       if (cycle < {depth} || read_address >= {depth}) read_address = 0;
@@ -190,6 +203,11 @@ fn ecp5_texts_do_what_their_behavioural_twins_do() {
     for (width, depth) in [(37, 1025), (7, 3), (33, 2048), (10, 2100), (64, 1024), (40, 400)] {
         for cycles in [1, 2] {
             checks.push((design(primitives::block_ram_in(width, depth, cycles)), Some(depth)));
+        }
+    }
+    for (bytes, depth) in SHAPES_OF_BYTES {
+        for cycles in [1, 2] {
+            checks.push((design(primitives::block_ram_of_bytes(bytes, depth, cycles)), Some(depth)));
         }
     }
     // One build for all of them: most of its time goes into the simulator's own library.

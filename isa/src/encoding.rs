@@ -33,6 +33,20 @@ fn by_code<T: Copy>(all: &[(T, &str)], code: i64) -> Option<T> {
     all.get(usize::try_from(code).ok()?).map(|&(value, _)| value)
 }
 
+/// The fields with which an instruction of `unit` names run-time registers. Their values are those of the cycle in which it issues. They
+/// stand in front, behind the interval: the registers are looked up while the rest of the instruction is still fetched.
+pub fn register_fields(unit: Unit, configuration: &Configuration) -> &'static [&'static str] {
+    match unit {
+        _ if configuration.registers() == 0 => &[],
+        Unit::TileGroup(_) => &["register", "tile"],
+        Unit::Read(_) | Unit::Write(_) => &["register"],
+        Unit::Requantiser => &["register", "mask"],
+        Unit::Vector => &["register", "mask", "target"],
+        Unit::Weights => &["register", "place"],
+        Unit::Registers => &["assigned", "addend"],
+    }
+}
+
 /// The fields of a unit's instruction word, least significant first.
 pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     let mut specification: Vec<(String, u32, bool)> =
@@ -42,15 +56,11 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     let extended = configuration.extensions.is_some();
     let register_bits = bits_for(configuration.registers() + 1);
     let own: &[(&str, u32, bool)] = match unit {
-        Unit::TileGroup(_) if extended => {
-            &[("source", source_bits, false), ("fetch", 1, false), ("tile", register_bits, false)]
-        }
-        Unit::Weights => &[("source", source_bits, false), ("spread", 1, false), ("place", register_bits, false)],
+        Unit::TileGroup(_) if extended => &[("source", source_bits, false), ("fetch", 1, false)],
+        Unit::Weights => &[("source", source_bits, false), ("spread", 1, false)],
         Unit::Registers => &[
             ("destination", register_bits, false),
-            ("assigned", register_bits, false),
             ("multiplier", element, true),
-            ("addend", register_bits, false),
             ("constant", element, true),
             ("shift", SHIFT_BITS - 1, false),
             ("bits", bits_for(REGISTER_BITS), false),
@@ -75,11 +85,11 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
             ("maximum", element, true),
         ],
     };
+    let named = register_fields(unit, configuration);
+    specification.extend(named.iter().map(|name| (name.to_string(), register_bits, false)));
     specification.extend(own.iter().map(|&(name, bits, signed)| (name.to_string(), bits, signed)));
     let more: &[(&str, u32, bool)] = match unit {
-        Unit::Requantiser if extended => {
-            &[("mask", register_bits, false), ("scalar", bits_for(configuration.scalars() + 1), false)]
-        }
+        Unit::Requantiser if extended => &[("scalar", bits_for(configuration.scalars() + 1), false)],
         Unit::Vector if extended => &[
             ("scalar", 2, false),
             ("shift", SHIFT_BITS, true),
@@ -88,8 +98,6 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
             ("reduction", 3, false),
             ("square_shift", SHIFT_BITS - 1, false),
             ("addend_shift", 4, false),
-            ("target", register_bits, false),
-            ("mask", register_bits, false),
         ],
         _ => &[],
     };

@@ -4,7 +4,8 @@
 //! significant first: [`Command::Shift`] brings a chunk, [`Command::Write`] brings the last one, stores the word and moves on
 //! to the next address. An address is a [`Memory`] number in the upper 8 bits and a word address in the lower 24.
 
-use crate::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
+use crate::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, REGISTER_BITS, bits_for};
+use crate::fixed_point::table::{SEGMENT_BITS, SEGMENTS};
 use crate::instruction::Unit;
 use crate::program::Scale;
 
@@ -57,6 +58,13 @@ pub enum Memory {
     Vector(u32),
     /// One lane's scale table. Lane `l` of `n` has the entries of elements `l`, `l + n`, … of each word, one after the other.
     Scale(u32),
+    /// The run-time registers, from register 0 on, which holds nothing. The host reads them too: a register is the lowest element of
+    /// a beat.
+    Registers,
+    /// The vector unit's tables one after the other, a segment a word: see [`Table::segments`](crate::fixed_point::table::Table::segments).
+    Tables,
+    /// The tables of the reciprocal and of the reciprocal root, of the same form.
+    Normalise,
 }
 
 impl Memory {
@@ -66,7 +74,23 @@ impl Memory {
             Memory::Weights(tile) => tile,
             Memory::Queue(queue) => 0x40 + queue,
             Memory::Vector(slice) => 0x80 + slice,
+            Memory::Registers => 0x90,
+            Memory::Tables => 0x91,
+            Memory::Normalise => 0x92,
             Memory::Scale(lane) => 0xc0 + lane,
+        }
+    }
+
+    /// Words of this memory.
+    pub fn words(self, configuration: &Configuration) -> u32 {
+        match self {
+            Memory::Weights(_) => configuration.weight_depth,
+            Memory::Queue(_) => configuration.queue_words(),
+            Memory::Vector(_) => configuration.vector_beats(),
+            Memory::Scale(_) => configuration.scale_words(),
+            Memory::Registers => configuration.registers() + 1,
+            Memory::Tables => configuration.tables() * SEGMENTS as u32,
+            Memory::Normalise => 2 * SEGMENTS as u32,
         }
     }
 
@@ -82,6 +106,8 @@ impl Memory {
             Memory::Queue(_) => configuration.queue_word_bits,
             Memory::Vector(_) => configuration.dot * ELEMENT_BITS,
             Memory::Scale(_) => SCALE_BITS,
+            Memory::Registers => REGISTER_BITS,
+            Memory::Tables | Memory::Normalise => SEGMENT_BITS,
         }
     }
 
@@ -97,6 +123,9 @@ impl Memory {
         memories.extend((0..queues).map(Memory::Queue));
         memories.extend((0..configuration.vector_slices).map(Memory::Vector));
         memories.extend((0..configuration.requantiser_lanes()).map(Memory::Scale));
+        if configuration.extensions.is_some() {
+            memories.extend([Memory::Registers, Memory::Tables, Memory::Normalise]);
+        }
         memories
     }
 
@@ -107,6 +136,11 @@ impl Memory {
             .max(configuration.queue_address_bits())
             .max(configuration.vector_address_bits())
             .max(configuration.scale_table_address_bits())
+            .max(
+                configuration
+                    .extensions
+                    .map_or(0, |_| bits_for(Memory::Tables.words(configuration).max(2 * SEGMENTS as u32))),
+            )
     }
 
     /// Bits of the host port's staging register: the widest word, in whole chunks.

@@ -9,6 +9,8 @@
 //! and all tiles of a row share `Σ x`.
 
 use crate::configuration::{ELEMENT_BITS, WEIGHT_BITS};
+use crate::fixed_point::normalise::Normalise;
+use crate::fixed_point::table::{SEGMENT_BITS, Table};
 use crate::host::{BUS_BITS, Memory, SCALE_BITS};
 use crate::instruction::InstructionError;
 use crate::program::{Program, Region};
@@ -26,7 +28,7 @@ pub struct Image {
     pub chunks: Vec<u32>,
 }
 
-/// The contents of all memories that `program` loads: weights, scales, instructions.
+/// The contents of all memories that `program` loads: weights, scales, instructions, and what only a machine with extensions has.
 ///
 /// # Errors
 /// An instruction without an encoding.
@@ -58,7 +60,43 @@ pub fn images(program: &Program) -> Result<Vec<Image>, InstructionError> {
         }
         images.push(Image { memory: Memory::Queue(number as u32), chunks });
     }
+    if configuration.extensions.is_some() {
+        images.extend(extensions(program));
+    }
     Ok(images)
+}
+
+/// What a machine with extensions has beyond others: registers, all 0; tables; constants in the vector memory, and zeros before and
+/// between them.
+fn extensions(program: &Program) -> Vec<Image> {
+    let configuration = &program.configuration;
+    let language = program.language.as_ref();
+    let segments = |tables: &[&Table]| -> Vec<u32> {
+        let segments = tables.iter().flat_map(|table| table.segments()).map(u128::from);
+        pack(segments, SEGMENT_BITS, 1)
+    };
+    let own: Vec<&Table> = language.iter().flat_map(|language| &language.tables).collect();
+    let registers = vec![0; Memory::Registers.words(configuration) as usize];
+    let mut images = vec![
+        Image { memory: Memory::Registers, chunks: registers },
+        Image { memory: Memory::Tables, chunks: segments(&own) },
+        Image { memory: Memory::Normalise, chunks: segments(&Normalise::new().tables()) },
+    ];
+    for slice in 0..configuration.vector_slices {
+        let mut elements: Vec<i16> = Vec::new();
+        let constants = language.iter().flat_map(|language| &language.constants);
+        for constants in constants.filter(|constants| constants.slice == slice) {
+            let start = (constants.base * configuration.dot) as usize;
+            let end = start + constants.elements.len();
+            elements.resize(elements.len().max(end), 0);
+            elements[start..end].copy_from_slice(&constants.elements);
+        }
+        let chunks = pack(elements.iter().map(|&element| u128::from(element as u16)), ELEMENT_BITS, configuration.dot);
+        if !chunks.is_empty() {
+            images.push(Image { memory: Memory::Vector(slice), chunks });
+        }
+    }
+    images
 }
 
 /// Two int4 weights, the low and the high nibble of `byte`, as the weight RAM holds them: [`PACKED_OFFSET`] more than the lower one

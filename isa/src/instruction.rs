@@ -3,7 +3,7 @@
 //! Every queue of the machine belongs to one [`Unit`]. An instruction word is `opcode`, `interval`, then the fields of the
 //! unit, least significant first, as [`fields`] lists them; the RTL takes its bit positions from the same list.
 
-pub use crate::encoding::{Field, Word, fields, word_bits};
+pub use crate::encoding::{Field, Word, fields, register_fields, word_bits};
 pub use crate::unit::{Source, Unit};
 
 use crate::configuration::{Configuration, bits_for};

@@ -12,13 +12,28 @@
 //! ```
 
 use crate::configuration::Configuration;
-use crate::stages::{LaneStage, VectorStage};
+use crate::stages::{LaneStage, NormaliseStage, TermStage, VectorStage};
 
 /// Cycles from the issue of an instruction to its first step.
 pub const ISSUE_TO_STEP: u32 = 1;
 /// Cycles that a queue needs from one issue to the next, even where an instruction is one word of its RAM. Where it is more,
 /// [`Configuration::minimum_interval`] is longer.
 pub const SHORTEST_INTERVAL: u32 = 3;
+
+/// Cycles from the one in which a run-time register's new value stands at a unit's own copy of the registers, to the first issue that
+/// takes it: the copy's two, and one in which nothing is looked up.
+pub const REGISTER_LOOKUP: u32 = 3;
+
+/// Cycles from a step of the vector unit until its operands have arrived: they cross, and a machine that has scalars looks one up
+/// meanwhile, which takes a cycle, and another one for its number where registers are not saved.
+pub fn scalar_arrival(configuration: &Configuration) -> u32 {
+    let lookup = match configuration.extensions {
+        None => 0,
+        Some(_) if configuration.pipeline.compact => 1,
+        Some(_) => 2,
+    };
+    configuration.pipeline.crossbar.max(lookup)
+}
 
 /// Cycles of the multiplier primitive: input, pipeline and output register; in a compact machine the output register alone.
 pub fn multiplier(configuration: &Configuration) -> u32 {
@@ -60,6 +75,8 @@ pub struct Latency {
 }
 
 /// The latencies of a machine's extensions. All values are cycles.
+///
+/// Registers change through one bus, scalars through one port: no two registers may change in one cycle, nor two scalars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtensionLatency {
     /// Last step of an instruction of the vector unit that is reduced, to the first step of the vector unit that may take the scalar.
@@ -78,25 +95,32 @@ pub struct ExtensionLatency {
 }
 
 impl ExtensionLatency {
-    /// Registers from the sum of a reduction to the scalar that it becomes: leading zeros, two shifts, table 2, slope 2,
-    /// interpolation, the scalar itself.
-    const NORMALISE: u32 = 9;
-
     fn of(configuration: &Configuration, requantise: u32, vector_unit: u32, weight_read: u32) -> ExtensionLatency {
         let pipeline = &configuration.pipeline;
-        // A tree over the lanes, then the running value.
-        let tree = configuration.stream_elements.next_power_of_two().trailing_zeros() + 1;
-        // The vector unit looks at its scalars when its operands have crossed.
-        let crossing = pipeline.crossbar;
+        let spare = u32::from(!pipeline.compact);
+        // Levels of a tree over the lanes; the running value follows.
+        let tree = configuration.stream_elements.trailing_zeros();
+        // A scalar is read a cycle before the operands have arrived, at the earliest in the cycle after it is written.
+        let arrival = scalar_arrival(configuration);
+        let reduced = TermStage::cycles_of_all(configuration) + tree + 1 + NormaliseStage::cycles_of_all(configuration);
+        // The registers' bus, its copy beside each unit.
+        let bus = 1 + spare;
         ExtensionLatency {
-            vector_to_scalar: vector_unit + tree + Self::NORMALISE - crossing,
-            requantise_to_scalar: requantise + tree + 1 - crossing,
-            vector_to_register: vector_unit + tree + 1,
-            register: 3,
+            vector_to_scalar: vector_unit + reduced + 2 - arrival,
+            // The tree, the running value, the scalar itself.
+            requantise_to_scalar: requantise + tree + 2 + 2 - arrival,
+            vector_to_register: vector_unit + tree + 1 + bus + REGISTER_LOOKUP,
+            // The product, the sum, the shift in one cycle or two.
+            register: multiplier(configuration) + 2 + spare + bus + REGISTER_LOOKUP,
             // The row's register and the RAM's own; weights are read as much later as a row is further down.
-            store_to_weights: crossing + 2,
+            store_to_weights: pipeline.crossbar + 2,
             // Like a result that leaves row 0 at once; then the choice of a column.
-            fetch: 1 + weight_read + configuration.tile_rows() + pipeline.drain + 2,
+            fetch: pipeline.crossbar.saturating_sub(weight_read)
+                + 1
+                + weight_read
+                + configuration.tile_rows()
+                + pipeline.drain
+                + 2,
         }
     }
 }
@@ -118,7 +142,7 @@ impl Latency {
         // later than the first.
         let requantise =
             crossbar.max(ram) + LaneStage::cycles_of_all(configuration) + configuration.requantise_interval - 1;
-        let vector_unit = crossbar + VectorStage::cycles_of_all(configuration);
+        let vector_unit = scalar_arrival(configuration) + VectorStage::cycles_of_all(configuration);
         Latency {
             crossbar,
             // A compact machine does without the register behind the rotation.

@@ -1,7 +1,7 @@
 //! What a configuration costs on an FPGA, counted before any tool runs.
 
 use crate::configuration::{CELLS_PER_SCALE_MULTIPLIER, Configuration, ELEMENT_BITS};
-use crate::host::SCALE_BITS;
+use crate::host::{Memory, SCALE_BITS};
 use crate::unit::Unit;
 
 /// Data bits of an 18-Kbit block RAM in its widest form.
@@ -49,10 +49,12 @@ pub fn block_rams(width: u32, depth: u32) -> u32 {
     block_shape(width, depth).blocks(width, depth)
 }
 
-/// Hardware multipliers of the whole machine on an FPGA whose blocks the generator places: those of the tiles, and those of the
-/// requantiser's lanes where it takes any.
+/// Hardware multipliers of the whole machine on an FPGA whose blocks the generator places: those of the tiles, those of the
+/// requantiser's lanes where it takes any, and those of extensions.
 pub fn multipliers(configuration: &Configuration) -> u32 {
-    configuration.multipliers() + configuration.scale_multiplier_lanes * CELLS_PER_SCALE_MULTIPLIER
+    // A lane's product, its slope in a table, its square; the slope of the reciprocals' table, the product of an assignment.
+    let extensions = configuration.extensions.map_or(0, |_| 3 * configuration.stream_elements + 2);
+    configuration.multipliers() + configuration.scale_multiplier_lanes * CELLS_PER_SCALE_MULTIPLIER + extensions
 }
 
 /// Memories in block RAM that are alike.
@@ -79,16 +81,26 @@ impl Memories {
         Memories { count, width: configuration.dot * ELEMENT_BITS, depth: configuration.vector_depth }
     }
 
-    /// All memories of a machine: weights, vectors, instruction queues, the requantiser's scale tables.
-    pub fn all(configuration: &Configuration) -> [Memories; 4] {
+    /// All memories of a machine: weights, vectors, instruction queues, the requantiser's scale tables; the vector unit's tables, one in
+    /// each lane, and those of reciprocals where there are any.
+    pub fn all(configuration: &Configuration) -> Vec<Memories> {
         let queues = Unit::all(configuration).len() as u32;
         let lanes = configuration.requantiser_lanes();
-        [
+        let tables = |count: u32, memory: Memory| Memories {
+            count,
+            width: memory.bits(configuration),
+            depth: memory.words(configuration),
+        };
+        let mut all = vec![
             Memories::weights(configuration),
             Memories::vectors(configuration),
             Memories { count: queues, width: configuration.queue_word_bits, depth: configuration.queue_words() },
             Memories { count: lanes, width: SCALE_BITS, depth: configuration.scale_words() },
-        ]
+        ];
+        if configuration.extensions.is_some() {
+            all.extend([tables(configuration.stream_elements, Memory::Tables), tables(1, Memory::Normalise)]);
+        }
+        all
     }
 
     fn block_rams(self) -> u32 {

@@ -234,7 +234,8 @@ impl Iterator for Steps {
     }
 }
 
-/// Widths of the fields of a sequence in a unit whose addresses have `address_bits` bits.
+/// Widths of the fields of a sequence in a unit whose addresses have `address_bits` bits, but for that of the register: see
+/// [`register_fields`](crate::encoding::register_fields).
 pub fn field_bits(address_bits: u32, configuration: &Configuration) -> Vec<(String, u32)> {
     let mut fields = Vec::new();
     if address_bits > 0 {
@@ -249,9 +250,6 @@ pub fn field_bits(address_bits: u32, configuration: &Configuration) -> Vec<(Stri
     fields.push(("run_levels".to_string(), bits_for(configuration.sequence_levels)));
     fields.push(("gap".to_string(), configuration.count_bits));
     fields.push(("pause".to_string(), PAUSE_BITS));
-    if address_bits > 0 && configuration.registers() > 0 {
-        fields.push(("register".to_string(), bits_for(configuration.registers() + 1)));
-    }
     fields
 }
 

@@ -1,4 +1,4 @@
-//! Register stages of the lanes of requantiser and vector unit.
+//! Register stages of the lanes of requantiser and vector unit, and of the vector unit's reductions.
 //!
 //! A configuration may leave registers out, see [`Pipeline::compact`](crate::configuration::Pipeline::compact). Which of them stay
 //! is said here only: the RTL takes its registers from these lists, and the latency table their sum.
@@ -95,9 +95,7 @@ stages! {
         Saturated: 1, 0 if vector_multiplies;
         /// Its product.
         Product: 3, 1 if vector_multiplies;
-        /// What is added before the right shift, so that it rounds.
-        Half: 1, 0 if vector_multiplies;
-        /// The sum with it.
+        /// Its sum with what lets the right shift round; the product's sign is known before the product.
         WithHalf: 1, 1 if vector_multiplies;
         /// Shifted by a multiple of eight.
         CoarseShift: 1, 0 if vector_multiplies;
@@ -110,13 +108,49 @@ stages! {
         /// The table's segment: its value and difference.
         Segment: 2, 1 if vector_multiplies;
         /// The difference times the place in the segment.
-        Slope: 2, 1 if vector_multiplies;
+        Slope: 3, 1 if vector_multiplies;
         /// The value between the segment's ends.
         Interpolated: 1, 1 if vector_multiplies;
         /// Its comparison with the limits.
         Compared: 1, 0;
         /// The element.
         Clamped: 1, 1;
+    }
+}
+
+stages! {
+    /// A stage of what one lane adds to a reduction, behind its result.
+    TermStage {
+        /// The result times itself.
+        Square: 3, 1;
+        /// Its sum with what lets the shift round.
+        WithHalf: 1, 0;
+        /// Shifted by a multiple of eight.
+        CoarseShift: 1, 0;
+        /// What is added up: that, shifted by the rest, or the result itself.
+        Term: 1, 1;
+    }
+}
+
+stages! {
+    /// A stage from the sum of a reduction to the scalar that it becomes.
+    NormaliseStage {
+        /// The sum without 16 leading zeros.
+        By16: 1, 0;
+        /// Without eight more.
+        By8: 1, 0;
+        /// Without four more.
+        By4: 1, 0;
+        /// Without the last ones.
+        Rest: 1, 1;
+        /// The table's segment.
+        Segment: 2, 1;
+        /// The difference times the place in the segment.
+        Slope: 3, 1;
+        /// The value between the segment's ends.
+        Interpolated: 1, 1;
+        /// The scalar, as it is written.
+        Scalar: 1, 1;
     }
 }
 

@@ -89,31 +89,20 @@ impl<'a> LanguageModel<'a> {
         self.model.set_register(self.language.position, 0);
     }
 
-    /// The schedule for the next position: chosen before the run, by the position alone.
-    fn entry(&self) -> Result<&'a Entry, LanguageError> {
-        let entry = self.language.entries.iter().find(|entry| self.position < entry.positions);
-        entry.ok_or(LanguageError::ContextFull(self.language.context))
-    }
-
     /// What may come after `token`, which stands at the next position. `None` takes the token that the machine has chosen: nothing
     /// is written to its registers.
     ///
     /// # Errors
     /// A token that there is not, or no room.
     pub fn step(&mut self, token: Option<u32>) -> Result<Token, LanguageError> {
-        let entry = self.entry()?;
+        let entry = entry_of(self.language, self.position)?;
         if let Some(token) = token {
-            let slots = &self.language.slots;
-            let slot = slots.get(token as usize).copied();
-            let slot = slot.ok_or(LanguageError::Token { token, vocabulary: slots.len() })?;
-            self.model.set_register(self.language.token, slot as u16);
+            self.model.set_register(self.language.token, slot_of(self.language, token)?);
         }
         let Run { cycles, writes, busy } = self.model.run_from(entry.instruction as usize)?;
         self.position += 1;
-        let slot = self.model.register(self.language.token);
-        let next = self.language.slots.iter().position(|&other| other == u32::from(slot));
         Ok(Token {
-            next: next.ok_or(LanguageError::Slot(slot))? as u32,
+            next: token_of(self.language, self.model.register(self.language.token))?,
             elements: self.model.read_elements(&self.program.output),
             cycles,
             predicted: entry.cycles,
@@ -121,4 +110,22 @@ impl<'a> LanguageModel<'a> {
             busy,
         })
     }
+}
+
+/// The schedule for `position`: chosen before the run, by the position alone.
+pub(crate) fn entry_of(language: &Language, position: u32) -> Result<&Entry, LanguageError> {
+    let entry = language.entries.iter().find(|entry| position < entry.positions);
+    entry.ok_or(LanguageError::ContextFull(language.context))
+}
+
+/// What the token's register holds for `token`.
+pub(crate) fn slot_of(language: &Language, token: u32) -> Result<u16, LanguageError> {
+    let slot = language.slots.get(token as usize);
+    slot.map(|&slot| slot as u16).ok_or(LanguageError::Token { token, vocabulary: language.slots.len() })
+}
+
+/// The token whose register's content this is.
+pub(crate) fn token_of(language: &Language, slot: u16) -> Result<u32, LanguageError> {
+    let token = language.slots.iter().position(|&other| other == u32::from(slot));
+    token.map(|token| token as u32).ok_or(LanguageError::Slot(slot))
 }

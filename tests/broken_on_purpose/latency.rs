@@ -3,12 +3,14 @@
 use super::{clamped, compiled, input, rtl_run, shows};
 use expect_test::expect;
 use lpu_compiler::checker::{self, Cause, Violation};
-use lpu_isa::configuration::{Configuration, Pipeline};
-use lpu_isa::latency::Latency;
+use lpu_isa::configuration::{Configuration, Extensions, Pipeline};
+use lpu_isa::latency::{ExtensionLatency, Latency};
 use lpu_isa::program::Program;
 use lpu_sim::cycle::{self, CycleModel};
 use lpu_sim::divergence::{against_golden, explain};
-use lpu_tests::machines::small;
+use lpu_sim::language::LanguageModel;
+use lpu_tests::extensions::{self, Job};
+use lpu_tests::machines::{extended, small};
 use lpu_tests::witnesses::{model_run, recording};
 
 /// The cycle model's first run with another latency table.
@@ -35,7 +37,7 @@ fn obeyed() -> Vec<Field> {
         requantise: _,
         vector_unit: _,
         write_to_read: _,
-        // Only programs of language models obey these: `tests/llama_machine.rs`.
+        // Further down.
         extensions: _,
     } = Latency::of(&small());
     vec![
@@ -71,6 +73,63 @@ fn every_latency_that_is_one_shorter_changes_the_writes() {
         *field(&mut latency) -= 1;
         let broken = run_with(&program, &input, latency);
         assert!(explain(&graph, &program, &input, &good.writes, &broken.writes).is_some(), "{name}");
+    }
+}
+
+/// A field of the latencies of extensions, and the jobs whose programs obey it most often.
+type ExtensionField = (&'static str, fn(&mut ExtensionLatency) -> &mut u32, &'static [Job]);
+
+fn extension_fields() -> Vec<ExtensionField> {
+    // A new field must find its place here.
+    let ExtensionLatency {
+        vector_to_scalar: _,
+        requantise_to_scalar: _,
+        vector_to_register: _,
+        register: _,
+        store_to_weights: _,
+        fetch: _,
+    } = Latency::of(&extended()[0].1).extensions.unwrap();
+    vec![
+        ("vector_to_scalar", |latency| &mut latency.vector_to_scalar, &[Job::Vector]),
+        ("requantise_to_scalar", |latency| &mut latency.requantise_to_scalar, &[Job::Requantise, Job::Vector]),
+        ("vector_to_register", |latency| &mut latency.vector_to_register, &[Job::Requantise, Job::Vector]),
+        ("register", |latency| &mut latency.register, &[Job::Assign, Job::Stream]),
+        ("store_to_weights", |latency| &mut latency.store_to_weights, &[Job::Store, Job::Fetch]),
+        ("fetch", |latency| &mut latency.fetch, &[Job::Store, Job::Fetch]),
+    ]
+}
+
+/// Random programs find every latency of extensions that is one longer or one shorter: a program reads what changes in the last cycle
+/// before the change, another one in the first behind it.
+#[test]
+fn every_latency_of_extensions_that_is_off_by_one_changes_the_writes() {
+    // Few scalars, so that what one instruction makes another one takes.
+    let extensions = Some(Extensions { registers: 15, scalars: 18, tables: 1 });
+    let machine = &Configuration { extensions, queue_depth: 256, ..extended()[0].1.clone() };
+    let writes = |program: &Program, latency: Latency| {
+        let options = cycle::Options { latency, ..recording(machine) };
+        let mut model = LanguageModel::with_options(program, options).unwrap();
+        let runs = [model.step(None), model.step(None)];
+        runs.map(|run| run.unwrap().writes)
+    };
+    for (name, field, jobs) in extension_fields() {
+        let [mut longer, mut shorter] = [false; 2];
+        for program in (0..200).map(|seed| extensions::program(machine, seed, jobs, 60)) {
+            program.check().unwrap();
+            let right = writes(&program, Latency::of(machine));
+            let changes = |change: i32| {
+                let mut latency = Latency::of(machine);
+                let value = latency.extensions.as_mut().map(field).unwrap();
+                *value = value.checked_add_signed(change).unwrap();
+                writes(&program, latency) != right
+            };
+            longer = longer || changes(1);
+            shorter = shorter || changes(-1);
+            if longer && shorter {
+                break;
+            }
+        }
+        assert!(longer && shorter, "{name}: one longer is noticed: {longer}, one shorter: {shorter}");
     }
 }
 

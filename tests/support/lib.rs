@@ -13,6 +13,7 @@
 //! | --- | --- |
 //! | [`c_program`] | a compiled network as C, for a host without an operating system |
 //! | [`conformance`] | third-party networks and other runtimes' answers, where they are installed |
+//! | [`extensions`] | random programs of the instructions that only a machine with extensions has |
 //! | [`link`] | work for a host link, with known results |
 //! | [`llama`] | language models, random, in every format that is read |
 //! | [`machines`] | configurations to test on, fixed and random |
@@ -26,6 +27,7 @@
 
 pub mod c_program;
 pub mod conformance;
+pub mod extensions;
 pub mod link;
 pub mod llama;
 pub mod machines;

@@ -1,7 +1,7 @@
 //! Machines to test on: small ones that differ in every way, and random ones.
 
 use lpu_isa::board::Board;
-use lpu_isa::configuration::{Configuration, Pipeline};
+use lpu_isa::configuration::{Configuration, Extensions, Pipeline};
 
 use crate::random::Random;
 
@@ -128,6 +128,82 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
                 vector_slices: 2,
                 requantise_interval: 4,
                 pipeline: pipeline(3, 4, 1, 1, 2),
+                ..base
+            },
+        ),
+    ]
+}
+
+/// Machines with extensions whose RTL is built and simulated, with names for messages: every width of words and beats, each pipeline
+/// field at both ends, full and compact, one table and several.
+#[must_use]
+pub fn extended() -> Vec<(&'static str, Configuration)> {
+    let extensions = |registers, scalars, tables| Some(Extensions { registers, scalars, tables });
+    let pipeline = |crossbar, weight_read, multiply, drain, vector_read| Pipeline {
+        crossbar,
+        weight_read,
+        multiply,
+        drain,
+        vector_read,
+        compact: false,
+    };
+    let base = Configuration {
+        tiles: 11,
+        weight_depth: 701,
+        vector_depth: 67,
+        scale_depth: 67,
+        queue_depth: 120,
+        scale_multiplier_lanes: 0,
+        extensions: extensions(15, 40, 3),
+        ..Configuration::default()
+    };
+    vec![
+        ("extensions in rows of eight", base.clone()),
+        (
+            "extensions, shortest pipelines",
+            Configuration {
+                tiles: 9,
+                dot: 2,
+                stream_elements: 4,
+                weight_depth: 1203,
+                queue_word_bits: 16,
+                requantise_interval: 4,
+                pipeline: pipeline(1, 0, 0, 1, 0),
+                extensions: extensions(9, 33, 1),
+                ..base.clone()
+            },
+        ),
+        (
+            "extensions, wide dots in one bank, longest pipelines",
+            Configuration {
+                tiles: 17,
+                dot: 8,
+                stream_elements: 8,
+                requantise_interval: 1,
+                queue_word_bits: 100,
+                pipeline: pipeline(4, 4, 4, 4, 4),
+                ..base.clone()
+            },
+        ),
+        (
+            "extensions, crossbar slower than the weights",
+            Configuration {
+                tiles: 16,
+                stream_elements: 16,
+                requantise_interval: 1,
+                weight_depth: 300,
+                queue_word_bits: 250,
+                pipeline: pipeline(4, 0, 1, 2, 1),
+                ..base.clone()
+            },
+        ),
+        (
+            "extensions in a compact machine",
+            Configuration {
+                tiles: 19,
+                stream_elements: 16,
+                requantise_interval: 2,
+                pipeline: Pipeline { compact: true, ..pipeline(1, 1, 0, 2, 1) },
                 ..base
             },
         ),

@@ -195,15 +195,19 @@ fn host() -> Host {
 }
 
 fn map(memory: Memory, configuration: &Configuration, units: &[Unit]) -> MappedMemory {
-    let (name, words) = match memory {
-        Memory::Weights(tile) => (format!("weights of tile {tile}"), configuration.weight_depth),
+    let name = match memory {
+        Memory::Weights(tile) => format!("weights of tile {tile}"),
         Memory::Queue(queue) => {
             let unit = units.get(queue as usize).map_or_else(String::new, ToString::to_string);
-            (format!("queue of {unit}"), configuration.queue_words())
+            format!("queue of {unit}")
         }
-        Memory::Vector(slice) => (format!("vector memory slice {slice}"), configuration.vector_beats()),
-        Memory::Scale(lane) => (format!("scales of lane {lane}"), configuration.scale_words()),
+        Memory::Vector(slice) => format!("vector memory slice {slice}"),
+        Memory::Scale(lane) => format!("scales of lane {lane}"),
+        Memory::Registers => "run-time registers".to_string(),
+        Memory::Tables => "tables of the vector unit".to_string(),
+        Memory::Normalise => "tables of reciprocals".to_string(),
     };
+    let words = memory.words(configuration);
     let (bits, chunks) = (memory.bits(configuration), memory.chunks(configuration));
     MappedMemory { memory: name, number: memory.number(), words, bits, chunks }
 }

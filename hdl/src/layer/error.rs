@@ -115,14 +115,6 @@ pub enum DesignError {
         /// Why not.
         reason: &'static str,
     },
-    /// A machine that there is no hardware for yet.
-    #[error(
-        "there is no RTL yet for a machine with `{field}`; leave the section out, or run its programs on the cycle model"
-    )]
-    NoHardware {
-        /// The configuration's field.
-        field: &'static str,
-    },
     /// A signal without bits.
     #[error("module `{module}`: `{name}` has no bits (width 0)")]
     ZeroWidth {

@@ -17,7 +17,8 @@ pub struct Destination {
     pub elements: u32,
 }
 
-/// The destinations of a configuration: tile groups, write ports, requantiser, both operands of the vector unit if there is one.
+/// The destinations of a configuration: tile groups, write ports, requantiser, both operands of the vector unit if there is one, the
+/// port that stores into the weights if there is one.
 pub fn destinations(configuration: &Configuration) -> Vec<Destination> {
     let word = configuration.stream_elements;
     let one = |name: String, elements: u32| Destination { name, elements };
@@ -28,6 +29,9 @@ pub fn destinations(configuration: &Configuration) -> Vec<Destination> {
     if configuration.vector_unit {
         ports.extend(["vector_a", "vector_b"].map(|name| one(name.to_string(), word)));
     }
+    if configuration.extensions.is_some() {
+        ports.push(one("weights".into(), word));
+    }
     ports
 }
 
@@ -37,6 +41,9 @@ pub fn sources(configuration: &Configuration) -> Vec<String> {
     names.push("requantiser".into());
     if configuration.vector_unit {
         names.push("vector".into());
+    }
+    if configuration.extensions.is_some() {
+        names.push("weights".into());
     }
     names
 }

@@ -1,22 +1,52 @@
 //! Instruction words as the hardware sees them: named slices of the queue's output.
 
+use super::constant;
 use super::queue::header_bits;
-use crate::layer::{Expr, ModuleBuilder, Signal};
-use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Field, Unit, fields};
+use crate::layer::{Expr, Instance, ModuleBuilder, Signal};
+use lpu_isa::configuration::{Configuration, REGISTER_BITS};
+use lpu_isa::instruction::{Field, Unit, fields, register_fields};
 
 /// The fields of one unit's instruction word.
 pub struct Fields {
     word: Signal,
+    /// The values of the registers that the instruction names, by the names of the fields.
+    captured: Vec<(&'static str, Signal)>,
     fields: Vec<Field>,
     /// Whose least cycles between two instructions, and whose sequences.
     configuration: Configuration,
 }
 
 impl Fields {
-    /// The fields of `word`, the `fields` output of the queue of `unit`.
-    pub fn of(unit: Unit, configuration: &Configuration, word: Signal) -> Fields {
-        Fields { word, fields: fields(unit, configuration), configuration: configuration.clone() }
+    /// The fields of what `queue`, the queue of `unit`, issues.
+    pub fn of(unit: Unit, configuration: &Configuration, queue: &Instance) -> Fields {
+        let names = register_fields(unit, configuration).iter().enumerate();
+        let captured = names.map(|(index, name)| (*name, queue.output(&format!("captured_{index}")))).collect();
+        let word = queue.output("fields");
+        Fields { word, captured, fields: fields(unit, configuration), configuration: configuration.clone() }
+    }
+
+    /// The value of the register that the field `name` names, valid in the cycle of the issue; 0 where the unit has no such field.
+    pub fn captured(&self, name: &str) -> Expr {
+        let captured = self.captured.iter().find(|(other, _)| *other == name);
+        captured.map_or_else(|| constant(0, REGISTER_BITS), |(_, signal)| Expr::from(signal))
+    }
+
+    /// Numbers of registers are the queue's business: nothing else reads them, but for those in `read`.
+    pub fn leave_numbers(&self, m: &mut ModuleBuilder, read: &[&str]) {
+        for (name, _) in self.captured.iter().filter(|(name, _)| !read.contains(name)) {
+            m.unused(self.bits(name));
+        }
+    }
+
+    /// What is added to the base of a sequence whose addresses have `bits` bits; `None` in a machine without registers.
+    pub fn offset(&self, m: &mut ModuleBuilder, bits: usize) -> Option<Expr> {
+        let (_, register) = self.captured.iter().find(|(name, _)| *name == "register")?;
+        let register = Expr::from(register);
+        let width = register.width();
+        if bits < width {
+            m.unused(register.slice(bits, width - bits));
+        }
+        Some(if bits > width { register.extend(bits) } else { register.truncate(bits) })
     }
 
     /// The configuration that gives the fields their widths.
@@ -47,7 +77,11 @@ impl Fields {
     /// Two instructions are never closer than a queue can issue them, so a value need not move each cycle: it waits in a register for
     /// as long as nothing can come to overwrite it, and `run`, which moves each cycle, tells the next register when to take it.
     pub fn follow(&self, m: &mut ModuleBuilder, run: &Signal, name: &str, cycles: usize) -> Expr {
-        let value = self.get(name);
+        self.follow_value(m, run, name, self.get(name), cycles)
+    }
+
+    /// The same for any value that is valid in the cycle of the issue, under the name `name`.
+    pub fn follow_value(&self, m: &mut ModuleBuilder, run: &Signal, name: &str, value: Expr, cycles: usize) -> Expr {
         let interval = self.configuration.minimum_interval() as usize;
         let mut register = m.register(&format!("{name}_held"), value.ty());
         m.next_when(&register, Expr::from(run), value);

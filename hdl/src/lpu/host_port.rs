@@ -28,6 +28,9 @@ pub fn enable_name(memory: Memory) -> String {
         Memory::Queue(n) => format!("queue_{n}_enable"),
         Memory::Vector(n) => format!("vector_{n}_enable"),
         Memory::Scale(n) => format!("scale_{n}_enable"),
+        Memory::Registers => "registers_enable".to_string(),
+        Memory::Tables => "tables_enable".to_string(),
+        Memory::Normalise => "normalise_enable".to_string(),
     }
 }
 
@@ -110,10 +113,13 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     };
     let lower = decoded("memory_lower", 0, |number| number % NIBBLE);
     let upper = decoded("memory_upper", MEMORY_BITS as usize / 2, |number| number / NIBBLE);
-    let enable = |m: &mut ModuleBuilder, name: &str, strobe: &Signal, which: Memory| -> Signal {
+    let enable_inside = |m: &mut ModuleBuilder, name: &str, strobe: &Signal, which: Memory| -> Signal {
         let number = which.number() as usize;
         let here = Expr::from(&lower[&(number % NIBBLE)]).and(&upper[&(number / NIBBLE)]);
-        let register = m.delay(&format!("{name}_q"), Expr::from(strobe).and(here), registers);
+        m.delay(&format!("{name}_q"), Expr::from(strobe).and(here), registers)
+    };
+    let enable = |m: &mut ModuleBuilder, name: &str, strobe: &Signal, which: Memory| -> Signal {
+        let register = enable_inside(m, name, strobe, which);
         let port = m.output(name, bit());
         m.drive(&port, Expr::from(&register));
         register
@@ -127,10 +133,17 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let slice_read = spare_registers(configuration) + latency.vector_read as usize;
     let mut valid: Vec<Expr> = Vec::new();
     let mut value = literal(0, beat_type);
-    for slice in 0..configuration.vector_slices {
-        let beat = m.input(&format!("vector_{slice}_beat"), beat_type);
-        let strobe = enable(&mut m, &format!("vector_{slice}_read"), &read_q, Memory::Vector(slice));
-        let arrived = m.delay(&format!("vector_{slice}_arrived"), Expr::from(&strobe), slice_read);
+    // Registers come as late as the words of a slice.
+    let registers = configuration.extensions.map(|_| ("registers".to_string(), Memory::Registers));
+    let slices = (0..configuration.vector_slices).map(|slice| (format!("vector_{slice}"), Memory::Vector(slice)));
+    for (name, memory) in slices.chain(registers) {
+        let beat = m.input(&format!("{name}_beat"), beat_type);
+        let strobe = if memory == Memory::Registers {
+            enable_inside(&mut m, "registers_read", &read_q, memory)
+        } else {
+            enable(&mut m, &format!("{name}_read"), &read_q, memory)
+        };
+        let arrived = m.delay(&format!("{name}_arrived"), Expr::from(&strobe), slice_read);
         value = select(&arrived, &[value, Expr::from(&beat)]);
         valid.push(Expr::from(&arrived));
     }

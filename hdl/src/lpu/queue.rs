@@ -1,11 +1,11 @@
 //! Instruction queue: issues each instruction a fixed number of cycles after the one before it.
 
-use super::{bit, constant, copied, decrement, increment, spare_registers};
-use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat};
+use super::{RegisterBus, bit, constant, copied, decrement, increment, spare_registers};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat};
 use crate::primitives;
-use lpu_isa::configuration::{Configuration, bits_for};
-use lpu_isa::instruction::{OPCODE_BITS, OPCODE_HALT, OPCODE_RUN};
-use lpu_isa::latency::block_ram;
+use lpu_isa::configuration::{Configuration, REGISTER_BITS, bits_for};
+use lpu_isa::instruction::{OPCODE_BITS, OPCODE_HALT, OPCODE_RUN, Unit, register_fields, word_bits};
+use lpu_isa::latency::{SHORTEST_INTERVAL, block_ram};
 use std::sync::Arc;
 
 /// Bits of opcode and interval, which the queue keeps to itself.
@@ -21,23 +21,31 @@ pub fn start_register(configuration: &Configuration) -> usize {
 /// Cycles from the start pulse to the issue of the first instruction: a register beside the queue, the program counter, the
 /// words of an instruction through the block RAM, and the register that puts them together.
 pub fn start_to_issue(configuration: &Configuration) -> u32 {
-    // The opcode of an instruction is decoded one cycle behind its first word, so a single word takes as long as two.
-    let words = configuration.queue_words_per_instruction().max(2);
+    // The opcode of an instruction is decoded one cycle behind its first word, so a single word takes as long as two. Registers are looked
+    // up as long as between any two instructions.
+    let least = if configuration.extensions.is_some() { SHORTEST_INTERVAL } else { 2 };
+    let words = configuration.queue_words_per_instruction().max(least);
     start_register(configuration) as u32 + 1 + words + block_ram(configuration)
 }
 
-/// An instruction queue whose instructions have `word_bits` bits.
+/// The instruction queue of `unit`.
 ///
 /// Ports: `start`, `entry` (address of the first instruction's first word in the RAM); `load_enable`, `load_address`,
 /// `load_word`; `run` (an operation is issued in this cycle), `fields` (its instruction word without opcode and interval, valid
 /// in the cycle of the issue), `halted`.
 ///
+/// Where instructions of the unit name run-time registers, `captured_N` has the value of the register that the `N`th of
+/// [`register_fields`] names, in the cycle of the issue too; `register_write`, `register_number` and `register_value` change the registers.
+///
 /// # Errors
 /// None for a checked configuration.
-pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
+pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
+    let word_bits = word_bits(unit, configuration);
+    let captures = register_fields(unit, configuration).len();
     let (header_bits, interval_bits) = (header_bits(configuration), configuration.interval_bits);
     let (ram_cycles, start_register) = (block_ram(configuration), start_register(configuration));
-    let mut m = ModuleBuilder::new_variant("instruction_queue", &word_bits.to_string());
+    let suffix = if captures == 0 { String::new() } else { format!("_{captures}") };
+    let mut m = ModuleBuilder::new_variant("instruction_queue", &format!("{word_bits}{suffix}"));
     m.describe(
         "Holds the program of one unit and issues it. Each instruction says how many cycles lie between its own issue and \
          the next, so nothing the unit does can change when the next instruction comes. An instruction is several words of \
@@ -62,6 +70,7 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
     let load_enable = m.input("load_enable", bit());
     let load_address = m.input("load_address", Type::bits(address_bits));
     let load_word = m.input("load_word", Type::bits(ram_bits));
+    let registers = (captures > 0).then(|| RegisterBus::ports(&mut m, configuration));
 
     // A queue's own: all of them start at once.
     let start = copied(&mut m, configuration, "own_start", &Expr::from(&start))?;
@@ -148,6 +157,12 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
     let is_run = opcode_is(&mut m, "next_runs", OPCODE_RUN);
     let is_halt = opcode_is(&mut m, "next_halts", OPCODE_HALT);
 
+    if let Some(registers) = registers {
+        m.section("Registers");
+        let arrival = Arrival { word: &fetched, first: &first_arrived };
+        capture(&mut m, configuration, captures, &arrival, &registers)?;
+    }
+
     m.section("Issue");
     m.next(&issue, Expr::from(&issue_next));
     m.next(&run_q, Expr::from(&issue_next).and(Expr::from(&is_run)));
@@ -172,4 +187,67 @@ pub fn queue(word_bits: u32, configuration: &Configuration) -> Result<Arc<Module
     }
     m.drive(&halted_port, Expr::from(&halted));
     m.finish()
+}
+
+/// What comes out of a queue's RAM.
+struct Arrival<'a> {
+    /// A word of the RAM.
+    word: &'a Signal,
+    /// Is it the first of an instruction?
+    first: &'a Signal,
+}
+
+/// The values of the registers that an instruction names right behind its interval. Its number is kept when the words of the RAM that
+/// hold it come; from then on the register is looked up each cycle, so that the value in the cycle of the issue, two cycles old, is that
+/// which a latency of [`REGISTER_LOOKUP`](lpu_isa::latency::REGISTER_LOOKUP) promises.
+fn capture(
+    m: &mut ModuleBuilder,
+    configuration: &Configuration,
+    captures: usize,
+    arrival: &Arrival<'_>,
+    registers: &RegisterBus,
+) -> Result<(), DesignError> {
+    let ram_bits = configuration.queue_word_bits as usize;
+    let number_bits = bits_for(configuration.registers() + 1) as usize;
+    let header = header_bits(configuration) as usize;
+    let last_word = (header + captures * number_bits - 1) / ram_bits;
+    let arrives: Vec<Signal> = (0..=last_word)
+        .map(|word| match word {
+            0 => arrival.first.clone(),
+            _ => m.delay(&format!("word_{word}_arrived"), Expr::from(arrival.first), word),
+        })
+        .collect();
+    let memory = primitives::distributed_ram(REGISTER_BITS as usize, configuration.registers() as usize + 1);
+    for capture in 0..captures {
+        // A number may stand in two words of the RAM.
+        let (begin, end) = (header + capture * number_bits, header + (capture + 1) * number_bits);
+        let mut parts: Vec<Expr> = Vec::new();
+        let words = begin / ram_bits..=(end - 1) / ram_bits;
+        for (word, arrives) in arrives.iter().enumerate().filter(|(word, _)| words.contains(word)) {
+            let lowest = begin.max(word * ram_bits);
+            let bits = end.min((word + 1) * ram_bits) - lowest;
+            let part = m.register(&format!("number_{capture}_of_word_{word}"), Type::bits(bits));
+            let fetched = Expr::from(arrival.word).slice(lowest - word * ram_bits, bits);
+            m.next_when(&part, Expr::from(arrives), fetched);
+            parts.push(Expr::from(&part));
+        }
+        parts.reverse();
+        let number = m.wire(&format!("number_{capture}"), concat(&parts));
+        let memory = m.instance(
+            &format!("registers_{capture}"),
+            &memory,
+            vec![
+                ("write_enable", registers.write.clone()),
+                ("write_address", registers.number.clone()),
+                ("write_data", registers.value.clone()),
+                ("read_address", Expr::from(&number)),
+            ],
+        )?;
+        let zero = constant(0, REGISTER_BITS);
+        let value = Expr::from(&number).any().choose(memory.output("read_data"), zero);
+        let value = m.delay(&format!("value_{capture}"), value, 1);
+        let port = m.output(&format!("captured_{capture}"), Type::bits(REGISTER_BITS as usize));
+        m.drive(&port, Expr::from(&value));
+    }
+    Ok(())
 }

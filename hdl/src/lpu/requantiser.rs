@@ -1,15 +1,19 @@
 //! Requantiser: accumulators to elements, one word each `requantise_interval` cycles.
 
 use super::fields::Fields;
+use super::largest::{largest, largest_cycles};
+use super::masking::{MASK_CYCLES, beyond};
 use super::queue::queue;
 use super::requantiser_lane::requantiser_lane;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, copied, held_if, held_while_idle, picked, spare_registers};
+use super::{
+    LoadBus, RegisterBus, address_bits, bit, constant, copied, held_if, held_while_idle, picked, spare_registers,
+};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use lpu_isa::host::{SCALE_BITS, SCALE_FACTOR_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
-use lpu_isa::instruction::{Unit, word_bits};
+use lpu_isa::instruction::Unit;
 use lpu_isa::latency::{Latency, block_ram};
 use lpu_isa::stages::LaneStage;
 use std::sync::Arc;
@@ -29,7 +33,6 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let drain_type = Type::signed(ACCUMULATOR_BITS as usize);
     let source_type = Type::bits(configuration.crossbar_sources() as usize);
     let table_type = Type::bits(configuration.scale_table_address_bits() as usize);
-    let bits = word_bits(unit, configuration);
     let mut m = ModuleBuilder::new("requantiser");
     m.describe(
         "Adds a bias to each of a word of 32-bit accumulators, scales, rounds, shifts and clamps them to elements; bias, \
@@ -47,18 +50,30 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let source = m.output("source", source_type);
     let stream = m.input("stream", word_type);
     let result = m.output("result", word_type);
+    let scalar = configuration.extensions.map(|_| {
+        m.section("Largest");
+        let write = m.output("largest_write", bit());
+        let number = m.output("largest_number", Type::bits(address_bits(configuration.scalars())));
+        (write, number, m.output("largest_value", Type::signed(element)))
+    });
     let load = LoadBus::ports(&mut m, configuration, "queue");
     let scale_load_enable = m.input("scale_load_enable", Type::bits(lanes));
     let scale_load_address = m.input("scale_load_address", table_type);
     let scale_load_entry = m.input("scale_load_entry", Type::bits(SCALE_BITS as usize));
 
+    let registers = RegisterBus::of_unit(&mut m, configuration)?;
     m.section("Program");
-    let queue = queue(bits, configuration)?;
-    let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
+    let queue = queue(unit, configuration)?;
+    let queue = m.instance("queue", &queue, load.queue(&start, &entry, registers.as_ref()))?;
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
-    let fields = Fields::of(unit, configuration, queue.output("fields"));
-    let shape = Shape { address_bits: configuration.scale_address_bits(), end_of_level_0: false, run_edges: false };
+    let fields = Fields::of(unit, configuration, &queue);
+    let shape = Shape {
+        address_bits: configuration.scale_address_bits(),
+        end_of_level_0: false,
+        run_edges: false,
+        instruction_edges: scalar.is_some(),
+    };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     let pick = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&pick));
@@ -105,6 +120,20 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let zero_point = follow("zero_point", before(LaneStage::Offset));
     let minimum = follow("minimum", before(LaneStage::Compared));
     let maximum = follow("maximum", before(LaneStage::Compared));
+
+    let masked = scalar.as_ref().map(|_| {
+        fields.leave_numbers(&mut m, &["mask"]);
+        let masked = beyond(&mut m, configuration, &fields, &run, &sequencer);
+        let first = crossing + waiting + LaneStage::Compared.begin(configuration) as usize;
+        let word = m.delay("masked", masked, first - MASK_CYCLES);
+        let valid = m.delay("masked_valid", Expr::from(&step), first);
+        // The later parts of a word come later.
+        let parts = (0..interval).map(|part| {
+            let lanes_of = Expr::from(&word).slice(part * lanes, lanes).and(Expr::from(&valid).repeat(lanes));
+            Expr::from(&m.delay(&format!("masked_part_{part}"), lanes_of, part))
+        });
+        parts.reduce(|all, part| all.or(part)).unwrap_or_else(|| literal(0, Type::bits(lanes)))
+    });
 
     m.section("Lanes");
     let table =
@@ -165,21 +194,20 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
             |name: &str, value: &Expr| copied(&mut m, configuration, &format!("{name}_of_lane_{lane}"), value);
         let (zero_point, minimum, maximum) =
             (own("zero_point", &zero_point)?, own("minimum", &minimum)?, own("maximum", &maximum)?);
-        let instance = m.instance(
-            &format!("lane_{lane}"),
-            &lane_modules[usize::from(lane < configuration.scale_multiplier_lanes as usize)],
-            vec![
-                ("valid", Expr::from(&valid)),
-                ("operand", operand.into()),
-                ("bias", bias),
-                ("multiplier", multiplier),
-                ("left_shift", left_shift),
-                ("right_shift", right_shift),
-                ("zero_point", zero_point),
-                ("minimum", minimum),
-                ("maximum", maximum),
-            ],
-        )?;
+        let mut connections = vec![
+            ("valid", Expr::from(&valid)),
+            ("operand", operand.into()),
+            ("bias", bias),
+            ("multiplier", multiplier),
+            ("left_shift", left_shift),
+            ("right_shift", right_shift),
+            ("zero_point", zero_point),
+            ("minimum", minimum),
+            ("maximum", maximum),
+        ];
+        connections.extend(masked.iter().map(|masked| ("masked", masked.bit(lane))));
+        let module = &lane_modules[usize::from(lane < configuration.scale_multiplier_lanes as usize)];
+        let instance = m.instance(&format!("lane_{lane}"), module, connections)?;
         results.push(Expr::from(&instance.output("result")).as_bits());
     }
     results.reverse();
@@ -191,6 +219,32 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         earlier = Expr::from(&m.delay(&format!("result_{wait}"), earlier, 1));
         word.push(earlier.clone());
     }
-    m.drive(&result, concat(&word));
+    let Some((write, number, value)) = scalar else {
+        m.drive(&result, concat(&word));
+        return m.finish();
+    };
+    m.section("Largest");
+    let word = m.wire("result_word", concat(&word));
+    m.drive(&result, Expr::from(&word));
+    let later = |m: &mut ModuleBuilder, name: &str, port: &str, cycles: usize| {
+        Expr::from(&m.delay(name, Expr::from(&sequencer.output(port)), cycles))
+    };
+    let done = latency.requantise as usize;
+    let connections = vec![
+        ("valid", later(&mut m, "word_valid", "step", done)),
+        ("opens", later(&mut m, "opens", "opens", done)),
+        ("word", Expr::from(&word)),
+    ];
+    let instance = m.instance("largest_element", &largest(configuration, false)?, connections)?;
+    let known = done + largest_cycles(configuration);
+    let closes = later(&mut m, "closes", "closes", known);
+    // A scalar's number stands in its field as one more: 0 keeps nothing.
+    let scalar = fields.bits("scalar");
+    let keeps = fields.follow_value(&mut m, &run, "keeps", scalar.any(), known);
+    let less = scalar.sub(constant(1, scalar.width() as u32)).slice(0, number.ty().width());
+    let scalar = fields.follow_value(&mut m, &run, "scalar_number", less, known);
+    m.drive(&write, closes.and(keeps));
+    m.drive(&number, scalar);
+    m.drive(&value, Expr::from(&instance.output("largest")));
     m.finish()
 }

@@ -1,21 +1,12 @@
 //! Requantiser lane: gemmlowp's doubling high multiplication and rounding shift, bit for bit.
 
-use super::{bit, follow_valid, held_if};
-use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat, literal};
+use super::{FINE_SHIFT_BITS, bit, by_eights, follow_valid, held_if};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
 use lpu_isa::host::{SCALE_MULTIPLIER_BITS, SCALE_SHIFT_BITS};
 use lpu_isa::stages::LaneStage;
 use std::sync::Arc;
-
-/// Bits of a shift's amount that its second cycle takes care of.
-const FINE_SHIFT_BITS: usize = 3;
-
-/// The part of a shift's amount that its first cycle takes care of.
-fn by_eights(amount: &Expr) -> Expr {
-    let upper = amount.slice(FINE_SHIFT_BITS, amount.width() - FINE_SHIFT_BITS);
-    concat(&[upper, literal(0, Type::bits(FINE_SHIFT_BITS))])
-}
 
 /// One lane of the requantiser, which multiplies `in_cells` of the FPGA or in logic.
 ///
@@ -52,6 +43,8 @@ pub fn requantiser_lane(in_cells: bool, configuration: &Configuration) -> Result
     let zero_point = m.input("zero_point", element);
     let minimum = m.input("minimum", element);
     let maximum = m.input("maximum", element);
+    // Comes with the limits.
+    let masked = configuration.extensions.map(|_| m.input("masked", bit()));
     m.section("Result");
     let result = m.output("result", element);
 
@@ -131,7 +124,8 @@ pub fn requantiser_lane(in_cells: bool, configuration: &Configuration) -> Result
     // The sum wraps at 32 bits, as the reference's does.
     let offset = scaled.truncate(bits).add(Expr::from(&zero_point).extend(bits));
     let offset = held(&mut m, "offset", LaneStage::Offset, offset);
-    let clamped = super::clamp(&mut m, [at(LaneStage::Compared), at(LaneStage::Clamped)], &offset, &minimum, &maximum);
+    let enables = [at(LaneStage::Compared), at(LaneStage::Clamped)];
+    let clamped = super::clamp(&mut m, enables, &offset, [&minimum, &maximum], masked.as_ref());
     m.drive(&result, Expr::from(&clamped));
     m.finish()
 }

@@ -17,6 +17,8 @@ pub struct Shape {
     pub end_of_level_0: bool,
     /// Give out `first` and `last`?
     pub run_edges: bool,
+    /// Give out `opens` and `closes`, the same of the whole instruction?
+    pub instruction_edges: bool,
 }
 
 /// A sequencer. Its first step comes one cycle after `issue`; the steps are those of `lpu_isa::sequence::Sequence`.
@@ -28,10 +30,11 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
     let mut m = ModuleBuilder::new_variant(
         "sequencer",
         &format!(
-            "{}{}{}",
+            "{}{}{}{}",
             shape.address_bits,
             if shape.end_of_level_0 { "_rows" } else { "" },
-            if shape.run_edges { "_runs" } else { "" }
+            if shape.run_edges { "_runs" } else { "" },
+            if shape.instruction_edges { "_instructions" } else { "" }
         ),
     );
     m.describe(
@@ -130,7 +133,7 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
         &idle,
         &[
             (issue_expr.clone(), constant(0, 1)),
-            (finishes, constant(0, 1)),
+            (finishes.clone(), constant(0, 1)),
             (Expr::from(&step), idles),
             (resumes, constant(0, 1)),
         ],
@@ -202,6 +205,15 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
         let last = m.output("last", bit());
         m.drive(&last, Expr::from(&run_break));
     }
+    if shape.instruction_edges {
+        let opening = m.register("opening", bit());
+        let issued = Expr::from(&issue);
+        m.next_cases(&opening, &[(issued, constant(1, 1)), (Expr::from(&step), constant(0, 1))]);
+        let opens = m.output("opens", bit());
+        m.drive(&opens, Expr::from(&opening));
+        let closes = m.output("closes", bit());
+        m.drive(&closes, finishes);
+    }
     m.finish()
 }
 
@@ -221,7 +233,12 @@ pub fn place(
     const DELTAS: [&str; LEVELS] = ["delta0", "delta1", "delta2", "delta3"];
     let levels = fields.configuration().sequence_levels as usize;
     if shape.address_bits > 0 {
-        connections.push(("base", fields.bits("base")));
+        let base = fields.bits("base");
+        let base = match fields.offset(m, shape.address_bits as usize) {
+            None => base,
+            Some(offset) => Expr::from(&m.wire(&format!("{name}_base"), base.add(offset))),
+        };
+        connections.push(("base", base));
         connections.extend(DELTAS[..levels].iter().map(|name| (*name, fields.bits(name))));
     }
     connections.extend(COUNTS[..levels].iter().map(|name| (*name, fields.bits(name))));

@@ -17,6 +17,18 @@ pub fn control_delay(configuration: &Configuration) -> usize {
     (latency.weight_read + latency.multiply + latency.adder_tree) as usize
 }
 
+/// Cycles by which a row's weights are read behind its operand register, and those by which the group's step waits before it.
+pub fn weight_lead(configuration: &Configuration) -> usize {
+    let latency = Latency::of(configuration);
+    (latency.crossbar.saturating_sub(latency.weight_read) + configuration.pipeline.weight_read) as usize
+}
+
+/// Bits of the drain chains: accumulators, and words of weights on their way out where they are wider.
+pub fn drain_bits(configuration: &Configuration) -> usize {
+    let word = if configuration.extensions.is_some() { configuration.weight_word_bits() } else { 0 };
+    ACCUMULATOR_BITS.max(word) as usize
+}
+
 /// Bits of one of the two products of a packed multiplier: an int4 weight times an element of 9 bits.
 const PACKED_PRODUCT_BITS: usize = (4 + PACKED_ELEMENT_BITS) as usize;
 
@@ -41,6 +53,7 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let dot = configuration.dot as usize;
     let (weight, element) = (WEIGHT_BITS as usize, ELEMENT_BITS as usize);
     let accumulator_type = Type::signed(ACCUMULATOR_BITS as usize);
+    let drain_type = Type::signed(drain_bits(configuration));
     let word_bits = configuration.weight_word_bits() as usize;
     let parts = configuration.channels_per_tile() as usize;
     let mut m = ModuleBuilder::new("tile");
@@ -61,13 +74,16 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let clear_in = m.input("clear", bit());
     let capture_in = m.input("capture", bit());
     m.section("Drain");
-    let drain_in = m.input("drain_in", accumulator_type);
-    let drain_out = m.output("drain_out", accumulator_type);
+    let drain_in = m.input("drain_in", drain_type);
+    let drain_out = m.output("drain_out", drain_type);
     let tokens = m.input("drain_tokens", Type::bits(parts));
+    // Comes with the word of weights.
+    let fetch = configuration.extensions.map(|_| m.input("fetch", bit()));
     m.section("Load");
     let load_enable = m.input("load_enable", bit());
     let load_address = m.input("load_address", Type::bits(configuration.weight_address_bits() as usize));
     let load_word = m.input("load_word", Type::bits(word_bits));
+    let load_bytes = configuration.extensions.map(|_| m.input("load_bytes", Type::bits(dot)));
 
     m.section("Weights");
     // Registers beside the RAM: the first stays with the tile, so that no wire of the address leads to a row of them.
@@ -78,17 +94,21 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
             own_register(&mut m, "own_weight_address", &Expr::from(&waiting))?
         }
     };
-    let ram = primitives::block_ram_in(word_bits, configuration.weight_depth as usize, block_ram(configuration));
-    let ram = m.instance(
-        "weight_ram",
-        &ram,
-        vec![
-            ("write_enable", load_enable.into()),
-            ("write_address", load_address.into()),
-            ("write_data", load_word.into()),
-            ("read_address", address),
-        ],
-    )?;
+    let (depth, cycles) = (configuration.weight_depth as usize, block_ram(configuration));
+    let mut connections: Vec<(&str, Expr)> = vec![
+        ("write_enable", load_enable.into()),
+        ("write_address", load_address.into()),
+        ("write_data", load_word.into()),
+        ("read_address", address),
+    ];
+    let ram = match load_bytes {
+        None => primitives::block_ram_in(word_bits, depth, cycles),
+        Some(bytes) => {
+            connections.push(("write_bytes", bytes.into()));
+            primitives::block_ram_of_bytes(dot, depth, cycles)
+        }
+    };
+    let ram = m.instance("weight_ram", &ram, connections)?;
     let word = ram.output("read_data");
 
     m.section("Products");
@@ -170,9 +190,14 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         )?;
         let shadow = m.register(&format!("shadow{}", suffix(part)), accumulator_type);
         m.next_when(&shadow, capture.clone(), Expr::from(&accumulator.output("total")));
-        leaving = Expr::from(&tokens).bit(part).choose(Expr::from(&shadow), leaving);
+        leaving = Expr::from(&tokens).bit(part).choose(Expr::from(&shadow).extend(drain_type.width()), leaving);
     }
-    let drain = m.register("drain_q", accumulator_type);
+    if let Some(fetch) = fetch {
+        // A product of the group that leaves at the same time would be lost: no program has one.
+        let weights = word.extend(drain_type.width()).as_signed();
+        leaving = Expr::from(&fetch).choose(weights, leaving);
+    }
+    let drain = m.register("drain_q", drain_type);
     m.next(&drain, leaving);
     m.drive(&drain_out, Expr::from(&drain));
     m.finish()

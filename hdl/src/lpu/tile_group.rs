@@ -3,11 +3,12 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
+use super::tile::drain_bits;
 use super::tile_row::tile_row;
-use super::{LoadBus, bit, copied, picked, spare_registers};
-use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, literal};
-use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
-use lpu_isa::instruction::{Unit, word_bits};
+use super::{LoadBus, RegisterBus, bit, constant, copied, held_while_idle, picked, spare_registers};
+use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS, REGISTER_BITS, bits_for};
+use lpu_isa::instruction::Unit;
 use lpu_isa::latency::Latency;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     let rows = tiles_of_group(configuration, group);
     let columns = rows.first().map_or(0, Vec::len);
     let tiles: usize = rows.iter().map(Vec::len).sum();
-    let drain_type = Type::signed(ACCUMULATOR_BITS as usize);
+    let drain_type = Type::signed(drain_bits(configuration));
     let mut m = ModuleBuilder::new_variant("tile_group", &format!("{tiles}"));
     m.describe(
         "Neighbouring columns of tiles that share an instruction queue and a stream of activations. In a drain, one row of \
@@ -58,20 +59,38 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     let weight_load_enable = m.input("weight_load_enable", Type::bits(tiles));
     let weight_load_address = m.input("weight_load_address", Type::bits(configuration.weight_address_bits() as usize));
     let weight_load_word = m.input("weight_load_word", Type::bits(configuration.weight_word_bits() as usize));
+    let stored = configuration.extensions.map(|_| {
+        let bytes = m.input("weight_load_bytes", Type::bits(configuration.dot as usize));
+        (bytes, m.input("weight_load_spread", bit()))
+    });
+    let registers = RegisterBus::of_unit(&mut m, configuration)?;
 
     m.section("Program");
-    let queue = queue(word_bits(unit, configuration), configuration)?;
-    let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
+    let queue = queue(unit, configuration)?;
+    let queue = m.instance("queue", &queue, load.queue(&start, &entry, registers.as_ref()))?;
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
-    let fields = Fields::of(unit, configuration, queue.output("fields"));
-    let shape = Shape { address_bits: configuration.weight_address_bits(), end_of_level_0: false, run_edges: true };
+    let fields = Fields::of(unit, configuration, &queue);
+    let shape = Shape {
+        address_bits: configuration.weight_address_bits(),
+        end_of_level_0: false,
+        run_edges: true,
+        instruction_edges: false,
+    };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     let source_q = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&source_q));
 
     let step = sequencer.output("step");
-    let last = sequencer.output("last");
+    let mut last = sequencer.output("last");
+    let mut fetch = None;
+    if configuration.extensions.is_some() {
+        fields.leave_numbers(&mut m, &[]);
+        let fetching = fields.follow(&mut m, &run, "fetch", 0);
+        fetch = Some(fetch_place(&mut m, configuration, group, &fields, &run, &fetching.and(&step))?);
+        // What is fetched has no result.
+        last = m.wire("last_of_product", fetching.not().and(&last));
+    }
     let token = m.delay("drain_token", Expr::from(&last), latency.step_to_shadow as usize);
     // A weight meets its activation at the multiplier: the address leads by the read of the weight RAM. It is made to here, once
     // for all tiles of the group: either the address and its controls wait for the activation to cross, or the other way round.
@@ -88,10 +107,21 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
         ("capture", wait(&mut m, "capture", Expr::from(&last))),
     ];
     control.push(("drain_token_in", Expr::from(&token)));
+    if let Some([row, columns]) = fetch {
+        control.extend([
+            ("fetch_row", wait(&mut m, "fetch_row", row)),
+            ("fetch_columns", wait(&mut m, "fetch_columns", columns)),
+        ]);
+    }
     // A group's own: what hops from row to row would be one chain of registers for all groups otherwise.
     let address = copied(&mut m, configuration, "own_load_address", &Expr::from(&weight_load_address))?;
     let word = copied(&mut m, configuration, "own_load_word", &Expr::from(&weight_load_word))?;
     control.extend([("load_address", address), ("load_word", word)]);
+    if let Some((bytes, spread)) = stored {
+        let bytes = copied(&mut m, configuration, "own_load_bytes", &Expr::from(&bytes))?;
+        let spread = copied(&mut m, configuration, "own_load_spread", &Expr::from(&spread))?;
+        control.extend([("load_bytes", bytes), ("load_spread", spread)]);
+    }
 
     m.section("Tiles");
     let mut drains: Vec<Expr> = vec![literal(0, drain_type); columns];
@@ -131,4 +161,33 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
         m.drive(&drain_out[column], Expr::from(&aligned));
     }
     m.finish()
+}
+
+/// Where the tile stands whose weights a step fetches: its row, and its column as one bit of the group's, none in a step that fetches
+/// nothing of this group.
+fn fetch_place(
+    m: &mut ModuleBuilder,
+    configuration: &Configuration,
+    group: u32,
+    fields: &Fields,
+    run: &Signal,
+    fetches: &Expr,
+) -> Result<[Expr; 2], DesignError> {
+    let tile = fields.captured("tile");
+    let column_bits = configuration.stream_elements.trailing_zeros() as usize;
+    let row_bits = bits_for(configuration.tile_rows()) as usize;
+    let used = column_bits + row_bits;
+    if used < REGISTER_BITS as usize {
+        m.unused(tile.slice(used, REGISTER_BITS as usize - used));
+    }
+    let row = held_while_idle(m, "fetched_row", &Expr::from(run), tile.slice(column_bits, row_bits));
+    let column = tile.slice(0, column_bits);
+    let first = group * configuration.dot;
+    let columns: Vec<Expr> = (first..first + configuration.dot)
+        .rev()
+        .map(|number| column.equals(constant(u64::from(number), column_bits as u32)))
+        .collect();
+    let columns = held_while_idle(m, "fetched_columns", &Expr::from(run), concat(&columns));
+    let columns = fetches.repeat(configuration.dot as usize).and(&columns);
+    Ok([Expr::from(&row), Expr::from(&m.wire("fetch_columns_now", columns))])
 }

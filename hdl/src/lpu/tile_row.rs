@@ -1,10 +1,11 @@
 //! Tile row: the tiles of one group that stand in one row, behind one set of operand and control registers.
 
-use super::bit;
-use super::tile::{control_delay, offset_delay, tile};
+use super::tile::{control_delay, drain_bits, offset_delay, tile};
+use super::{bit, decrement};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
-use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, PACKED_ELEMENT_BITS};
+use lpu_isa::configuration::{Configuration, ELEMENT_BITS, PACKED_ELEMENT_BITS, WEIGHT_BITS, bits_for};
 use lpu_isa::image::PACKED_OFFSET;
+use lpu_isa::latency::Latency;
 use std::sync::Arc;
 
 /// A control bit that follows its operands through the tile: a shift register, its input and the delay it gives.
@@ -43,6 +44,30 @@ fn offset(m: &mut ModuleBuilder, configuration: &Configuration, activation: &Sig
     concat(&[sum.as_bits(), zeros]).as_signed()
 }
 
+/// Which tiles' weights leave through the drain chains: the hop of the controls, and a bit for each column that comes with the tile's word
+/// of weights.
+fn fetch(m: &mut ModuleBuilder, configuration: &Configuration, columns: usize) -> Vec<Expr> {
+    let latency = Latency::of(configuration);
+    let row_bits = bits_for(configuration.tile_rows());
+    m.section("Fetch");
+    // How many rows further down the tile stands; its column.
+    let row_in = m.input("fetch_row", Type::bits(row_bits as usize));
+    let columns_in = m.input("fetch_columns", Type::bits(configuration.dot as usize));
+    let row_hop = m.output("fetch_row_hop", row_in.ty());
+    let columns_hop = m.output("fetch_columns_hop", columns_in.ty());
+    let row = m.delay("fetch_row_q", Expr::from(&row_in), 1);
+    let chosen = m.delay("fetch_columns_q", Expr::from(&columns_in), 1);
+    m.drive(&row_hop, decrement(&row));
+    m.drive(&columns_hop, Expr::from(&chosen));
+    let here = Expr::from(&row).any().not();
+    (0..columns)
+        .map(|column| {
+            let here = Expr::from(&chosen).bit(column).and(here.clone());
+            Expr::from(&m.delay(&format!("fetch_{column}"), here, latency.weight_read as usize))
+        })
+        .collect()
+}
+
 /// A row of `columns` tiles.
 ///
 /// # Errors
@@ -52,7 +77,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     let interval = configuration.requantise_interval as usize;
     let address_type = Type::bits(configuration.weight_address_bits() as usize);
     let operands_type = Type::bits((configuration.dot * ELEMENT_BITS) as usize);
-    let drain_type = Type::signed(ACCUMULATOR_BITS as usize);
+    let drain_type = Type::signed(drain_bits(configuration));
     let word_type = Type::bits(configuration.weight_word_bits() as usize);
     let mut m = ModuleBuilder::new_variant("tile_row", &format!("{columns}"));
     m.describe(
@@ -78,6 +103,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     let address = hop(&mut m, "weight_address", &address_in);
     let activation = hop(&mut m, "activation", &activation_in);
     let control: Vec<Signal> = controls.iter().zip(&control_in).map(|(name, input)| hop(&mut m, name, input)).collect();
+    let fetch = configuration.extensions.map(|_| fetch(&mut m, configuration, columns as usize));
     m.section("Drain");
     let token_in = m.input("drain_token_in", bit());
     let token_out = m.output("drain_token_out", bit());
@@ -99,6 +125,11 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     let load_address = hop(&mut m, "load_address", &load_address);
     let load_word = hop(&mut m, "load_word", &load_word);
     let load_enable = m.delay("load_enable_q", Expr::from(&load_enable), 1);
+    let spread = configuration.extensions.map(|_| {
+        let bytes = m.input("load_bytes", Type::bits(configuration.dot as usize));
+        let spread = m.input("load_spread", bit());
+        (hop(&mut m, "load_bytes", &bytes), hop(&mut m, "load_spread", &spread))
+    });
 
     // Each tile registers its controls once more.
     let delay = control_delay(configuration) - 1;
@@ -118,8 +149,19 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
             ("drain_tokens", Expr::from(&tokens)),
             ("load_enable", Expr::from(&load_enable).bit(column)),
             ("load_address", Expr::from(&load_address)),
-            ("load_word", Expr::from(&load_word)),
         ];
+        let word = Expr::from(&load_word);
+        match &spread {
+            None => connections.push(("load_word", word)),
+            Some((bytes, spread)) => {
+                // Of words that are spread each column has one byte, which any byte of its own word can become.
+                let own = word.slice(column * WEIGHT_BITS as usize, WEIGHT_BITS as usize);
+                let own = own.repeat(configuration.dot as usize);
+                connections.push(("load_word", Expr::from(spread).choose(own, word)));
+                connections.push(("load_bytes", Expr::from(bytes)));
+            }
+        }
+        connections.extend(fetch.iter().map(|fetch| ("fetch", fetch[column].clone())));
         connections.extend(controls.into_iter().zip(followed.iter().cloned()));
         connections.extend(offset.iter().map(|offset| ("offset", offset.clone())));
         let instance = m.instance(&format!("tile_{column}"), &tile, connections)?;

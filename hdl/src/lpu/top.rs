@@ -1,15 +1,18 @@
 //! The whole LPU.
 
 use super::crossbar::{crossbar, destinations, sources};
+use super::extended_vector_unit::extended_vector_unit;
 use super::host_port::{enable_name, host_port, start_command};
 use super::queue::{start_register, start_to_issue};
+use super::registers::registers;
 use super::requantiser::requantiser;
 use super::tile_group::{tile_group, tiles_of_group};
 use super::vector_slice::vector_slice;
 use super::vector_unit::vector_unit;
-use super::{address_bits, bit, copied};
-use crate::layer::{Design, DesignError, Expr, Instance, Module, ModuleBuilder, Type, concat, literal};
-use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
+use super::weight_store::weight_store;
+use super::{RegisterBus, address_bits, bit, copied};
+use crate::layer::{Design, DesignError, Expr, Instance, Module, ModuleBuilder, Signal, Type, concat, literal};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, WEIGHT_BITS};
 use lpu_isa::host::{BUS_BITS, COMMAND_BITS, Memory};
 use lpu_isa::instruction::Unit;
 use std::sync::Arc;
@@ -22,12 +25,8 @@ pub const CYCLE_BITS: usize = 48;
 /// The design of a configuration, ready to be written.
 ///
 /// # Errors
-/// [`DesignError::NoHardware`] for a machine with extensions. Everything else would be a mistake in the description of the hardware;
-/// none is known for a checked configuration.
+/// A mistake in the description of the hardware; none is known for a checked configuration.
 pub fn design(configuration: &Configuration) -> Result<Design, DesignError> {
-    if configuration.extensions.is_some() {
-        return Err(DesignError::NoHardware { field: "extensions" });
-    }
     Design::new(top(configuration)?)
 }
 
@@ -77,23 +76,33 @@ fn place(
     m.instance(name, module, connections.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect())
 }
 
-/// What every unit hears: start pulse, entry point, and a reset of its own. One reset for all would be the longest wire of the chip.
+/// What every unit hears: start pulse, entry point, a reset of its own, and what changes the run-time registers. One reset for all would be
+/// the longest wire of the chip.
 struct Control<'a> {
     configuration: &'a Configuration,
     start: Expr,
     entry: Expr,
     reset: Expr,
+    /// The bus of the registers, if there are any.
+    registers: Vec<Signal>,
 }
 
 impl Control<'_> {
-    /// The connections of the unit `name`.
-    fn of(&self, m: &mut ModuleBuilder, name: &str) -> Result<Vec<(String, Expr)>, DesignError> {
+    /// The connections of the unit `name` but for the registers.
+    fn without_registers(&self, m: &mut ModuleBuilder, name: &str) -> Result<Vec<(String, Expr)>, DesignError> {
         let reset = copied(m, self.configuration, &format!("{name}_reset"), &self.reset)?;
         Ok(vec![
             ("start".to_string(), self.start.clone()),
             ("entry".to_string(), self.entry.clone()),
             ("reset".to_string(), reset),
         ])
+    }
+
+    /// The connections of the unit `name`.
+    fn of(&self, m: &mut ModuleBuilder, name: &str) -> Result<Vec<(String, Expr)>, DesignError> {
+        let mut connections = self.without_registers(m, name)?;
+        connections.extend(RegisterBus::NAMES.map(String::from).into_iter().zip(self.registers.iter().map(Expr::from)));
+        Ok(connections)
     }
 }
 
@@ -158,6 +167,8 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     for (slice, beat) in beats.iter().enumerate() {
         connections.push((format!("vector_{slice}_beat"), Expr::from(beat)));
     }
+    let registers_beat = configuration.extensions.map(|_| m.undriven_wire("registers_beat", beat_type));
+    connections.extend(registers_beat.iter().map(|beat| ("registers_beat".to_string(), Expr::from(beat))));
     let host = place(&mut m, "host_port", &host_port(configuration)?, connections)?;
     m.drive(&read_valid, Expr::from(&host.output("read_valid")));
     m.drive(&read_data, Expr::from(&host.output("read_data")));
@@ -171,9 +182,30 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     };
     let reset = Expr::from(&m.reset());
     let reset = copied(&mut m, configuration, "machine_reset", &reset)?;
-    let control = Control { configuration, start: Expr::from(&start), entry: Expr::from(&entry), reset };
-    m.section("Tiles");
+    let mut bus: Vec<Signal> = Vec::new();
+    if configuration.extensions.is_some() {
+        let types = RegisterBus::types(configuration);
+        bus.extend([0, 1, 2].map(|k| m.undriven_wire(RegisterBus::NAMES[k], types[k])));
+    }
+    let control =
+        Control { configuration, start: Expr::from(&start), entry: Expr::from(&entry), reset, registers: bus };
     let mut halted: Vec<Expr> = Vec::new();
+    let store = match configuration.extensions {
+        None => None,
+        Some(_) => {
+            m.section("Weights");
+            let mut connections = control.of(&mut m, "weight_store")?;
+            connections.push(("stream".into(), to("weights")));
+            connections.extend(loader.queue(Unit::Weights, "queue"));
+            let instance = place(&mut m, "weight_store", &weight_store(configuration)?, connections)?;
+            if let Some(pick) = pick("weights") {
+                m.drive(&pick, Expr::from(&instance.output("source")));
+            }
+            halted.push(Expr::from(&instance.output("halted")));
+            Some(instance)
+        }
+    };
+    m.section("Tiles");
     let mut drains: Vec<(String, Expr)> = Vec::new();
     for group in 0..configuration.tile_groups() {
         let name = format!("tile_group_{group}");
@@ -182,9 +214,27 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         let mut connections = control.of(&mut m, &name)?;
         connections.push(("activation".into(), to(&name)));
         connections.extend(loader.queue(Unit::TileGroup(group), "queue"));
-        connections.push(("weight_load_enable".into(), concat(&enables)));
-        connections.push(("weight_load_address".into(), loader.address(configuration.weight_depth)));
-        connections.push(("weight_load_word".into(), loader.word(Memory::Weights(0))));
+        let (enables, address) = (concat(&enables), loader.address(configuration.weight_depth));
+        let word = loader.word(Memory::Weights(0));
+        if let Some(store) = &store {
+            // The host loads while nothing runs.
+            let storing = Expr::from(&store.output("active"));
+            let stores = Expr::from(&store.output("enables"));
+            let stores: Vec<Expr> = tiles.iter().rev().map(|&tile| stores.bit(tile as usize)).collect();
+            let bytes = Type::bits(configuration.dot as usize);
+            let all = Expr::from(&store.output("bytes")).or(storing.not().repeat(bytes.width()));
+            let spread = storing.and(store.output("spread"));
+            let word = storing.choose(store.output(&format!("word_{group}")), word);
+            connections.push(("weight_load_enable".into(), enables.or(concat(&stores))));
+            connections.push(("weight_load_address".into(), storing.choose(store.output("address"), address)));
+            connections.push(("weight_load_word".into(), word));
+            connections.push(("weight_load_bytes".into(), all));
+            connections.push(("weight_load_spread".into(), spread));
+        } else {
+            connections.push(("weight_load_enable".into(), enables));
+            connections.push(("weight_load_address".into(), address));
+            connections.push(("weight_load_word".into(), word));
+        }
         let instance = place(&mut m, &name, &tile_group(configuration, group)?, connections)?;
         if let Some(pick) = pick(&name) {
             m.drive(&pick, Expr::from(&instance.output("source")));
@@ -197,6 +247,14 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
             let returned =
                 m.delay(&format!("drain_{column}"), Expr::from(&drain), configuration.pipeline.drain as usize);
             drains.push((format!("drain_{column}"), Expr::from(&returned)));
+        }
+    }
+    if let Some(wire) = from("weights") {
+        let words: Vec<Expr> = drains.iter().map(|(_, drain)| drain.clone()).collect();
+        let word = fetched(&mut m, configuration, &words);
+        m.drive(&wire, word);
+        for (_, drain) in &mut drains {
+            *drain = drain.truncate(ACCUMULATOR_BITS as usize);
         }
     }
     m.section("Vectors");
@@ -251,13 +309,44 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         connections.push(("a".into(), to("vector_a")));
         connections.push(("b".into(), to("vector_b")));
         connections.extend(loader.queue(Unit::Vector, "queue"));
-        let instance = place(&mut m, "vector_unit", &vector_unit(configuration)?, connections)?;
+        let module = if configuration.extensions.is_some() {
+            for (name, memory) in [("tables", Memory::Tables), ("normalise", Memory::Normalise)] {
+                connections.push((format!("{name}_load_enable"), loader.enable(memory)));
+                connections.push((format!("{name}_load_address"), loader.address(memory.words(configuration))));
+                connections.push((format!("{name}_load_word"), loader.word(memory)));
+            }
+            for name in ["largest_write", "largest_number", "largest_value"] {
+                connections.push((name.to_string(), Expr::from(&instance.output(name))));
+            }
+            extended_vector_unit(configuration)?
+        } else {
+            vector_unit(configuration)?
+        };
+        let instance = place(&mut m, "vector_unit", &module, connections)?;
         if let (Some(wire), Some(a), Some(b)) = (from("vector"), pick("vector_a"), pick("vector_b")) {
             m.drive(&wire, Expr::from(&instance.output("result")));
             m.drive(&a, Expr::from(&instance.output("source_a")));
             m.drive(&b, Expr::from(&instance.output("source_b")));
         }
         halted.push(Expr::from(&instance.output("halted")));
+        if let Some(beat) = &registers_beat {
+            m.section("Registers");
+            let mut connections = control.without_registers(&mut m, "registers")?;
+            connections.extend(loader.queue(Unit::Registers, "queue"));
+            for name in ["found_write", "found_number", "found_value"] {
+                connections.push((name.to_string(), Expr::from(&instance.output(name))));
+            }
+            let memory = Memory::Registers;
+            connections.push(("host_write".into(), loader.enable(memory)));
+            connections.push(("host_address".into(), loader.address(memory.words(configuration))));
+            connections.push(("host_value".into(), loader.word(memory)));
+            let instance = place(&mut m, "registers", &registers(configuration)?, connections)?;
+            for (wire, name) in control.registers.iter().zip(RegisterBus::NAMES) {
+                m.drive(wire, Expr::from(&instance.output(name)));
+            }
+            m.drive(beat, Expr::from(&instance.output("host_beat")));
+            halted.push(Expr::from(&instance.output("halted")));
+        }
     }
 
     m.section("Status");
@@ -277,4 +366,19 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     m.drive(&done, Expr::from(&all_halted));
     m.drive(&cycles, Expr::from(&count));
     m.finish()
+}
+
+/// The port of the weights that are read as a stream: one column's word, all others' being 0, a beat of elements.
+fn fetched(m: &mut ModuleBuilder, configuration: &Configuration, columns: &[Expr]) -> Expr {
+    let (element, weight) = (ELEMENT_BITS as usize, WEIGHT_BITS as usize);
+    let bits = configuration.weight_word_bits() as usize;
+    let words = columns.iter().map(|column| column.slice(0, bits));
+    let any = words.reduce(|any, word| any.or(word)).unwrap_or_else(|| literal(0, Type::bits(bits)));
+    let word = Expr::from(&m.delay("fetched", any, 2));
+    let beat: Vec<Expr> = (0..configuration.dot as usize)
+        .rev()
+        .map(|number| word.slice(number * weight, weight).as_signed().extend(element).as_bits())
+        .collect();
+    let beat = concat(&beat);
+    beat.extend(configuration.stream_elements as usize * element)
 }

@@ -3,11 +3,13 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, constant, copied, held_if, held_while_idle, increment, picked, spare_registers};
+use super::{
+    LoadBus, RegisterBus, bit, constant, copied, held_if, held_while_idle, increment, picked, spare_registers,
+};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
-use lpu_isa::instruction::{Unit, last_beats_bits, word_bits};
+use lpu_isa::instruction::{Unit, last_beats_bits};
 use lpu_isa::latency::{Latency, block_ram};
 use std::sync::Arc;
 
@@ -64,8 +66,6 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let address_type = Type::bits(address_bits as usize);
     let source_type = Type::bits(configuration.crossbar_sources() as usize);
     let entry_type = Type::bits(configuration.queue_address_bits() as usize);
-    let read_bits = word_bits(Unit::Read(0), configuration);
-    let write_bits = word_bits(Unit::Write(0), configuration);
     let mut m = ModuleBuilder::new("vector_slice");
     m.describe(
         "Vector memory of one slice. A word may start at any beat: beat b lies in bank b modulo the number of banks, and \
@@ -84,6 +84,7 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let write_data = m.input("write_data", word_type);
     let read_load = LoadBus::ports(&mut m, configuration, "read_queue");
     let write_load = LoadBus::ports(&mut m, configuration, "write_queue");
+    let registers = RegisterBus::of_unit(&mut m, configuration)?;
     m.section("Host");
     let host_read = m.input("host_read", bit());
     let host_write = m.input("host_write", bit());
@@ -98,11 +99,12 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let host_beat = copied(&mut m, configuration, "own_host_beat", &Expr::from(&host_beat))?;
 
     m.section("Read");
-    let module = queue(read_bits, configuration)?;
-    let read_queue = m.instance("read_queue", &module, read_load.queue(&start, &entry))?;
+    let module = queue(Unit::Read(0), configuration)?;
+    let read_queue = m.instance("read_queue", &module, read_load.queue(&start, &entry, registers.as_ref()))?;
     m.drive(&read_halted, Expr::from(&read_queue.output("halted")));
-    let fields = Fields::of(Unit::Read(0), configuration, read_queue.output("fields"));
-    let shape = Shape { address_bits, end_of_level_0: false, run_edges: false };
+    let fields = Fields::of(Unit::Read(0), configuration, &read_queue);
+    fields.leave_numbers(&mut m, &[]);
+    let shape = Shape { address_bits, end_of_level_0: false, run_edges: false, instruction_edges: false };
     let reader = sequencer::place(&mut m, "read_sequencer", shape, &read_queue.output("run"), &fields)?;
     let address_registers = configuration.pipeline.read_address_registers();
     let reading = host_read.clone().or(Expr::from(&reader.output("step")));
@@ -127,12 +129,13 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let read_first_bank = placement.first_bank.map(|bank| m.delay("read_first_bank", bank, 1 + ram_cycles as usize));
 
     m.section("Write");
-    let module = queue(write_bits, configuration)?;
-    let write_queue = m.instance("write_queue", &module, write_load.queue(&start, &entry))?;
+    let module = queue(Unit::Write(0), configuration)?;
+    let write_queue = m.instance("write_queue", &module, write_load.queue(&start, &entry, registers.as_ref()))?;
     m.drive(&write_halted, Expr::from(&write_queue.output("halted")));
     let run = write_queue.output("run");
-    let fields = Fields::of(Unit::Write(0), configuration, write_queue.output("fields"));
-    let shape = Shape { address_bits, end_of_level_0: banks > 1, run_edges: false };
+    let fields = Fields::of(Unit::Write(0), configuration, &write_queue);
+    fields.leave_numbers(&mut m, &[]);
+    let shape = Shape { address_bits, end_of_level_0: banks > 1, run_edges: false, instruction_edges: false };
     let writer = sequencer::place(&mut m, "write_sequencer", shape, &run, &fields)?;
     let source_q = picked(&mut m, &fields, &run, "source", configuration);
     m.drive(&source, Expr::from(&source_q));

@@ -1,4 +1,5 @@
-//! Vector unit: lane-wise arithmetic on one or two streams.
+//! Vector unit: lane-wise arithmetic on one or two streams. That of a machine with extensions is
+//! [`extended_vector_unit`](super::extended_vector_unit).
 
 use super::fields::Fields;
 use super::queue::queue;
@@ -6,7 +7,7 @@ use super::sequencer::{self, Shape};
 use super::{LoadBus, bit, copied, follow_valid, held_if, picked, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, select};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
-use lpu_isa::instruction::{Function, Unit, word_bits};
+use lpu_isa::instruction::{Function, Unit};
 use lpu_isa::latency::Latency;
 use lpu_isa::stages::VectorStage;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ fn vector_lane(function_bits: usize, configuration: &Configuration) -> Result<Ar
     let b = candidate("b_qq", b).extend(wide);
     m.section("Choice");
     let value = |function: Function| match function {
-        // Only a vector unit that has no RTL yet multiplies; see `top`.
+        // Only an extended vector unit multiplies.
         Function::Pass | Function::Multiply => a.clone(),
         Function::Add => sum.clone(),
         Function::Subtract => difference.clone(),
@@ -61,7 +62,7 @@ fn vector_lane(function_bits: usize, configuration: &Configuration) -> Result<Ar
     let values: Vec<Expr> = Function::PLAIN.iter().map(|&(function, _)| value(function)).collect();
     let value = held_if(&mut m, "value", at(VectorStage::Value).as_ref(), select(Expr::from(&function), &values));
     let enables = [at(VectorStage::Compared), at(VectorStage::Clamped)];
-    let clamped = super::clamp(&mut m, enables, &Expr::from(&value), &minimum, &maximum);
+    let clamped = super::clamp(&mut m, enables, &Expr::from(&value), [&minimum, &maximum], None);
     m.drive(&result, Expr::from(&clamped));
     m.finish()
 }
@@ -76,7 +77,6 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let element = ELEMENT_BITS as usize;
     let word_type = Type::bits(configuration.stream_elements as usize * element);
     let source_type = Type::bits(configuration.crossbar_sources() as usize);
-    let bits = word_bits(unit, configuration);
     let mut m = ModuleBuilder::new("vector_unit");
     m.describe("Lane-wise arithmetic on two streams, or on a stream and a constant.");
     m.latency("step to result", latency.vector_unit as usize);
@@ -93,12 +93,11 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let load = LoadBus::ports(&mut m, configuration, "queue");
 
     m.section("Program");
-    let queue = queue(bits, configuration)?;
-    let queue = m.instance("queue", &queue, load.queue(&start, &entry))?;
+    let queue = m.instance("queue", &queue(unit, configuration)?, load.queue(&start, &entry, None))?;
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
-    let fields = Fields::of(unit, configuration, queue.output("fields"));
-    let shape = Shape { address_bits: 0, end_of_level_0: false, run_edges: false };
+    let fields = Fields::of(unit, configuration, &queue);
+    let shape = Shape { address_bits: 0, end_of_level_0: false, run_edges: false, instruction_edges: false };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     let pick_a = picked(&mut m, &fields, &run, "source_a", configuration);
     let pick_b = picked(&mut m, &fields, &run, "source_b", configuration);

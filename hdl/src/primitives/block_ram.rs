@@ -1,7 +1,7 @@
 //! A memory in block RAM, of any width and depth.
 
 use super::{Primitive, address_width, constant_pins, memory_ports, pins, range};
-use crate::layer::{FamilyTexts, Module};
+use crate::layer::{FamilyTexts, Module, Type};
 use lpu_isa::resources::{BlockShape, block_shape};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,6 +10,10 @@ use std::sync::Arc;
 const ADDRESS_PINS: usize = 14;
 /// Data pins of a port.
 const DATA_PINS: usize = 18;
+/// Bits of a byte of [`block_ram_of_bytes`].
+const BYTE: usize = 8;
+/// Bits of a block that one enable writes.
+const NINTH: usize = 9;
 
 /// A memory of `depth` words of `width` bits (both at least 1): ports `clk`, `write_enable`, `write_address`,
 /// `write_data`, `read_address` and `read_data`, read latency two cycles.
@@ -39,14 +43,46 @@ pub fn block_ram_in(width: usize, depth: usize, cycles: u32) -> Arc<Module> {
         ),
         latencies: vec![("read_address to read_data".into(), 1 + usize::from(registered))],
         ports: memory_ports(width, depth),
-        behavioural: behavioural_body(width, depth, registered),
-        families: FamilyTexts::ecp5(ecp5_body(width, depth, registered)),
+        behavioural: behavioural_body(width, depth, registered, "    if (write_enable) memory[write_address] <= write_data;\n"),
+        families: FamilyTexts::ecp5(ecp5_body(width, depth, registered, false)),
         combinational: false,
     }
     .module()
 }
 
-fn behavioural_body(width: usize, depth: usize, registered: bool) -> String {
+/// The same with words of `bytes` bytes, each of which is written only where its bit of the port `write_bytes` is set too.
+///
+/// It takes the blocks of the plain memory of that width: a byte stands in nine bits of a block.
+#[must_use]
+pub fn block_ram_of_bytes(bytes: usize, depth: usize, cycles: u32) -> Arc<Module> {
+    let (registered, width) = (cycles > 1, BYTE * bytes);
+    let suffix = if registered { "" } else { "_unregistered" };
+    let mut ports = memory_ports(width, depth);
+    let position = ports.iter().position(|(name, ..)| name == "write_address").unwrap_or(0);
+    ports.insert(position, ("write_bytes".into(), Type::bits(bytes), true));
+    let writes: String = (0..bytes)
+        .map(|byte| {
+            let range = format!("[{}:{}]", BYTE * byte + BYTE - 1, BYTE * byte);
+            let enable = if bytes == 1 { "write_bytes".to_string() } else { format!("write_bytes[{byte}]") };
+            format!("    if (write_enable & {enable}) memory[write_address]{range} <= write_data{range};\n")
+        })
+        .collect();
+    Primitive {
+        name: format!("block_ram_{bytes}_bytes_x{depth}{suffix}"),
+        description: format!(
+            "Block RAM of {depth} words of {bytes} bytes, one write port that writes any of them and one read port. What a read gives \
+             in the cycle of a write to the same word is not defined."
+        ),
+        latencies: vec![("read_address to read_data".into(), 1 + usize::from(registered))],
+        ports,
+        behavioural: behavioural_body(width, depth, registered, &writes),
+        families: FamilyTexts::ecp5(ecp5_body(width, depth, registered, true)),
+        combinational: false,
+    }
+    .module()
+}
+
+fn behavioural_body(width: usize, depth: usize, registered: bool, writes: &str) -> String {
     let (declaration, step, result) = if registered {
         let declaration = format!("\n  reg {}read_data_registered;", range(width));
         (declaration, "\n    read_data_registered <= read_data_fetched;", "read_data_registered")
@@ -59,8 +95,7 @@ fn behavioural_body(width: usize, depth: usize, registered: bool) -> String {
   reg {range}read_data_fetched;{declaration}
 
   always @(posedge clk) begin
-    if (write_enable) memory[write_address] <= write_data;
-    read_data_fetched <= memory[read_address];{step}
+{writes}    read_data_fetched <= memory[read_address];{step}
   end
 
   assign read_data = {result};
@@ -70,7 +105,8 @@ fn behavioural_body(width: usize, depth: usize, registered: bool) -> String {
     )
 }
 
-fn ecp5_body(width: usize, depth: usize, registered: bool) -> String {
+/// `by_bytes`: each byte has an enable, and stands in nine bits of a block.
+fn ecp5_body(width: usize, depth: usize, registered: bool, by_bytes: bool) -> String {
     let shape = block_shape(width as u32, depth as u32);
     let (block_width, block_depth) = (shape.width as usize, shape.depth as usize);
     let columns = width.div_ceil(block_width);
@@ -89,8 +125,17 @@ fn ecp5_body(width: usize, depth: usize, registered: bool) -> String {
         };
         let _ = writeln!(body, "  wire [{}:0] {name} = {word};", inside - 1);
     }
-    let data =
-        if padded == width { "write_data".to_string() } else { format!("{{{}'d0, write_data}}", padded - width) };
+    let data = if by_bytes {
+        let bytes = (0..padded / NINTH).rev().map(|byte| match byte < width / BYTE {
+            true => format!("1'd0, write_data[{}:{}]", BYTE * byte + BYTE - 1, BYTE * byte),
+            false => format!("{NINTH}'d0"),
+        });
+        format!("{{{}}}", bytes.collect::<Vec<_>>().join(", "))
+    } else if padded == width {
+        "write_data".to_string()
+    } else {
+        format!("{{{}'d0, write_data}}", padded - width)
+    };
     let _ = writeln!(body, "  wire [{}:0] write_padded = {data};", padded - 1);
     for row in 0..rows {
         let _ = writeln!(body, "  wire [{}:0] read_row_{row};", padded - 1);
@@ -108,7 +153,13 @@ fn ecp5_body(width: usize, depth: usize, registered: bool) -> String {
             format!("write_row_{row}")
         };
         for column in 0..columns {
-            body.push_str(&block(shape, row, column, &enable, registered));
+            let bytes = block_width / NINTH;
+            let byte_enable = |byte: usize| match (by_bytes, column * bytes + byte) {
+                (true, byte) if width == BYTE && byte == 0 => "write_bytes".to_string(),
+                (true, byte) if byte < width / BYTE => format!("write_bytes[{byte}]"),
+                _ => "1'b1".to_string(),
+            };
+            body.push_str(&block(shape, row, column, &enable, registered, &byte_enable));
         }
     }
     let chosen = if rows == 1 { "read_row_0".to_string() } else { "read_row".to_string() };
@@ -128,6 +179,18 @@ fn ecp5_body(width: usize, depth: usize, registered: bool) -> String {
         }
         let _ = writeln!(body, "      default: read_row = read_row_{};", rows - 1);
         body.push_str("    endcase\n");
+    }
+    if by_bytes {
+        let bytes =
+            (0..width / BYTE).rev().map(|byte| format!("{chosen}[{}:{}]", NINTH * byte + BYTE - 1, NINTH * byte));
+        let _ = writeln!(body, "\n  assign read_data = {{{}}};", bytes.collect::<Vec<_>>().join(", "));
+        let unused = (0..padded / NINTH).rev().map(|byte| match byte < width / BYTE {
+            true => format!("{chosen}[{}]", NINTH * byte + BYTE),
+            false => format!("{chosen}[{}:{}]", NINTH * byte + BYTE, NINTH * byte),
+        });
+        let unused: Vec<String> = unused.collect();
+        let _ = writeln!(body, "  wire unused_padding = &{{1'b0, {}}};", unused.join(", "));
+        return body;
     }
     let _ = writeln!(body, "\n  assign read_data = {chosen}{part};");
     if padded > width {
@@ -164,21 +227,40 @@ fn bus(pin: &str, name: &str, lowest: usize, width: usize) -> String {
 
 /// An address port of 14 pins, of which the lowest ones choose within a word in narrower forms and are `idle` here.
 fn address_pins(pin: &str, word: &str, shape: BlockShape, idle: &str) -> String {
+    address_pins_with(pin, word, shape, |_| idle.to_string())
+}
+
+/// The same; each of the lowest ones has a wire of its own. With words of 18 bits the lowest two of a write are its byte enables.
+fn address_pins_with(pin: &str, word: &str, shape: BlockShape, idle: impl Fn(usize) -> String) -> String {
     let unused = ADDRESS_PINS - address_width(shape.depth as usize);
     let wire = |index: usize| match index.checked_sub(unused) {
-        None => idle.to_string(),
+        None => idle(index),
         Some(bit) => format!("{word}[{bit}]"),
     };
     pins(pin, (0..ADDRESS_PINS).map(wire))
 }
 
-fn block(shape: BlockShape, row: usize, column: usize, enable: &str, registered: bool) -> String {
+fn block(
+    shape: BlockShape,
+    row: usize,
+    column: usize,
+    enable: &str,
+    registered: bool,
+    byte_enable: &dyn Fn(usize) -> String,
+) -> String {
     let form = if shape.width == 36 { wide_block } else { narrow_block };
-    form(shape, row, column, enable, if registered { "OUTREG" } else { "NOREG" })
+    form(shape, row, column, enable, if registered { "OUTREG" } else { "NOREG" }, byte_enable)
 }
 
 /// A block of 512 words of 36 bits: only this form needs both ports' data pins for one word.
-fn wide_block(shape: BlockShape, row: usize, column: usize, enable: &str, mode: &str) -> String {
+fn wide_block(
+    shape: BlockShape,
+    row: usize,
+    column: usize,
+    enable: &str,
+    mode: &str,
+    byte_enable: &dyn Fn(usize) -> String,
+) -> String {
     let width = shape.width as usize;
     let lowest = column * width;
     format!(
@@ -194,7 +276,7 @@ fn wide_block(shape: BlockShape, row: usize, column: usize, enable: &str, mode: 
     {read_data}
   );
 ",
-        byte_enables = constant_pins(&["BE0", "BE1", "BE2", "BE3"], 1),
+        byte_enables = pins("BE", (0..4).map(byte_enable)),
         write_select = constant_pins(&["CSW0", "CSW1", "CSW2"], 0),
         read_select = constant_pins(&["CSR0", "CSR1", "CSR2"], 0),
         write_address = bus("ADW", "write_word", 0, 9),
@@ -205,7 +287,24 @@ fn wide_block(shape: BlockShape, row: usize, column: usize, enable: &str, mode: 
 }
 
 /// A block of words of 9 or 18 bits: port A writes, port B reads.
-fn narrow_block(shape: BlockShape, row: usize, column: usize, enable: &str, mode: &str) -> String {
+fn narrow_block(
+    shape: BlockShape,
+    row: usize,
+    column: usize,
+    enable: &str,
+    mode: &str,
+    byte_enable: &dyn Fn(usize) -> String,
+) -> String {
+    // A word of nine bits has its byte's enable among the write enables.
+    let enable = match byte_enable(0) {
+        own if shape.width as usize == NINTH && own != "1'b1" => format!("{enable} & {own}"),
+        _ => enable.to_string(),
+    };
+    let halves = if shape.width as usize == 2 * NINTH { 2 } else { 0 };
+    let write_address = address_pins_with("ADA", "write_word", shape, |pin| match pin < halves {
+        true => byte_enable(pin),
+        false => "1'b1".to_string(),
+    });
     let width = shape.width as usize;
     let lowest = column * width;
     let idle: Vec<String> = (0..DATA_PINS).map(|index| format!("DIB{index}")).collect();
@@ -227,8 +326,6 @@ fn narrow_block(shape: BlockShape, row: usize, column: usize, enable: &str, mode
 ",
         write_select = constant_pins(&["CSA0", "CSA1", "CSA2"], 0),
         read_select = constant_pins(&["CSB0", "CSB1", "CSB2"], 0),
-        // With words of 18 bits the lowest two address pins of a write are its byte enables.
-        write_address = address_pins("ADA", "write_word", shape, "1'b1"),
         write_data = bus("DIA", "write_padded", lowest, width),
         read_address = address_pins("ADB", "read_word", shape, "1'b1"),
         idle = idle.join(",\n    "),

@@ -14,7 +14,7 @@ mod register_copy;
 mod scale_multiplier;
 
 pub use accumulator::accumulator;
-pub use block_ram::{block_ram, block_ram_in};
+pub use block_ram::{block_ram, block_ram_in, block_ram_of_bytes};
 pub use distributed_ram::distributed_ram;
 pub use multiplexer::multiplexer;
 pub use multiplier::{multiplier, multiplier_in};

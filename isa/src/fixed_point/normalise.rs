@@ -55,6 +55,12 @@ impl Normalise {
         Self { reciprocal, reciprocal_root }
     }
 
+    /// Both tables, that of the reciprocal first: what a machine's memory of them holds.
+    #[must_use]
+    pub fn tables(&self) -> [&Table; 2] {
+        [&self.reciprocal, &self.reciprocal_root]
+    }
+
     /// `1 / sum`; a sum below 1 counts as 1.
     ///
     /// `sum = m × 2^(31 - z)` with `z` leading zeros and `1 ≤ m < 2`; the mantissa is Q0.15 of `1 / m` (and 2¹⁵ - 1 for

@@ -21,6 +21,8 @@ use crate::arithmetic::rounding_divide_by_pot;
 
 /// Segments of a table.
 pub const SEGMENTS: usize = 256;
+/// Bits of a segment: a value and a difference of two.
+pub const SEGMENT_BITS: u32 = 16 + 17;
 
 /// The largest argument of an [exponential](Table::exponential): the one that stands for 0, less a unit.
 pub const EXPONENTIAL_ORIGIN: i16 = i16::MAX;
@@ -50,6 +52,15 @@ impl Table {
         let (from, to) = (i32::from(self.values[segment]), i32::from(self.values[segment + 1]));
         // Between two elements: no saturation is needed.
         (from + rounding_divide_by_pot((to - from) * fraction, 8)) as i16
+    }
+
+    /// The segments as a machine's memory holds them, in [`SEGMENT_BITS`] bits each: the value at the beginning, above it the
+    /// difference to the end.
+    pub fn segments(&self) -> impl Iterator<Item = u64> + '_ {
+        self.values.windows(2).map(|ends| {
+            let difference = i32::from(ends[1]) - i32::from(ends[0]);
+            u64::from(ends[0] as u16) | (u64::from(difference as u32) & 0x1_ffff) << 16
+        })
     }
 
     /// The 257 ends of the segments.

@@ -3,6 +3,8 @@
 use crate::strategies::{configuration, program, scale};
 use bitvec::prelude::*;
 use lpu_isa::configuration::{Configuration, WEIGHT_BITS};
+use lpu_isa::fixed_point::normalise::Normalise;
+use lpu_isa::fixed_point::table::{SEGMENTS, Table};
 use lpu_isa::host::{BUS_BITS, Memory, SCALE_BITS, SCALE_FACTOR_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
 use lpu_isa::image::{Image, PACKED_OFFSET, images};
 use lpu_isa::instruction::{Instruction, Word, word_bits};
@@ -101,6 +103,22 @@ proptest! {
                             prop_assert_eq!(value as u8 as i8, byte);
                         }
                         prop_assert_eq!(bits, WEIGHT_BITS as usize);
+                    }
+                }
+                Memory::Registers => {
+                    prop_assert_eq!(words.len(), configuration.registers() as usize + 1);
+                    prop_assert!(words.iter().all(|word| word.not_any()));
+                }
+                Memory::Tables => prop_assert!(words.is_empty(), "these programs bring no tables"),
+                Memory::Normalise => {
+                    let normalise = Normalise::new();
+                    let ends = normalise.tables().map(Table::values);
+                    let segments = ends.iter().flat_map(|values| values.windows(2));
+                    prop_assert_eq!(words.len(), 2 * SEGMENTS);
+                    for (word, ends) in words.iter().zip(segments) {
+                        let (begin, difference) = (word[..16].load_le::<u16>() as i16, word[16..].load_le::<u32>());
+                        let difference = (difference << 15) as i32 >> 15;
+                        prop_assert_eq!((begin, i32::from(begin) + difference), (ends[0], i32::from(ends[1])));
                     }
                 }
                 Memory::Vector(_) => prop_assert!(false, "programs bring no vectors"),

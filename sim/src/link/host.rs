@@ -107,8 +107,16 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
     /// A program that does not end in four times the cycles predicted (and a few thousand), a machine that does not run, a
     /// failing link.
     pub fn run(&mut self) -> Result<u64, HostError<L::Error>> {
-        let limit = self.program.cycles.saturating_mul(4).saturating_add(10_000);
-        self.driver.run(0)?;
+        self.run_from(0, self.program.cycles)
+    }
+
+    /// The same for the schedule that begins at instruction `instruction` of every queue and is to take `predicted` cycles.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_from(&mut self, instruction: u32, predicted: u64) -> Result<u64, HostError<L::Error>> {
+        let limit = predicted.saturating_mul(4).saturating_add(10_000);
+        self.driver.run(instruction * self.program.configuration.queue_words_per_instruction())?;
         let mut stopped = 0;
         loop {
             let status = self.driver.status()?;
@@ -130,12 +138,43 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
     /// # Errors
     /// A failing link.
     pub fn read_output(&mut self) -> Result<Vec<i8>, HostError<L::Error>> {
+        Ok(self.read_elements()?.into_iter().map(|element| element as i8).collect())
+    }
+
+    /// Fetches the output, whole elements.
+    ///
+    /// # Errors
+    /// A failing link.
+    pub fn read_elements(&mut self) -> Result<Vec<i16>, HostError<L::Error>> {
         let Region { slice, base, beats, positions, .. } = &self.program.output;
-        let (memory, configuration) = (Memory::Vector(*slice), &self.program.configuration);
-        let chunks = memory.chunks(configuration);
-        let mut words = vec![0u32; (beats * chunks) as usize];
-        self.driver.read_vector(memory.number() as u8, *base, chunks as u8, &mut words)?;
+        let words = self.read_beats(Memory::Vector(*slice), *base, *beats)?;
+        let configuration = &self.program.configuration;
         Ok(positions.iter().map(|&position| element(&words, configuration, position)).collect())
+    }
+
+    /// Reads a run-time register, between two runs.
+    ///
+    /// # Errors
+    /// A failing link.
+    pub fn read_register(&mut self, number: u32) -> Result<u16, HostError<L::Error>> {
+        let words = self.read_beats(Memory::Registers, number, 1)?;
+        Ok(words.first().map_or(0, |&word| word as u16))
+    }
+
+    /// Writes a run-time register, between two runs.
+    ///
+    /// # Errors
+    /// A failing link.
+    pub fn write_register(&mut self, number: u32, value: u16) -> Result<(), HostError<L::Error>> {
+        self.write(Memory::Registers, number, &[u32::from(value)])
+    }
+
+    /// Reads `count` beats of what the host can read; a register comes as a beat too.
+    fn read_beats(&mut self, memory: Memory, first: u32, count: u32) -> Result<Vec<u32>, HostError<L::Error>> {
+        let chunks = Memory::Vector(0).chunks(&self.program.configuration);
+        let mut words = vec![0u32; (count * chunks) as usize];
+        self.driver.read_vector(memory.number() as u8, first, chunks as u8, &mut words)?;
+        Ok(words)
     }
 
     /// Writes words of `memory` from word `first` on; `chunks` holds each word's chunks.
@@ -145,9 +184,9 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
     }
 }
 
-/// The low byte of the element at `position` of beats that stand in `words` one after the other.
-fn element(words: &[u32], configuration: &Configuration, position: u32) -> i8 {
+/// The element at `position` of beats that stand in `words` one after the other.
+fn element(words: &[u32], configuration: &Configuration, position: u32) -> i16 {
     let (dot, each) = (configuration.dot as usize, Memory::Vector(0).chunks(configuration) as usize);
     let (beat, lane) = (position as usize / dot, position as usize % dot);
-    (words[beat * each + lane / 2] >> (16 * (lane % 2))) as i8
+    (words[beat * each + lane / 2] >> (16 * (lane % 2))) as i16
 }

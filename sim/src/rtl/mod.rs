@@ -3,10 +3,12 @@
 //! The way of a program into the model: [`lpu_firmware::Driver`] → frames → [`lpu_firmware::Device`] → [`port::HostPort`] →
 //! the host pins of the emitted Verilog. Nothing reaches into the model's memories.
 
+pub mod language;
 pub mod link;
 pub mod port;
 
 use crate::cycle::WriteEvent;
+use crate::language::LanguageError;
 use crate::link::{Host, HostError};
 use crate::verilated::{
     BuildError, Library, LoadError, ModelError, Observed, Port, Source, ToolError, Toolchain, TraceFormat, build,
@@ -51,6 +53,9 @@ pub enum RtlError {
         /// Elements found.
         found: usize,
     },
+    /// The sequence of a language model cannot go on.
+    #[error(transparent)]
+    Language(#[from] LanguageError),
     /// The program does not halt.
     #[error("the RTL has not halted after {0} cycles")]
     Endless(u64),

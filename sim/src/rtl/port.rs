@@ -199,8 +199,9 @@ impl Machine for HostPort {
     }
 
     fn read(&mut self, unit: u8, address: u32, words: &mut [u32]) {
-        let Some(memory @ Memory::Vector(_)) = self.memory(unit) else { return };
-        let chunks = memory.chunks(&self.configuration) as usize;
+        // A register comes as a beat too.
+        let Some(memory @ (Memory::Vector(_) | Memory::Registers)) = self.memory(unit) else { return };
+        let chunks = Memory::Vector(0).chunks(&self.configuration) as usize;
         let beats = words.len().div_ceil(chunks);
         let mut rows = vec![Command::Address as u32, memory.bus_address(address)];
         for _ in 0..beats {
