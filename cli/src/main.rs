@@ -16,6 +16,8 @@
 //! | [`network`] | reads a network and compiles it; says which boards it would fit |
 //! | [`witnesses`] | runs inputs on the golden model, the cycle model, the RTL |
 //! | [`language`] | language models: read, quantised, compared with floating point |
+//! | [`language_program`] | language models compiled for a machine; what is said where one does not fit |
+//! | [`speaker`] | what takes a language model's tokens: golden model, machine |
 //! | [`link`] | the port of a board, what goes over it, what its failures mean |
 //! | [`npy`] | reads inputs and writes outputs |
 //! | [`token_file`] | reads sequences of tokens |
@@ -33,12 +35,14 @@ mod destination;
 mod digits;
 mod failure;
 mod language;
+mod language_program;
 mod link;
 mod machine;
 mod network;
 mod npy;
 mod output;
 mod progress;
+mod speaker;
 mod token_file;
 mod witnesses;
 
