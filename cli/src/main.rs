@@ -17,6 +17,7 @@
 //! | [`witnesses`] | runs inputs on the golden model, the cycle model, the RTL |
 //! | [`language`] | language models: read, quantised, compared with floating point |
 //! | [`language_program`] | language models compiled for a machine; what is said where one does not fit |
+//! | [`schedule_page`] | a schedule as a page |
 //! | [`speaker`] | what takes a language model's tokens: golden model, machine |
 //! | [`link`] | the port of a board, what goes over it, what its failures mean |
 //! | [`npy`] | reads inputs and writes outputs |
@@ -42,6 +43,7 @@ mod network;
 mod npy;
 mod output;
 mod progress;
+mod schedule_page;
 mod speaker;
 mod token_file;
 mod witnesses;

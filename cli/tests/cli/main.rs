@@ -12,3 +12,4 @@ mod output_files;
 mod programs;
 mod run;
 mod support;
+mod trace;
