@@ -242,10 +242,8 @@ fn a_scalar_is_written_before_it_is_taken_and_has_landed() {
 
 #[test]
 fn a_scalar_has_one_writer_at_a_time() {
-    // The requantiser's largest result lands at 86, and so would the reduction of a step at 54.
-    let both = TOKEN
-        .replace("scalar=one table=1 base=0", "table=1 reduction=reciprocal base=1")
-        .replace("+3   requantise", "+3   requantise");
+    // The requantiser's largest result lands at 86, and the reduction of the step at 55 a cycle later.
+    let both = TOKEN.replace("scalar=one table=1 base=0", "table=1 reduction=reciprocal base=1");
     rejected(
         &token(&both),
         expect![[r#"
@@ -472,10 +470,17 @@ fn a_beat_without_a_scalar_may_be_stored_but_not_used() {
     // Beat 1 is multiplied with scalar 1, which comes later.
     let text = TOKEN.replace("scalar=one table=1 base=0", "scalar=of_beat table=1 base=0");
     assert!(check(&token(&text)).is_ok(), "{}", messages(&token(&text)));
-    rejected(&Program { output: region("output", 1, 2, 4), ..token(&text) }, expect![[r#""#]]);
+    rejected(
+        &Program { output: region("output", 1, 2, 4), ..token(&text) },
+        expect![[r#"
+        the output `output` has element 2 at beat 3 of slice 1, which was computed at cycle 55 with scalar 1, which nobody has written in this run
+    "#]],
+    );
     rejected(
         &token(&text.replace("read     base=4 count=2 delta=2", "read     base=2 count=2 delta=2")),
-        expect![[r#""#]],
+        expect![[r#"
+            positions below 4, cycle 94: vector, instruction 4: reduces beat 1 (elements 2..3) of its operands, which was computed at cycle 55 with scalar 1, which nobody has written in this run
+        "#]],
     );
 }
 
@@ -485,11 +490,23 @@ fn what_means_nothing_may_be_multiplied_by_zero_only() {
     let text = TOKEN
         .replace("read     base=0 count=4 delta=1", "read     base=4 count=4 delta=1")
         .replace("multiply source=slice0 base=2 count=4 delta=1", "multiply source=slice0 base=6 count=4 delta=0");
-    rejected(&token(&text), expect![[r#""#]]);
+    rejected(
+        &token(&text),
+        expect![[r#"
+        positions below 4, cycle 49: tile_group 0, instruction 2 (layer dense): multiplies beat 0 (elements 0..1) of the word on slice0, which was read from beat 4 of slice 0 at cycle 45, which nobody has written
+        positions below 4, cycle 49: tile_group 1, instruction 2 (layer dense): multiplies beat 0 (elements 0..1) of the word on slice0, which was read from beat 4 of slice 0 at cycle 45, which nobody has written
+    "#]],
+    );
     let mut zero = token(&text);
     zero.weights.iter_mut().for_each(|weights| weights[12..14].fill(0));
     assert!(check(&zero).is_ok(), "{}", messages(&zero));
     // Not if the run may store something there.
     let stored = text.replace("place=4 base=2 register=3", "place=4 base=3 register=3");
-    rejected(&Program { queues: token(&stored).queues, ..zero }, expect![[r#""#]]);
+    rejected(
+        &Program { queues: token(&stored).queues, ..zero },
+        expect![[r#"
+        positions below 4, cycle 49: tile_group 0, instruction 2 (layer dense): multiplies beat 0 (elements 0..1) of the word on slice0, which was read from beat 4 of slice 0 at cycle 45, which nobody has written
+        positions below 4, cycle 49: tile_group 1, instruction 2 (layer dense): multiplies beat 0 (elements 0..1) of the word on slice0, which was read from beat 4 of slice 0 at cycle 45, which nobody has written
+    "#]],
+    );
 }
