@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use lpu_compiler::checker;
 use lpu_compiler::import::llama::read_model;
 use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_compiler::llama::model::Shape;
@@ -10,6 +11,7 @@ use lpu_compiler::llama::weights::WeightFormat;
 use lpu_compiler::lower::llama::compile;
 use lpu_isa::assembly::{assemble, disassemble};
 use lpu_isa::configuration::{Configuration, Extensions};
+use lpu_isa::instruction::Unit;
 use lpu_isa::program::Program;
 use lpu_sim::golden_llama::GoldenLlama;
 use lpu_sim::language::{LanguageError, LanguageModel};
@@ -17,6 +19,7 @@ use lpu_sim::rtl::language::LanguageRtl;
 use lpu_tests::conformance;
 use lpu_tests::llama::{random_model, small_shape};
 use lpu_tests::witnesses::{library, recording, rtl_options};
+use proptest::prelude::*;
 
 /// A machine with room for the models below.
 fn machine() -> Configuration {
@@ -35,6 +38,9 @@ fn machine() -> Configuration {
 /// A generation of `count` tokens from the begin token on, the machine's own choices as next tokens.
 fn agrees(graph: &QuantisedLlama, program: &Program, count: usize) {
     program.check().unwrap();
+    if let Err(violations) = checker::check(program) {
+        panic!("{}", violations.iter().map(|violation| format!("{violation}\n")).collect::<String>());
+    }
     let mut golden = GoldenLlama::new(graph).unwrap();
     let mut machine = LanguageModel::new(program).unwrap();
     let mut token = graph.begin;
@@ -179,6 +185,64 @@ fn a_language_model_s_program_survives_its_text_and_its_file() {
     for queue in &program.queues {
         for placed in &queue.instructions {
             placed.instruction.encode(queue.unit, &program.configuration).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_unit_that_is_a_cycle_late_is_noticed_by_the_checker() {
+    let (_, program) = compiled(8, &small_shape(), true, &machine());
+    for (number, queue) in program.queues.iter().enumerate().filter(|(_, queue)| queue.unit != Unit::Registers) {
+        // Behind the last instruction that does something only the end of the run comes later.
+        for index in (0..queue.instructions.len().saturating_sub(2)).step_by(5) {
+            let mut wrong = program.clone();
+            wrong.queues[number].instructions[index].instruction.interval += 1;
+            let violations = checker::check(&wrong).expect_err(&format!("{}, instruction {index}", queue.unit));
+            assert!(violations.iter().any(|violation| violation.at().is_some()), "{}, instruction {index}", queue.unit);
+        }
+    }
+}
+
+fn shapes() -> impl Strategy<Value = (Shape, bool)> {
+    let heads = (1_usize..4, 1_usize..4, 1_usize..7);
+    (1_usize..40, 1_usize..60, 1_usize..3, heads, 2_usize..150, 2_usize..80, any::<bool>()).prop_map(
+        |(dim, hidden, layers, (kv_heads, shared, half), vocabulary, context, tied)| {
+            let (heads, head_size) = (kv_heads * shared, 2 * half);
+            (Shape { dim, hidden, layers, heads, kv_heads, head_size, vocabulary, context }, tied)
+        },
+    )
+}
+
+fn configurations() -> impl Strategy<Value = Configuration> {
+    let sizes = (0..3_u32, 0..2_u32, 0..40_u32, 2..5_u32, 0..2_u32);
+    (sizes, any::<bool>()).prop_map(|((dot, beats, more, vector_slices, pace), shallow)| {
+        let (dot, beats) = (2 << dot, 1 << beats);
+        let stream_elements = dot * beats;
+        let weight_depth = if shallow { 300 } else { 4096 };
+        let tiles = stream_elements + more.min(64 - stream_elements);
+        let requantise_interval = 1 << pace;
+        Configuration { tiles, dot, stream_elements, weight_depth, vector_slices, requantise_interval, ..machine() }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_model_on_any_machine_is_refused_or_has_a_schedule_that_the_checker_accepts(
+        (shape, tied) in shapes(),
+        configuration in configurations(),
+        seed: u64,
+    ) {
+        prop_assume!(configuration.check().is_ok());
+        let graph = quantise(&random_model(seed, &shape, tied), WeightFormat::Int8).unwrap();
+        match compile(&graph, &configuration, "test", None) {
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+            Ok(program) => {
+                let complaints = checker::check(&program).err().unwrap_or_default();
+                let complaints: String = complaints.iter().map(|violation| format!("{violation}\n")).collect();
+                prop_assert!(complaints.is_empty(), "{complaints}");
+            }
         }
     }
 }

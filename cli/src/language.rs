@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::speaker::Speaker;
 use clap::ValueEnum;
 use lpu_compiler::import::llama::{LlamaError, read_model};
 use lpu_compiler::llama::float::{FloatSession, arg_max};
@@ -10,8 +11,8 @@ use lpu_compiler::llama::model::LlamaModel;
 use lpu_compiler::llama::quantise::quantise;
 use lpu_compiler::llama::weights::WeightFormat;
 use lpu_compiler::tokenizer::Tokenizer;
+use lpu_sim::golden_llama::GoldenLlamaError;
 use lpu_sim::golden_llama::sampling::Sampler;
-use lpu_sim::golden_llama::{GoldenLlama, GoldenLlamaError};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,13 @@ pub struct ModelArguments {
     /// the checkpoint]
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
+    #[command(flatten)]
+    pub weights: WeightArguments,
+}
+
+/// How the weights of a language model are stored.
+#[derive(Debug, clap::Args)]
+pub struct WeightArguments {
     /// Bits of a weight [default: int8]
     #[arg(long, value_enum)]
     pub weights: Option<Weights>,
@@ -44,7 +52,12 @@ pub struct ModelArguments {
     pub group: Option<u16>,
 }
 
-impl ModelArguments {
+impl WeightArguments {
+    /// Whether any of them is given.
+    pub fn is_empty(&self) -> bool {
+        self.weights.is_none() && self.group.is_none()
+    }
+
     /// The format of the weights.
     ///
     /// # Errors
@@ -61,7 +74,9 @@ impl ModelArguments {
             (Weights::Int4, group) => Ok(WeightFormat::Int4 { group: group.map_or(DEFAULT_GROUP, usize::from) }),
         }
     }
+}
 
+impl ModelArguments {
     /// The tokenizer of the model at `path`.
     ///
     /// # Errors
@@ -131,22 +146,22 @@ pub enum Ending {
     Context,
 }
 
-/// Adds up to `count` tokens to `tokens`, the prompt, on the golden model; `next` sees each as it comes. A token that ends a
-/// sequence is not added.
+/// Adds up to `count` tokens to `tokens`, the prompt, which `speaker` has not taken yet and which has room for `context` of them;
+/// `next` sees each as it comes. A token that ends a sequence is not added.
 ///
 /// # Errors
-/// What `next` says, or a graph that cannot be executed.
+/// What `next` or the speaker say.
 pub fn generate(
+    speaker: &mut dyn Speaker,
     graph: &QuantisedLlama,
     sampler: &mut Sampler,
     tokens: &mut Vec<u32>,
-    count: usize,
+    (count, context): (usize, usize),
     mut next: impl FnMut(u32) -> Result<(), Failure>,
 ) -> Result<Ending, Failure> {
-    let mut golden = GoldenLlama::new(graph).map_err(failed)?;
     let mut answer = None;
     for &token in &*tokens {
-        answer = Some(golden.step(token).map_err(failed)?);
+        answer = Some(speaker.step(token)?);
     }
     for left in (0..count).rev() {
         let Some(last) = &answer else { return Ok(Ending::Length) };
@@ -159,10 +174,10 @@ pub fn generate(
         if left == 0 {
             break;
         }
-        if golden.position() >= graph.shape.context {
+        if tokens.len() > context {
             return Ok(Ending::Context);
         }
-        answer = Some(golden.step(token).map_err(failed)?);
+        answer = Some(speaker.step(token)?);
     }
     Ok(Ending::Length)
 }

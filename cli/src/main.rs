@@ -16,6 +16,9 @@
 //! | [`network`] | reads a network and compiles it; says which boards it would fit |
 //! | [`witnesses`] | runs inputs on the golden model, the cycle model, the RTL |
 //! | [`language`] | language models: read, quantised, compared with floating point |
+//! | [`language_program`] | language models compiled for a machine; what is said where one does not fit |
+//! | [`schedule_page`] | a schedule as a page |
+//! | [`speaker`] | what takes a language model's tokens: golden model, machine |
 //! | [`stepper`] | a network on one witness, example after example |
 //! | [`sound`] | from a recording to the features of wake-word networks |
 //! | [`chart`] | bars and curves made of characters |
@@ -37,12 +40,15 @@ mod destination;
 mod digits;
 mod failure;
 mod language;
+mod language_program;
 mod link;
 mod machine;
 mod network;
 mod npy;
 mod output;
 mod progress;
+mod schedule_page;
+mod speaker;
 mod sound;
 mod stepper;
 mod token_file;

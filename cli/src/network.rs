@@ -29,8 +29,8 @@ pub fn read(path: &Path) -> Result<Graph, Failure> {
         return Err(Failure::new(
             "the network cannot be used",
             path.display(),
-            "this is a language model, and only the golden model executes those so far",
-            "use `lpu run MODEL --prompt TEXT --on golden` or `lpu eval`",
+            "this is a language model, and a network that takes examples is needed here",
+            "use `lpu run MODEL --prompt TEXT`, `lpu compile`, `lpu trace` or `lpu eval`",
         ));
     }
     import::read_model(path).map_err(|error| {
@@ -73,7 +73,8 @@ fn refused(error: &CompileError, graph: &Graph, machine: &Machine, path: &Path) 
     Failure::new(what, path.display(), why, help(graph, machine, error))
 }
 
-fn judged(program: Program) -> Compiled {
+/// The checker's judgement beside the program.
+pub fn judged(program: Program) -> Compiled {
     let judgement = check(&program);
     Compiled { program, judgement }
 }

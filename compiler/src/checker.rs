@@ -11,8 +11,14 @@
 //! * whatever listens to a source port finds a word there, at that very cycle;
 //! * whatever is multiplied or stored has been written and has landed, and stands inside its memory;
 //! * two results never meet on a drain chain, and the requantiser finds a row when it takes one;
-//! * weights and scales that are used have been loaded;
+//! * weights, scales and tables that are used have been loaded;
+//! * run-time registers and scalars are written, and have landed, before they are taken, each by one writer at a time;
+//! * weights that the run itself stores have landed when they are multiplied;
 //! * nothing is pending when the last queue halts, the output is there, and the cycle count is the one promised.
+//!
+//! A language model's program has several schedules, of which the position chooses one: each is checked by itself, from what the host
+//! has loaded and earlier tokens have left in the weights. What a register can hold is known as a function of token and position
+//! (`registers`), so that every address that any run can present is looked at.
 //!
 //! ```
 //! use lpu_compiler::checker::check;
@@ -40,18 +46,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cause;
 mod dataflow;
+mod extension;
+pub(crate) mod registers;
+mod scalars;
 mod state;
+mod stores;
 #[cfg(test)]
 mod tests;
 mod timeline;
 mod violation;
 
-pub use violation::{Cause, Place, Violation};
+pub use cause::Cause;
+pub use violation::{Place, Violation};
 
 use dataflow::Dataflow;
 use lpu_isa::instruction::{Source, Unit};
 use lpu_isa::program::Program;
+use lpu_isa::timeline::entry_points;
 use std::fmt;
 use timeline::Timeline;
 use violation::Violations;
@@ -59,6 +72,21 @@ use violation::Violations;
 /// What an accepted program does, in numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckReport {
+    /// Cycles of one run; with several schedules, of the last one, which is that of the longest context.
+    pub cycles: u64,
+    /// How busy each unit is in that run, in the order of the queues.
+    pub units: Vec<Activity>,
+    /// What is allowed in that run, but may be waste.
+    pub remarks: Vec<Remark>,
+    /// Every schedule, that of the shortest context first.
+    pub schedules: Vec<ScheduleReport>,
+}
+
+/// What one of the schedules of an accepted program does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScheduleReport {
+    /// It is right for positions below this; none where a network knows no positions.
+    pub positions: Option<u32>,
     /// Cycles of one run.
     pub cycles: u64,
     /// How busy each unit is, in the order of the queues.
@@ -72,7 +100,7 @@ pub struct CheckReport {
 pub struct Activity {
     /// The unit.
     pub unit: Unit,
-    /// Instructions in its queue, `nop` and `halt` included.
+    /// Instructions that its queue issues, `nop` and `halt` included.
     pub instructions: usize,
     /// Steps that it takes.
     pub steps: u64,
@@ -129,7 +157,38 @@ pub fn check(program: &Program) -> Result<CheckReport, Vec<Violation>> {
     if !violations.is_empty() {
         return Err(violations.sorted());
     }
-    let timeline = Timeline::of(program, &mut violations);
-    let report = Dataflow::new(program, &timeline).run(&mut violations);
-    if violations.is_empty() { Ok(report) } else { Err(violations.sorted()) }
+    let entries = entry_points(program);
+    check_entries(program, &mut violations);
+    timeline::check_reached(program, &entries, &mut violations);
+    let schedules: Vec<ScheduleReport> = entries
+        .iter()
+        .map(|entry| {
+            let timeline = Timeline::of(program, entry, &mut violations);
+            Dataflow::new(program, &timeline).run(&mut violations)
+        })
+        .collect();
+    match schedules.last() {
+        Some(last) if violations.is_empty() => {
+            let ScheduleReport { cycles, units, remarks, .. } = last.clone();
+            Ok(CheckReport { cycles, units, remarks, schedules })
+        }
+        _ => Err(violations.sorted()),
+    }
+}
+
+/// The schedules of a language model follow each other by positions, up to the context.
+fn check_entries(program: &Program, violations: &mut Violations) {
+    let Some(language) = &program.language else { return };
+    let positions: Vec<u32> = language.entries.iter().map(|entry| entry.positions).collect();
+    if !positions.is_sorted_by(|a, b| a < b) || positions.last() != Some(&language.context) {
+        let what = format!(
+            "its schedules are for positions below {positions:?}, which do not ascend to the context of {}",
+            language.context
+        );
+        violations.add(Violation::Image(what));
+    }
+    if let Some(first) = language.entries.first().filter(|first| first.cycles != program.cycles) {
+        let what = format!("it promises {} cycles, its first schedule {}", program.cycles, first.cycles);
+        violations.add(Violation::Image(what));
+    }
 }

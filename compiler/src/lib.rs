@@ -25,6 +25,7 @@
 //! | [`lower`] | one lowering for each family of operators |
 //! | [`schedule`] | which instruction issues when; who owns which part of the vector memory |
 //! | [`checker`] | judges a program; knows the instruction set and nothing of the compiler |
+//! | [`occupation`] | what keeps which unit busy in which cycle, seen from the program |
 //! | [`error`] | why a network cannot be compiled |
 
 pub mod checker;
@@ -34,5 +35,6 @@ pub mod graph;
 pub mod import;
 pub mod llama;
 pub mod lower;
+pub mod occupation;
 pub mod schedule;
 pub mod tokenizer;

@@ -197,6 +197,13 @@ fn rows(queue: &Queue, program: &Program) -> Vec<Row> {
     rows
 }
 
+/// One operation as it stands in a program's text: its name and its fields.
+pub fn operation_text(operation: &Operation) -> String {
+    let mut parts = vec![operation.name().to_string()];
+    parts.extend(fields(operation, true));
+    parts.join(" ")
+}
+
 /// A name without characters that would end its line.
 fn printable(name: &str) -> String {
     name.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()

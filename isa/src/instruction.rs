@@ -8,7 +8,7 @@ pub use crate::unit::{Source, Unit};
 
 use crate::configuration::{Configuration, bits_for};
 use crate::sequence::{LEVELS, PAUSE_BITS, Sequence};
-use crate::vector::{Arithmetic, LARGEST_SHIFT, LEAST_SHIFT, ScalarOperand};
+use crate::vector::{Arithmetic, LARGEST_SHIFT, LEAST_SHIFT, Reduction, ScalarOperand};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -266,6 +266,23 @@ impl Operation {
             Operation::Vector { a, b, .. } => std::iter::once(a).chain(b).collect(),
             _ => vec![],
         }
+    }
+
+    /// The run-time registers whose values it takes when it issues.
+    pub fn registers_read(&self) -> Vec<u32> {
+        let of_sequence = self.sequence().map(|sequence| sequence.register);
+        let own = match *self {
+            Operation::Requantise { tracking, .. } => [tracking.mask, 0],
+            Operation::Vector { arithmetic, .. } if arithmetic.reduction == Reduction::Pick => {
+                [arithmetic.mask, arithmetic.register]
+            }
+            Operation::Vector { arithmetic, .. } => [arithmetic.mask, 0],
+            Operation::Fetch { tile, .. } => [tile, 0],
+            Operation::Store { place, .. } => [place, 0],
+            Operation::Assign(assignment) => [assignment.source, assignment.addend],
+            _ => [0, 0],
+        };
+        of_sequence.into_iter().chain(own).filter(|&register| register > 0).collect()
     }
 
     /// Cycles from the first to the last step, both included; 0 where there are none.

@@ -36,6 +36,7 @@
 //! | [`encoding`] | fields of the instruction words; encode and decode |
 //! | [`assembly`] | programs as text, both ways |
 //! | [`program`] | the image a compiler writes and a loader reads |
+//! | [`timeline`] | when the instructions of a program issue |
 //! | [`arithmetic`] | requantising, rounding; sums, means, softmax and logistic of int8 elements |
 //! | [`fixed_point`] | elements of language models: products, tables, reciprocals, sampling |
 //! | [`vector`] | a lane of the extended vector unit, and its reductions |
@@ -56,5 +57,6 @@ pub mod program;
 pub mod resources;
 pub mod sequence;
 pub mod stages;
+pub mod timeline;
 pub mod unit;
 pub mod vector;

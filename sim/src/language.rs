@@ -1,6 +1,8 @@
 //! A language model's program on the cycle model, token by token.
 
 use crate::cycle::{CycleError, CycleModel, Options, Run, WriteEvent};
+use lpu_compiler::lower::llama::NORM;
+use lpu_isa::fixed_point::normalise::Factor;
 use lpu_isa::instruction::Unit;
 use lpu_isa::program::{Entry, Language, Program};
 use thiserror::Error;
@@ -37,6 +39,8 @@ pub struct Token {
     pub next: u32,
     /// The classifier's results, one for each token.
     pub elements: Vec<i16>,
+    /// The factor of the last norm, which makes logits of them.
+    pub factor: Factor,
     /// Cycles of the run.
     pub cycles: u64,
     /// Cycles that the schedule was to take.
@@ -104,6 +108,7 @@ impl<'a> LanguageModel<'a> {
         Ok(Token {
             next: token_of(self.language, self.model.register(self.language.token))?,
             elements: self.model.read_elements(&self.program.output),
+            factor: self.model.scalar(NORM).unwrap_or(Factor { mantissa: 0, exponent: 0 }),
             cycles,
             predicted: entry.cycles,
             writes,

@@ -83,6 +83,13 @@ fn accepted(program: &Program, report: &CheckReport) -> String {
         ]
     });
     text += &format!("\n{}", table(&["unit", ">instructions", ">steps", ">busy"], rows));
+    if program.language.is_some() {
+        let rows = report
+            .schedules
+            .iter()
+            .map(|schedule| vec![count(u64::from(schedule.positions.unwrap_or(0))), count(schedule.cycles)]);
+        text += &format!("\n{}", table(&[">positions below", ">cycles"], rows));
+    }
     for remark in &report.remarks {
         text += &format!("remark: {remark}\n");
     }

@@ -2,10 +2,12 @@
 
 use crate::destination::Destination;
 use crate::failure::{Failure, Verdict};
+use crate::language_program::ProgramArguments;
 use crate::machine::{Machine, RequiredMachine};
 use crate::network;
 use crate::output::{count, duration, pairs, percent, print, print_json, table};
 use lpu_compiler::checker::CheckReport;
+use lpu_isa::instruction::{Operation, Unit as Queue};
 use lpu_isa::program::Program;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -13,7 +15,8 @@ use std::path::PathBuf;
 /// Compile a network to a program image: predicted cycles, memory use, utilisation of each unit
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The network: a TensorFlow Lite model, quantised to int8
+    /// The network: a TensorFlow Lite model, quantised to int8; or a language model: a checkpoint of llama2.c (.bin), or a directory
+    /// with config.json and model.safetensors
     model: PathBuf,
     #[command(flatten)]
     machine: RequiredMachine,
@@ -23,6 +26,8 @@ pub struct Arguments {
     /// Print one JSON object and nothing else
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    options: ProgramArguments,
 }
 
 /// What `--json` prints.
@@ -40,7 +45,19 @@ struct Report {
     memories: Vec<Memory>,
     units: Vec<Unit>,
     layers: Vec<Layer>,
+    /// The schedules of a language model, that of the shortest context first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    schedules: Vec<Schedule>,
     remarks: Vec<String>,
+}
+
+/// One of a language model's schedules.
+#[derive(Serialize)]
+struct Schedule {
+    positions_below: u32,
+    cycles_predicted: u64,
+    macs: u64,
+    mac_utilization: f64,
 }
 
 /// How full a memory is.
@@ -76,8 +93,7 @@ struct Layer {
 /// Compiles, checks, writes the image and reports.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let machine = arguments.machine.resolve()?;
-    let graph = network::read(&arguments.model)?;
-    let compiled = network::compile_and_check(&graph, &machine, &arguments.model)?;
+    let compiled = arguments.options.compile(&arguments.model, &machine)?;
     let checked = match compiled.judgement {
         Ok(checked) => checked,
         Err(violations) => return Err(network::rejected(&violations, &arguments.model).disagreement()),
@@ -99,8 +115,23 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
 
 fn report(program: &Program, machine: &Machine, checked: &CheckReport, out: PathBuf) -> Report {
     let multipliers = machine.configuration.multipliers();
-    let cycles = program.cycles.max(1) as f64;
-    let layers = program.layers.iter().map(|layer| {
+    // A language model is judged by its longest context.
+    let (cycles_predicted, macs) = program
+        .language
+        .as_ref()
+        .and_then(|language| language.entries.last())
+        .map_or((program.cycles, program.macs), |entry| (entry.cycles, entry.macs));
+    let cycles = cycles_predicted.max(1) as f64;
+    let peak = f64::from(machine.configuration.macs_per_cycle());
+    let schedules = program.language.iter().flat_map(|language| &language.entries).map(|entry| Schedule {
+        positions_below: entry.positions,
+        cycles_predicted: entry.cycles,
+        macs: entry.macs,
+        mac_utilization: entry.macs as f64 / (peak * entry.cycles.max(1) as f64),
+    });
+    // The parts of a token are not timed one by one: they overlap, and each schedule has times of its own.
+    let timed = program.layers.iter().filter(|_| program.language.is_none());
+    let layers = timed.map(|layer| {
         let lasted = layer.end.saturating_sub(layer.start).max(1);
         Layer {
             layer: layer.name.clone(),
@@ -109,7 +140,7 @@ fn report(program: &Program, machine: &Machine, checked: &CheckReport, out: Path
             macs: layer.macs,
             start: layer.start,
             end: layer.end,
-            mac_utilization: layer.macs as f64 / (f64::from(machine.configuration.macs_per_cycle()) * lasted as f64),
+            mac_utilization: layer.macs as f64 / (peak * lasted as f64),
         }
     });
     let units = checked.units.iter().map(|activity| Unit {
@@ -122,15 +153,16 @@ fn report(program: &Program, machine: &Machine, checked: &CheckReport, out: Path
         model: program.model.clone(),
         board: machine.name.clone(),
         program: out,
-        cycles_predicted: program.cycles,
-        macs: program.macs,
+        cycles_predicted,
+        macs,
         multipliers,
-        mac_utilization: program.macs as f64 / (f64::from(machine.configuration.macs_per_cycle()) * cycles),
+        mac_utilization: macs as f64 / (peak * cycles),
         clock_mhz: machine.clock_mhz(),
         seconds_per_inference: machine.clock_mhz().map(|clock| cycles / (clock * 1e6)),
         memories: memories(program),
         units: units.collect(),
         layers: layers.collect(),
+        schedules: schedules.collect(),
         remarks: checked.remarks.iter().map(ToString::to_string).collect(),
     }
 }
@@ -147,7 +179,8 @@ fn memories(program: &Program) -> Vec<Memory> {
     }];
     let regions = || program.layers.iter().map(|layer| &layer.result).chain([&program.input, &program.output]);
     for slice in 0..configuration.vector_slices {
-        let highest = regions().filter(|region| region.slice == slice).map(|region| region.base + region.beats).max();
+        let regions = regions().filter(|region| region.slice == slice).map(|region| region.base + region.beats);
+        let highest = regions.chain(language_beats(program, slice)).max();
         memories.push(Memory {
             memory: format!("vector memory, slice {slice}, highest beat"),
             used: u64::from(highest.unwrap_or(0)),
@@ -171,6 +204,23 @@ fn memories(program: &Program) -> Vec<Memory> {
     memories
 }
 
+/// The beats behind those that a language model's constants take in a slice, and behind those that it writes there.
+fn language_beats(program: &Program, slice: u32) -> impl Iterator<Item = u32> + '_ {
+    let dot = program.configuration.dot.max(1);
+    let constants = program.language.iter().flat_map(|language| &language.constants);
+    let constants = constants
+        .filter(move |constants| constants.slice == slice)
+        .map(move |constants| constants.base + constants.elements.len() as u32 / dot);
+    let writes = program.queues.iter().filter(move |queue| queue.unit == Queue::Write(slice));
+    let writes = writes.flat_map(|queue| &queue.instructions).filter_map(|placed| match placed.instruction.operation {
+        Operation::Write { sequence, last_beats, .. } => {
+            u32::try_from(sequence.extent().1).ok().map(|last| last + last_beats)
+        }
+        _ => None,
+    });
+    constants.chain(writes.filter(|_| program.language.is_some()))
+}
+
 fn describe(report: &Report, machine: &Machine) -> String {
     let mut lines = vec![
         ("network", report.model.clone()),
@@ -179,7 +229,8 @@ fn describe(report: &Report, machine: &Machine) -> String {
         ("predicted cycles", count(report.cycles_predicted)),
     ];
     if let (Some(seconds), Some(clock)) = (report.seconds_per_inference, report.clock_mhz) {
-        lines.push(("an inference", format!("{} at {clock} MHz", duration(seconds))));
+        let what = if report.schedules.is_empty() { "an inference" } else { "a token" };
+        lines.push((what, format!("{} at {clock} MHz", duration(seconds))));
     }
     lines.push(("multiplications", count(report.macs)));
     let utilisation = percent(report.mac_utilization);
@@ -207,7 +258,15 @@ fn describe(report: &Report, machine: &Machine) -> String {
     let mut text = pairs(&lines);
     text += &format!("\n{}", table(&["memory", ">used", ">available", "of", ">full"], memories));
     text += &format!("\n{}", table(&["unit", ">instructions", ">busy cycles", ">utilisation"], units));
-    text += &format!("\n{}", table(&layer_header, layers));
+    if report.schedules.is_empty() {
+        text += &format!("\n{}", table(&layer_header, layers));
+    } else {
+        let schedules = report.schedules.iter().map(|schedule| {
+            let Schedule { positions_below, cycles_predicted, macs, mac_utilization } = schedule;
+            vec![count(u64::from(*positions_below)), count(*cycles_predicted), count(*macs), percent(*mac_utilization)]
+        });
+        text += &format!("\n{}", table(&[">positions below", ">cycles", ">MACs", ">utilisation"], schedules));
+    }
     for remark in &report.remarks {
         text += &format!("remark: {remark}\n");
     }

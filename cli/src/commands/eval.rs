@@ -6,6 +6,7 @@ use crate::language::{
 };
 use crate::output::{count, duration, pairs, print, print_json};
 use crate::progress::Progress;
+use crate::speaker::Golden;
 use crate::token_file;
 use lpu_compiler::import::llama::is_language_model;
 use lpu_compiler::llama::float::{FloatSession, negative_log_likelihood};
@@ -95,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             "give a llama2.c checkpoint or a directory with config.json; `lpu run` runs networks of other kinds",
         ));
     }
-    let format = arguments.options.format()?;
+    let format = arguments.options.weights.format()?;
     let model = read(path)?;
     let shape = &model.shape;
     let sequences = token_file::read(&arguments.tokens_file, shape.vocabulary, shape.context)?;
@@ -113,7 +114,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let greedy = prompts.into_iter().map(|(prompt, tokens)| continuation(&graph, &model, prompt, tokens));
     let report = Report {
         model: model.name.clone(),
-        weights: arguments.options.weights.unwrap_or_default(),
+        weights: arguments.options.weights.weights.unwrap_or_default(),
         group: (graph.embedding.group < graph.embedding.columns).then_some(graph.embedding.group),
         weight_bytes: graph.weight_bytes(format.bits()),
         sequences: sequences.len(),
@@ -164,7 +165,9 @@ fn continuation(
     let mut sampler = Sampler::new(graph, 0.0, 0)
         .map_err(|error| Failure::new("the golden model cannot go on", "the sampler", error, "report this as a bug"))?;
     let count = COMPARED.min(graph.shape.context + 1 - length.min(graph.shape.context));
-    let ending = generate(graph, &mut sampler, &mut tokens, count, |_| Ok(()))?;
+    let mut golden = Golden::new(graph)?;
+    let room = (count, graph.shape.context);
+    let ending = generate(&mut golden, graph, &mut sampler, &mut tokens, room, |_| Ok(()))?;
     let first_divergence = first_divergence(model, &tokens, length, ending);
     Ok(Continuation { prompt, tokens: tokens.len(), first_divergence })
 }

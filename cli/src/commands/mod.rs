@@ -18,6 +18,7 @@ mod run;
 mod run_language;
 #[cfg(unix)]
 mod serve_sim;
+mod trace;
 
 use crate::cache;
 use crate::failure::{Failure, Verdict};
@@ -47,6 +48,7 @@ enum Command {
     ServeSim(serve_sim::Arguments),
     Check(check::Arguments),
     Disasm(disasm::Arguments),
+    Trace(trace::Arguments),
     Build(build::Arguments),
     Flash(flash::Arguments),
     Boards(boards::Arguments),
@@ -71,6 +73,7 @@ pub fn run(arguments: Arguments) -> Result<Verdict, Failure> {
         Command::ServeSim(arguments) => serve_sim::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Disasm(arguments) => disasm::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
         Command::Flash(arguments) => flash::run(&arguments),
         Command::Boards(arguments) => boards::run(&arguments),

@@ -1,9 +1,9 @@
 //! `lpu run` and `lpu eval` on language models.
 
-use crate::support::{Called, Scratch, digits, npy, npy_of};
+use crate::support::{Called, Scratch, digits, language_board, npy, npy_of};
 use expect_test::expect;
 use lpu_compiler::import::llama::llama2c;
-use lpu_compiler::llama::model::LlamaModel;
+use lpu_compiler::llama::model::{LlamaModel, Shape};
 use lpu_tests::conformance;
 use lpu_tests::llama::{config_json, random_model, safetensors, small_shape, tokenizer_file};
 use safetensors::tensor::Dtype;
@@ -96,17 +96,151 @@ fn a_directory_of_transformers_says_what_the_checkpoint_says() {
     assert_eq!((&report["tokens"], &report["model"]), (&expected["tokens"], &"hf".into()));
 }
 
+/// A run on the cycle model of a machine that is large enough.
+fn machine(scratch: &Scratch, more: &[&str]) -> Called {
+    scratch.write("board.toml", language_board(4096));
+    let common = ["run", "m.bin", "--on", "model", "--config", "board.toml", "--prompt", "abba"];
+    scratch.lpu(&[&common[..], more].concat())
+}
+
 #[test]
-fn the_machine_is_refused_until_there_is_a_schedule() {
+fn the_machine_says_what_golden_says_and_counts_its_cycles() {
     let scratch = Scratch::new();
     small(&scratch);
-    for backend in ["model", "rtl", "board"] {
+    for more in [&["--tokens", "9", "--json"][..], &["--tokens", "9", "--temperature", "0.8", "--seed", "3", "--json"]]
+    {
+        let (golden, called) = (run(&scratch, more).json(), machine(&scratch, more));
+        assert_eq!((called.status, called.stderr.as_str()), (0, ""));
+        let report = called.json();
+        for key in ["tokens", "text", "ending", "prompt_tokens", "first_divergence"] {
+            assert_eq!(report[key], golden[key], "{key}");
+        }
+        assert_eq!((&report["outputs_equal_golden"], &report["cycles_as_predicted"]), (&true.into(), &true.into()));
+        let cycles: Vec<u64> =
+            report["cycles_per_token"].as_array().unwrap().iter().map(|cycles| cycles.as_u64().unwrap()).collect();
+        assert_eq!(cycles.len(), 9);
+        let mean = cycles.iter().sum::<u64>() as f64 / 9.0;
+        let speed = report["tokens_per_second"].as_f64().unwrap();
+        assert!((speed * mean / 125e6 - 1.0).abs() < 1e-9, "{speed} tokens/s at {mean} cycles");
+        let spent = report["cycles_spent"].as_object().unwrap();
+        assert_eq!(spent.keys().collect::<Vec<_>>(), ["attention", "matrix", "vector", "waiting"]);
+        assert!(spent.values().all(|cycles| cycles.as_u64().unwrap() > 0), "{spent:?}");
+        assert_eq!(spent.values().map(|cycles| cycles.as_u64().unwrap()).sum::<u64>(), cycles.iter().sum::<u64>());
+        let utilisation = report["mac_utilization"].as_f64().unwrap();
+        assert!((0.0..1.0).contains(&utilisation) && utilisation > 0.0, "{utilisation}");
+    }
+}
+
+#[test]
+fn json_of_a_machine_has_the_keys_of_the_contract() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    let called = machine(&scratch, &["--tokens", "2", "--json"]);
+    let keys: Vec<&str> =
+        called.stdout.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect();
+    expect![[r#"["model", "backend", "prompt_tokens", "tokens", "text", "ending", "temperature", "seed", "cycles_per_token", "tokens_per_second", "board", "context", "clock_mhz", "prompt_cycles", "cycles_as_predicted", "outputs_equal_golden", "multipliers", "mac_utilization", "cycles_spent", "first_divergence", "wall_seconds"]"#]].assert_eq(&format!("{keys:?}"));
+}
+
+#[test]
+fn text_of_a_machine_streams_and_the_figures_follow() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    let (golden, called) = (run(&scratch, &["--tokens", "5"]), machine(&scratch, &["--tokens", "5"]));
+    assert_eq!((called.status, &called.stdout), (0, &golden.stdout));
+    for part in
+        ["5 new; cycle model", "all as predicted", "tokens/s at 125 MHz", "of 148 multipliers", "equal to golden"]
+    {
+        assert!(called.stderr.contains(part), "{part}: {}", called.stderr);
+    }
+    for part in ["█ matrix ", "▓ attention ", "▒ vector ", "░ waiting ", "room for 10 positions"] {
+        assert!(called.stderr.contains(part), "{part}: {}", called.stderr);
+    }
+}
+
+#[test]
+fn a_context_of_one_s_own_ends_the_text_everywhere() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    let more = ["--tokens", "1000", "--context", "7", "--json"];
+    let (golden, model) = (run(&scratch, &more).json(), machine(&scratch, &more).json());
+    // Seven positions, and the token that the last of them gives.
+    assert_eq!((golden["tokens"].as_array().unwrap().len(), &golden["ending"]), (8, &"context".into()));
+    assert_eq!((&golden["tokens"], &golden["ending"]), (&model["tokens"], &model["ending"]));
+    let full = machine(&scratch, &["--tokens", "1000", "--json"]).json();
+    assert_eq!((full["tokens"].as_array().unwrap().len(), &full["context"]), (21, &20.into()));
+}
+
+#[test]
+fn a_backend_without_hardware_is_refused_with_the_reason() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    for backend in ["rtl", "board"] {
         let called = scratch.lpu(&["run", "m.bin", "--prompt", "a", "--on", backend]);
         assert!(called.refusal().contains(&format!("where: --on {backend}\n")), "{}", called.stderr);
-        assert!(called.stderr.contains("language models are not compiled into schedules yet"), "{}", called.stderr);
+        assert!(called.stderr.contains("are not described in Verilog yet"), "{}", called.stderr);
     }
-    let called = scratch.lpu(&["compile", "m.bin", "--board", "ulx3s-85f", "--out", "p.json"]);
-    assert!(called.refusal().contains("this is a language model"), "{}", called.stderr);
+}
+
+#[test]
+fn what_a_machine_cannot_hold_is_refused_with_the_numbers_and_a_way_out() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    let shape = Shape { context: 100, ..small_shape() };
+    scratch.write("long.bin", llama2c::export(&random_model(4, &shape, true)));
+    // Room for the keys and values of two passes, 64 positions.
+    scratch.write("small.toml", language_board(212));
+    let run = ["run", "long.bin", "--on", "model", "--prompt", "a", "--tokens", "90", "--config", "small.toml"];
+    expect![[r#"
+        error: the language model cannot be compiled for small
+          where: long.bin
+          why:   `long` with 92 positions of context does not fit:
+                 it needs 234 words of weight RAM in each tile, the machine has 212: 22 too few
+          help:  this machine holds 64 positions of it (`--context 64`); none of the other known boards holds it; describe a larger machine, with a section `extensions`, with `--config FILE.toml`; int4 weights and several chips would help too, but are not there yet
+    "#]].assert_eq(scratch.lpu(&run).refusal());
+    let fewer = scratch.lpu(&[&run[..], &["--context", "64", "--json"]].concat());
+    assert_eq!((fewer.status, &fewer.json()["ending"]), (0, &"context".into()), "{}", fewer.stderr);
+    let plain = language_board(4096).replace("[configuration.extensions]", "[nothing]");
+    scratch.write("plain.toml", &plain[..plain.find("[nothing]").unwrap()]);
+    let plain = ["run", "m.bin", "--on", "model", "--prompt", "a", "--config", "plain.toml"];
+    assert!(scratch.lpu(&plain).refusal().contains("has no `extensions`"), "{}", scratch.lpu(&plain).stderr);
+    let int4 = machine(&scratch, &["--weights", "int4"]);
+    assert!(int4.refusal().contains("scales for groups of columns"), "{}", int4.stderr);
+}
+
+#[test]
+fn a_language_model_is_compiled_checked_and_disassembled_like_a_network() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    scratch.write("board.toml", language_board(4096));
+    let compile = ["compile", "m.bin", "--config", "board.toml", "--out", "p.json"];
+    let called = scratch.lpu(&[&compile[..], &["--json"]].concat());
+    assert_eq!((called.status, called.stderr.as_str()), (0, ""));
+    let report = called.json();
+    let schedules = report["schedules"].as_array().unwrap();
+    assert_eq!((schedules.len(), &schedules[0]["positions_below"]), (1, &20.into()));
+    assert_eq!(report["cycles_predicted"], schedules[0]["cycles_predicted"]);
+    let people = scratch.lpu(&compile);
+    for part in ["positions below", "accepted by the checker", "a token", "registers"] {
+        assert!(people.stdout.contains(part), "{part}: {}", people.stdout);
+    }
+    let checked = scratch.lpu(&["check", "p.json"]);
+    assert_eq!(checked.status, 0, "{}", checked.stdout);
+    assert!(checked.stdout.contains("positions below"), "{}", checked.stdout);
+    assert!(scratch.lpu(&["disasm", "p.json"]).stdout.contains("fetch"));
+    // A store a cycle later is noticed.
+    let mut image: serde_json::Value = serde_json::from_slice(&std::fs::read(scratch.path("p.json")).unwrap()).unwrap();
+    let queues = image["queues"].as_array_mut().unwrap();
+    let weights = queues.iter_mut().find(|queue| queue["unit"] == "Weights").unwrap();
+    let interval = &mut weights["instructions"][0]["instruction"]["interval"];
+    *interval = (interval.as_u64().unwrap() + 1).into();
+    scratch.write("late.json", image.to_string());
+    let late = scratch.lpu(&["check", "late.json"]);
+    assert_eq!(late.status, 1);
+    assert!(late.stdout.contains("positions below 20, cycle "), "{}", late.stdout);
+    let network = ["compile", &digits("digits.tflite"), "--board", "ulx3s-12f", "--out", "d.json", "--context", "4"];
+    assert!(scratch.lpu(&network).refusal().contains("this network is no language model"));
+    let long = scratch.lpu(&[&compile[..], &["--context", "21"]].concat());
+    assert!(long.refusal().contains("the context of this model is 20 tokens"), "{}", long.stderr);
 }
 
 #[test]
@@ -122,8 +256,10 @@ fn what_cannot_be_run_is_refused_with_status_2() {
     let golden = ["run", "--on", "golden"];
     let long = "a b ".repeat(8);
     let network = digits("digits.tflite");
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 14] = [
         (&["m.bin", "--prompt", &long], "tokens, the context of this model 20"),
+        (&["m.bin", "--prompt", "abba", "--context", "3"], "the prompt has "),
+        (&["m.bin", "--prompt", "abba", "--context", "21"], "the context of this model is 20 tokens"),
         (&["m.bin"], "a language model takes a text, and none is given"),
         (&["m.bin", "--prompt", "a", "--inputs", "x.npy"], "a language model takes a text and gives a text"),
         (&["m.bin", "--prompt", "a", "--temperature", "-1"], "a temperature of -1"),
@@ -139,9 +275,14 @@ fn what_cannot_be_run_is_refused_with_status_2() {
         (&[&network, "--prompt", "a"], "this network is no language model"),
         (&[&network], "a network takes examples, and none are given"),
     ];
+    // The machine refuses the same, before it compiles anything.
+    scratch.write("board.toml", language_board(4096));
+    let model = ["run", "--on", "model", "--config", "board.toml"];
     for (arguments, why) in cases {
-        let called = scratch.lpu(&[&golden[..], arguments].concat());
-        assert!(called.refusal().contains(why), "{arguments:?}: {}", called.stderr);
+        for on in [&golden[..], &model] {
+            let called = scratch.lpu(&[on, arguments].concat());
+            assert!(called.refusal().contains(why), "{on:?} {arguments:?}: {}", called.stderr);
+        }
     }
 }
 

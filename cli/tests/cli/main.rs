@@ -13,3 +13,4 @@ mod programs;
 mod run;
 mod senses;
 mod support;
+mod trace;

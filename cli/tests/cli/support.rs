@@ -95,6 +95,20 @@ pub fn names(directory: &Path) -> Vec<String> {
     names
 }
 
+/// A board whose machine executes language models, with `depth` words of weight RAM in each tile.
+pub fn language_board(depth: u32) -> String {
+    format!(
+        "description = \"a board for language models\"\nfamily = \"ecp5\"\ndevice = \"LFE5U-85F\"\npackage = \"CABGA381\"\n\
+         speed_grade = \"6\"\noscillator_mhz = 25.0\nclock_mhz = 125.0\nluts = 83640\nblock_rams = 208\n\
+         block_ram_kbit = 18\nmultipliers = 156\nloader = \"ulx3s\"\nnextpnr = []\npack = []\n\
+         [link]\nrx = \"M1\"\ntx = \"L4\"\nbaud = 3000000\n\
+         [configuration]\ntiles = 37\ndot = 4\nstream_elements = 8\nweight_depth = {depth}\nvector_slices = 3\n\
+         vector_depth = 2048\nscale_depth = 2048\nqueue_depth = 4096\nrequantise_interval = 2\n\
+         [configuration.pipeline]\ncrossbar = 3\nweight_read = 1\nmultiply = 0\ndrain = 3\nvector_read = 2\n\
+         [configuration.extensions]\nregisters = 15\nscalars = 64\ntables = 16\n"
+    )
+}
+
 /// A file of the network that ships with the project.
 pub fn digits(name: &str) -> String {
     format!("{}/../models/digits/{name}", env!("CARGO_MANIFEST_DIR"))

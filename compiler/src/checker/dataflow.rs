@@ -1,9 +1,12 @@
 //! The walk through all steps of all units, in time order.
 
+use super::cause::Cause;
+use super::scalars::Scalars;
 use super::state::{Chain, Flaws, Port, Slice};
+use super::stores::Stores;
 use super::timeline::{Stepping, Timeline};
-use super::violation::{Cause, Place, Violation, Violations};
-use super::{Activity, CheckReport, Remark};
+use super::violation::{Place, Violation, Violations};
+use super::{Activity, Remark, ScheduleReport};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::latency::Latency;
@@ -12,22 +15,31 @@ use lpu_isa::sequence::{Step, Steps};
 
 /// The machine during the walk.
 pub(super) struct Dataflow<'a> {
-    program: &'a Program,
-    configuration: &'a Configuration,
-    latency: Latency,
+    pub(super) program: &'a Program,
+    pub(super) configuration: &'a Configuration,
+    pub(super) latency: Latency,
+    timeline: &'a Timeline<'a>,
     /// One for each queue.
     cursors: Vec<Cursor<'a>>,
     /// Cycles of the run.
-    end: u64,
+    pub(super) end: u64,
     /// Source ports of the crossbar.
     ports: Vec<Port>,
     slices: Vec<Slice>,
     /// One for each tile group.
-    chains: Vec<Chain>,
+    pub(super) chains: Vec<Chain>,
     /// For each tile group, the tile with the fewest weight words, and how many.
-    loaded: Vec<(u32, u32)>,
+    pub(super) loaded: Vec<(u32, u32)>,
     /// The requantiser's last step.
     requantised: Option<u64>,
+    /// Weights that the run itself writes.
+    pub(super) stores: Stores,
+    /// For each weight address, whether a store of the run may go there.
+    pub(super) stored: Vec<bool>,
+    /// The vector unit's scalars.
+    pub(super) scalars: Scalars,
+    /// The tile groups that fetch weights in the present cycle.
+    pub(super) fetching: Vec<(u32, Now<'a>)>,
 }
 
 /// Where a queue stands.
@@ -40,11 +52,13 @@ struct Cursor<'a> {
     next: Option<(u64, Step)>,
     /// Steps taken.
     steps: u64,
+    /// Number of the next step in its run.
+    run_step: u32,
 }
 
 impl<'a> Cursor<'a> {
     fn new(unit: Unit, queue: &'a [Stepping<'a>]) -> Cursor<'a> {
-        let mut cursor = Cursor { unit, waiting: queue.iter(), current: None, next: None, steps: 0 };
+        let mut cursor = Cursor { unit, waiting: queue.iter(), current: None, next: None, steps: 0, run_step: 0 };
         cursor.advance();
         cursor
     }
@@ -54,7 +68,8 @@ impl<'a> Cursor<'a> {
             if let Some((stepping, steps)) = &mut self.current {
                 let next = steps.next().map(|step| (stepping.start + u64::from(step.offset), step));
                 self.next = next.filter(|&(cycle, _)| cycle < stepping.cutoff);
-                if self.next.is_some() {
+                if let Some((_, step)) = self.next {
+                    self.run_step = if step.first { 0 } else { self.run_step + 1 };
                     return;
                 }
             }
@@ -66,11 +81,22 @@ impl<'a> Cursor<'a> {
 }
 
 /// One step of one unit.
-struct Now<'a> {
-    cycle: u64,
-    queue: usize,
-    stepping: &'a Stepping<'a>,
-    step: Step,
+pub(super) struct Now<'a> {
+    pub(super) cycle: u64,
+    pub(super) queue: usize,
+    pub(super) stepping: &'a Stepping<'a>,
+    pub(super) step: Step,
+    /// Number of the step in its run.
+    pub(super) run_step: u32,
+    /// Is it the last of its instruction?
+    pub(super) finished: bool,
+}
+
+impl Now<'_> {
+    /// The addresses that the step may present: one for each value of the sequence's register.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = i64> {
+        self.stepping.offsets.iter().map(|&offset| self.step.address + i64::from(offset))
+    }
 }
 
 impl<'a> Dataflow<'a> {
@@ -84,6 +110,10 @@ impl<'a> Dataflow<'a> {
             .collect();
         let input = &program.input;
         slices[input.slice as usize].preset(input.base, input.beats);
+        for constants in program.language.iter().flat_map(|language| &language.constants) {
+            let beats = constants.elements.len() as u32 / configuration.dot;
+            slices[constants.slice as usize].preset(constants.base, beats);
+        }
         let groups = 0..configuration.tile_groups();
         Dataflow {
             program,
@@ -98,15 +128,20 @@ impl<'a> Dataflow<'a> {
                 .collect(),
             loaded: groups.map(|group| least_loaded(program, group)).collect(),
             requantised: None,
+            stores: Stores::new(configuration.tile_groups(), configuration.weight_depth),
+            stored: stored_words(configuration, timeline),
+            scalars: Scalars::new(configuration.scalars()),
+            fetching: Vec::new(),
+            timeline,
             latency,
         }
     }
 
     /// Takes all steps.
-    pub(super) fn run(mut self, violations: &mut Violations) -> CheckReport {
+    pub(super) fn run(mut self, violations: &mut Violations) -> ScheduleReport {
         // Writes come first within a cycle: a read step of the same cycle comes before they have landed.
         let mut order: Vec<usize> = (0..self.cursors.len()).collect();
-        order.sort_by_key(|&queue| !matches!(self.cursors[queue].unit, Unit::Write(_)));
+        order.sort_by_key(|&queue| !matches!(self.cursors[queue].unit, Unit::Write(_) | Unit::Weights));
         while let Some(cycle) = self.cursors.iter().filter_map(|cursor| cursor.next.map(|(cycle, _)| cycle)).min() {
             for &queue in &order {
                 let cursor = &mut self.cursors[queue];
@@ -115,29 +150,36 @@ impl<'a> Dataflow<'a> {
                 else {
                     continue;
                 };
-                let now = Now { cycle, queue, stepping, step };
+                let finished = cycle + 1 == stepping.start + stepping.operation.duration();
+                let now = Now { cycle, queue, stepping, step, run_step: cursor.run_step, finished };
                 cursor.steps += 1;
                 cursor.advance();
-                self.take(&now, violations);
+                self.take(now, violations);
             }
+            self.fetched(violations);
         }
         self.check_output(violations);
         self.report()
     }
 
-    fn place(&self, now: &Now<'_>) -> Place {
-        Place::of(self.program, now.queue, now.stepping.index, now.cycle)
+    pub(super) fn place(&self, now: &Now<'_>) -> Place {
+        let place = Place::of(self.program, now.queue, now.stepping.index, now.cycle);
+        place.for_positions(self.timeline.positions)
     }
 
-    fn take(&mut self, now: &Now<'_>, violations: &mut Violations) {
+    fn take(&mut self, now: Now<'a>, violations: &mut Violations) {
         let unit = self.cursors[now.queue].unit;
+        if let (Unit::TileGroup(group), Operation::Fetch { .. }) = (unit, now.stepping.operation) {
+            self.fetching.push((group, now));
+            return;
+        }
+        let now = &now;
         match (unit, *now.stepping.operation) {
             (Unit::Read(slice), Operation::Read { .. }) => {
-                let flaws = self.slices[slice as usize].read(
-                    now.cycle,
-                    now.step.address as u32,
-                    self.configuration.beats_per_word(),
-                );
+                let (slice_read, beats) = (&self.slices[slice as usize], self.configuration.beats_per_word());
+                let mut flaws: Flaws =
+                    now.addresses().flat_map(|address| slice_read.read(now.cycle, address as u32, beats)).collect();
+                merge(&mut flaws);
                 self.drive(now, Source::Slice(slice), self.latency.vector_read, flaws);
             }
             (Unit::Write(slice), Operation::Write { source, last_beats, .. }) => {
@@ -148,31 +190,41 @@ impl<'a> Dataflow<'a> {
             (Unit::TileGroup(group), Operation::Multiply { source, .. }) => {
                 self.multiply(now, group, source, violations);
             }
-            (Unit::Requantiser, Operation::Requantise { from, .. }) => {
+            (Unit::Weights, Operation::Store { source, spread, .. }) => {
+                let flaws = self.listen(now, source, violations);
+                self.store_weights(now, spread, &flaws, violations);
+            }
+            (Unit::Requantiser, Operation::Requantise { from, tracking, .. }) => {
                 let interval = self.configuration.requantise_interval;
                 if let Some(previous) = self.requantised.replace(now.cycle)
                     && now.cycle - previous < u64::from(interval)
                 {
                     violations.add(Violation::RequantiserBusy { at: self.place(now), previous, interval });
                 }
-                let index = now.step.address as u32;
                 let loaded = self.program.scales.len() as u32;
-                if index >= loaded {
+                if let Some(index) = now.addresses().find(|&index| index >= i64::from(loaded)) {
+                    let index = index as u32;
                     violations.add(Violation::ScaleMissing { at: self.place(now), index, loaded });
                 }
                 let flaws = match from {
                     RequantiseFrom::Tiles => self.drain(now, violations),
                     RequantiseFrom::Stream(source) => self.listen(now, source, violations),
                 };
+                if let Some(scalar) = tracking.maximum {
+                    self.reduce(now, &flaws, violations);
+                    let latency = self.latency.extensions.map_or(0, |latency| latency.requantise_to_scalar);
+                    self.make_scalar(now, &[i64::from(scalar)], latency, violations);
+                }
                 self.drive(now, Source::Requantiser, self.latency.requantise, flaws);
             }
-            (Unit::Vector, Operation::Vector { a, b, .. }) => {
+            (Unit::Vector, Operation::Vector { a, b, arithmetic, .. }) => {
                 let mut flaws = self.listen(now, a, violations);
                 if let Some(b) = b {
                     flaws.extend(self.listen(now, b, violations));
-                    flaws.sort_by_key(|&(beat, _)| beat);
-                    flaws.dedup_by_key(|&mut (beat, _)| beat);
+                    merge(&mut flaws);
                 }
+                self.compute(now, &arithmetic, &mut flaws, violations);
+                merge(&mut flaws);
                 self.drive(now, Source::Vector, self.latency.vector_unit, flaws);
             }
             // Field checks have refused everything else.
@@ -180,7 +232,7 @@ impl<'a> Dataflow<'a> {
         }
     }
 
-    fn drive(&mut self, now: &Now<'_>, source: Source, latency: u32, flaws: Flaws) {
+    pub(super) fn drive(&mut self, now: &Now<'_>, source: Source, latency: u32, flaws: Flaws) {
         let port = source.port(self.configuration) as usize;
         self.ports[port].drive(now.cycle, now.cycle + u64::from(latency), flaws);
     }
@@ -196,18 +248,15 @@ impl<'a> Dataflow<'a> {
     }
 
     /// First and last element of a beat, counted in its word.
-    fn elements(&self, beat: u32) -> (u32, u32) {
+    pub(super) fn elements(&self, beat: u32) -> (u32, u32) {
         let dot = self.configuration.dot;
         (beat * dot, beat * dot + dot - 1)
     }
 
     fn multiply(&mut self, now: &Now<'_>, group: u32, source: Source, violations: &mut Violations) {
-        let address = now.step.address as u32;
-        let (tile, loaded) = self.loaded[group as usize];
-        if address >= loaded {
-            violations.add(Violation::WeightMissing { at: self.place(now), tile, address, loaded });
-        }
-        if let Some(&(0, cause)) = self.listen(now, source, violations).first() {
+        self.take_weights(now, group, violations);
+        let flaws = self.listen(now, source, violations);
+        if let Some(&(0, cause)) = flaws.first().filter(|_| !self.all_zero(now, group)) {
             let (first, last) = self.elements(0);
             let at = self.place(now);
             violations.add(Violation::InvalidOperand { at, port: source, beat: 0, first, last, cause });
@@ -215,6 +264,10 @@ impl<'a> Dataflow<'a> {
         if now.step.last {
             let start = now.cycle + u64::from(self.latency.step_to_drain);
             let cycles = self.configuration.drain_cycles();
+            let chain = &mut self.chains[group as usize];
+            if let Some(cycle) = chain.meets_fetch(start, u64::from(cycles)) {
+                violations.add(Violation::FetchMeetsResult { at: self.place(now), cycle });
+            }
             if let Some((last, previous)) = self.chains[group as usize].enter(now.cycle, start, now.stepping.index) {
                 let distance = now.cycle - last;
                 if distance < u64::from(cycles) {
@@ -233,8 +286,10 @@ impl<'a> Dataflow<'a> {
         };
         // Where a row of tiles is incomplete, its columns without a tile deliver zero. That is a hole in the last row of a
         // result, which a write can leave out, but not in the rows before it, which are written whole.
+        // A language model may give those columns a scale and a bias, so that they deliver a number of its choice.
         let last = row + 1 == self.configuration.rows();
-        let zero = |group: u32| !last && rows_of_group(self.configuration, group) <= row;
+        let zero =
+            |group: u32| rows_of_group(self.configuration, group) <= row && (!last || self.has_scales(now, group));
         (0..self.configuration.beats_per_word())
             .filter(|&group| delivered.get(group as usize).copied().flatten().is_none() && !zero(group))
             .map(|group| (group, Cause::NotDelivered { group, cycle: now.cycle }))
@@ -243,15 +298,22 @@ impl<'a> Dataflow<'a> {
 
     fn store(&mut self, now: &Now<'_>, slice: u32, source: Source, beats: u32, violations: &mut Violations) {
         let flaws = self.listen(now, source, violations);
-        let base = now.step.address as u32;
-        if let Some(&(beat, cause)) = flaws.first().filter(|&&(beat, _)| beat < beats) {
+        let bases: Vec<u32> = now.addresses().map(|address| address as u32).collect();
+        let base = bases.first().copied().unwrap_or(0);
+        // What a language model stores without a meaning is followed to where it is used.
+        let follows = self.program.language.is_some();
+        if let Some(&(beat, cause)) = flaws.first().filter(|&&(beat, _)| beat < beats && !follows) {
             let (first, last) = self.elements(beat);
             let address = base + beat;
             let at = self.place(now);
             violations.add(Violation::InvalidStore { at, port: source, beat, first, last, address, cause });
         }
-        for beat in base..base + beats {
-            if !self.slices[slice as usize].write(now.cycle, beat) {
+        let certain = bases.len() == 1;
+        for (offset, beat) in
+            bases.iter().flat_map(|&base| (0..beats).map(move |beat| (beat, base.saturating_add(beat))))
+        {
+            let cause = flaws.iter().find(|&&(beat, _)| beat == offset && follows).map(|&(_, cause)| cause);
+            if !self.slices[slice as usize].write(now.cycle, beat, certain, cause) {
                 let last = self.configuration.vector_beats() - 1;
                 violations.add(Violation::WriteBeyondSlice { at: self.place(now), slice, beat, last });
             }
@@ -264,6 +326,15 @@ impl<'a> Dataflow<'a> {
 
     fn check_output(&self, violations: &mut Violations) {
         let output = &self.program.output;
+        let beat_of = |position: u32| output.base + position / self.configuration.dot;
+        let invalid = output.positions.iter().enumerate().find_map(|(element, &position)| {
+            let beat = beat_of(position);
+            self.slices[output.slice as usize].cause(beat).map(|cause| (element, beat, cause))
+        });
+        if let Some((element, beat, cause)) = invalid {
+            let (tensor, slice) = (output.tensor.clone(), output.slice);
+            violations.add(Violation::OutputInvalid { tensor, slice, beat, element, cause });
+        }
         let missing = self.slices[output.slice as usize].missing(self.end, output.base, output.beats);
         if let Some(&beat) = missing.first() {
             let dot = self.configuration.dot;
@@ -279,11 +350,11 @@ impl<'a> Dataflow<'a> {
         }
     }
 
-    fn report(mut self) -> CheckReport {
+    fn report(mut self) -> ScheduleReport {
         let cycles = self.end;
-        let units = self.cursors.iter().zip(&self.program.queues).map(|(cursor, queue)| Activity {
+        let units = self.cursors.iter().zip(&self.timeline.issued).map(|(cursor, &instructions)| Activity {
             unit: cursor.unit,
-            instructions: queue.instructions.len(),
+            instructions,
             steps: cursor.steps,
             busy: cursor.steps as f64 / cycles as f64,
         });
@@ -301,8 +372,31 @@ impl<'a> Dataflow<'a> {
                 remarks.push(Remark::Untaken { group: group as u32, rows });
             }
         }
-        CheckReport { cycles, units, remarks }
+        ScheduleReport { positions: self.timeline.positions, cycles, units, remarks }
     }
+}
+
+/// For each weight address, whether a store of the run may go there.
+fn stored_words(configuration: &Configuration, timeline: &Timeline<'_>) -> Vec<bool> {
+    let mut stored = vec![false; configuration.weight_depth as usize];
+    for stepping in timeline.queues.iter().flatten() {
+        let Operation::Store { sequence, .. } = stepping.operation else { continue };
+        for step in sequence.steps() {
+            for &offset in &stepping.offsets {
+                let word = usize::try_from(step.address + i64::from(offset)).ok();
+                if let Some(word) = word.and_then(|word| stored.get_mut(word)) {
+                    *word = true;
+                }
+            }
+        }
+    }
+    stored
+}
+
+/// Keeps the first flaw of each beat, in the order of the beats.
+fn merge(flaws: &mut Flaws) {
+    flaws.sort_by_key(|&(beat, _)| beat);
+    flaws.dedup_by_key(|&mut (beat, _)| beat);
 }
 
 /// Rows of results in which the group has at least one tile.

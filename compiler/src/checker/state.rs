@@ -1,7 +1,7 @@
 //! What stands where in the machine: words on ports, beats in slices, rows in drain chains. No values, only whether they mean
 //! something.
 
-use super::violation::Cause;
+use super::cause::Cause;
 use std::collections::VecDeque;
 
 /// The beats of a word that mean nothing, ascending, each with the reason. A flawless word has none.
@@ -54,6 +54,8 @@ pub(super) struct Slice {
     number: u32,
     /// For each beat, the first cycle whose read step takes what was written last.
     landed: Vec<u64>,
+    /// Why what was written last means nothing.
+    causes: Vec<Option<Cause>>,
     write_to_read: u64,
 }
 
@@ -62,7 +64,8 @@ const NEVER: u64 = u64::MAX;
 
 impl Slice {
     pub(super) fn new(number: u32, beats: u32, write_to_read: u32) -> Slice {
-        Slice { number, landed: vec![NEVER; beats as usize], write_to_read: u64::from(write_to_read) }
+        let (landed, causes) = (vec![NEVER; beats as usize], vec![None; beats as usize]);
+        Slice { number, landed, causes, write_to_read: u64::from(write_to_read) }
     }
 
     /// The host writes before the run.
@@ -70,10 +73,21 @@ impl Slice {
         self.landed[base as usize..(base + beats) as usize].fill(0);
     }
 
-    /// A write step at `cycle`. False where the slice has no such beat.
-    pub(super) fn write(&mut self, cycle: u64, beat: u32) -> bool {
-        let landed = cycle + self.write_to_read;
-        self.landed.get_mut(beat as usize).map(|beat| *beat = landed).is_some()
+    /// A write step at `cycle`, which certainly or only perhaps goes to `beat`, of something that perhaps means nothing. False where
+    /// the slice has no such beat.
+    pub(super) fn write(&mut self, cycle: u64, beat: u32, certain: bool, cause: Option<Cause>) -> bool {
+        let (landed, beat) = (cycle + self.write_to_read, beat as usize);
+        let (Some(last), Some(why)) = (self.landed.get_mut(beat), self.causes.get_mut(beat)) else { return false };
+        if certain || *last != NEVER {
+            *last = landed;
+            *why = cause.or(why.filter(|_| !certain));
+        }
+        true
+    }
+
+    /// Why what was written last at `beat` means nothing.
+    pub(super) fn cause(&self, beat: u32) -> Option<Cause> {
+        self.causes.get(beat as usize).copied().flatten()
     }
 
     /// A read step at `cycle` of the word of `beats` beats at `base`. All write steps of the same cycle come first.
@@ -88,7 +102,7 @@ impl Slice {
                     Some(&landed) if cycle < landed => {
                         Cause::NotLanded { slice, beat, read: cycle, write: landed - self.write_to_read, landed }
                     }
-                    Some(_) => return None,
+                    Some(_) => self.cause(beat)?,
                 };
                 Some((offset, cause))
             })
@@ -111,6 +125,8 @@ pub(super) struct Chain {
     pace: u32,
     /// Last step of the last product, and the number of its instruction.
     last: Option<(u64, usize)>,
+    /// When fetched words pass the end of the chain, in the requantiser's steps.
+    fetches: VecDeque<u64>,
     untaken: u64,
 }
 
@@ -132,6 +148,18 @@ impl Chain {
         self.retire(cycle);
         self.results.push_back(Draining { start, taken: 0 });
         self.last.replace((cycle, index))
+    }
+
+    /// A fetched word that passes the end of the chain at `cycle`; results leave it for `cycles` cycles. Does it meet one?
+    pub(super) fn fetch(&mut self, cycle: u64, cycles: u64) -> bool {
+        self.fetches.push_back(cycle);
+        self.results.iter().any(|result| (result.start..result.start + cycles).contains(&cycle))
+    }
+
+    /// When a result that leaves the chain from `start` on, for `cycles` cycles, meets a fetched word.
+    pub(super) fn meets_fetch(&mut self, start: u64, cycles: u64) -> Option<u64> {
+        while self.fetches.pop_front_if(|&mut cycle| cycle < start).is_some() {}
+        self.fetches.front().copied().filter(|&cycle| cycle < start + cycles)
     }
 
     /// The row that the chain delivers at `cycle`, the current one, if any. It is taken.

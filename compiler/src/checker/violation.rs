@@ -1,5 +1,6 @@
 //! What can be wrong with a schedule, in words.
 
+use super::cause::Cause;
 use lpu_isa::instruction::{InstructionError, Source, Unit};
 use lpu_isa::program::Program;
 use std::collections::HashSet;
@@ -18,6 +19,8 @@ pub struct Place {
     pub instruction: usize,
     /// Name of the layer that the instruction serves.
     pub layer: Option<String>,
+    /// Where a program has several schedules: the one that is right for positions below this.
+    pub positions: Option<u32>,
 }
 
 impl Place {
@@ -26,67 +29,26 @@ impl Place {
         let queue = &program.queues[queue];
         let layer = queue.instructions[instruction].layer;
         let layer = layer.and_then(|layer| program.layers.get(layer as usize)).map(|layer| layer.name.clone());
-        Place { cycle, unit: queue.unit, instruction, layer }
+        Place { cycle, unit: queue.unit, instruction, layer, positions: None }
+    }
+
+    /// The same in the schedule for positions below `positions`.
+    pub(super) fn for_positions(self, positions: Option<u32>) -> Place {
+        Place { positions, ..self }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(positions) = self.positions {
+            write!(f, "positions below {positions}, ")?;
+        }
         write!(f, "cycle {}: {}, instruction {}", self.cycle, self.unit, self.instruction)?;
         match &self.layer {
             Some(layer) => write!(f, " (layer {layer})"),
             None => Ok(()),
         }
     }
-}
-
-/// Why a beat means nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Cause {
-    /// It was read from a beat that nobody had written.
-    #[error("read from beat {beat} of slice {slice} at cycle {read}, which nobody has written")]
-    NeverWritten {
-        /// Vector memory slice.
-        slice: u32,
-        /// Beat address.
-        beat: u32,
-        /// Cycle of the read step.
-        read: u64,
-    },
-    /// It was read while a write to the same beat was on its way.
-    #[error(
-        "read from beat {beat} of slice {slice} at cycle {read}, before its write of cycle {write} has landed at cycle {landed}"
-    )]
-    NotLanded {
-        /// Vector memory slice.
-        slice: u32,
-        /// Beat address.
-        beat: u32,
-        /// Cycle of the read step.
-        read: u64,
-        /// Cycle of the write step.
-        write: u64,
-        /// First cycle whose read step takes the word.
-        landed: u64,
-    },
-    /// It was read from behind the last beat of a slice.
-    #[error("read from beat {beat} of slice {slice} at cycle {read}, beyond the end of the slice")]
-    BeyondSlice {
-        /// Vector memory slice.
-        slice: u32,
-        /// Beat address.
-        beat: u32,
-        /// Cycle of the read step.
-        read: u64,
-    },
-    /// The requantiser took it from a tile group that delivered nothing.
-    #[error("requantised at cycle {cycle}, when tile group {group} delivers no result")]
-    NotDelivered {
-        /// Tile group, or the number it would have if the machine had more tiles.
-        group: u32,
-        /// Cycle of the requantiser's step.
-        cycle: u64,
-    },
 }
 
 /// A rule that a schedule breaks.
@@ -250,12 +212,195 @@ pub enum Violation {
         end: u64,
     },
     /// The program promises another cycle count than its queues take.
-    #[error("the program promises {promised} cycles, but its last queue halts after {actual}")]
+    #[error(
+        "the program promises {promised} cycles{}, but its last queue halts after {actual}",
+        positions.map_or(String::new(), |positions| format!(" for positions below {positions}"))
+    )]
     CycleCount {
         /// What the program says.
         promised: u64,
         /// What its queues take.
         actual: u64,
+        /// The schedule, where there are several.
+        positions: Option<u32>,
+    },
+    /// An address that a register moves can lie outside its memory.
+    #[error(
+        "{at}: register {register} holds {least} to {most}, which makes addresses {low} to {high}, but there are 0 to {}",
+        limit - 1
+    )]
+    AddressRange {
+        /// The instruction, at its first step.
+        at: Place,
+        /// The register.
+        register: u32,
+        /// Its least value.
+        least: u16,
+        /// Its largest value.
+        most: u16,
+        /// Least address.
+        low: i64,
+        /// Largest address.
+        high: i64,
+        /// Addresses that there are.
+        limit: u32,
+    },
+    /// A register or scalar is taken that nobody has written in this run.
+    #[error("{at}: takes {what} {number}, which nobody has written in this run")]
+    Unwritten {
+        /// Who takes it.
+        at: Place,
+        /// "register" or "scalar".
+        what: &'static str,
+        /// Its number.
+        number: i64,
+    },
+    /// A register or scalar is taken while it is on its way.
+    #[error("{at}: takes {what} {number} before its write of cycle {written} has landed at cycle {landed}")]
+    Early {
+        /// Who takes it.
+        at: Place,
+        /// "register" or "scalar".
+        what: &'static str,
+        /// Its number.
+        number: i64,
+        /// Cycle of the writer.
+        written: u64,
+        /// First cycle that may take it.
+        landed: u64,
+    },
+    /// Two writers of one register or scalar, of which the later one does not land later.
+    #[error(
+        "{at}: two writers of {what} {number}: this write lands at cycle {landed}, an earlier one at cycle {other}"
+    )]
+    TwoWriters {
+        /// The later writer.
+        at: Place,
+        /// "register" or "scalar".
+        what: &'static str,
+        /// Its number.
+        number: i64,
+        /// Cycle in which the later write lands.
+        landed: u64,
+        /// Cycle in which the earlier write lands.
+        other: u64,
+    },
+    /// A scalar that the machine does not have.
+    #[error("{at}: uses scalar {number} of {scalars}")]
+    ScalarBeyond {
+        /// The unit, at its step.
+        at: Place,
+        /// The scalar's number.
+        number: i64,
+        /// Scalars that there are.
+        scalars: u32,
+    },
+    /// The vector unit uses a table that is not loaded.
+    #[error("{at}: uses table {table}; {loaded} are loaded")]
+    TableMissing {
+        /// The vector unit, at its step.
+        at: Place,
+        /// Number of the table.
+        table: u32,
+        /// Tables loaded.
+        loaded: usize,
+    },
+    /// A reduction takes in a beat that means nothing.
+    #[error("{at}: reduces beat {beat} (elements {first}..{last}) of its operands, which was {cause}")]
+    InvalidReduction {
+        /// The unit, at its step.
+        at: Place,
+        /// Beat of the word.
+        beat: u32,
+        /// First element of the beat, counted in the word.
+        first: u32,
+        /// Its last element.
+        last: u32,
+        /// Why the beat means nothing.
+        cause: Cause,
+    },
+    /// A weight word is taken while a store into it is on its way.
+    #[error("{at}: takes weight word {address} before the store of cycle {stored} has landed at cycle {landed}")]
+    WeightNotLanded {
+        /// The tile group, at its step.
+        at: Place,
+        /// Address of the word.
+        address: u32,
+        /// Cycle of the store's step.
+        stored: u64,
+        /// First cycle whose step takes the word.
+        landed: u64,
+    },
+    /// A store comes behind those that were to use it.
+    #[error(
+        "{at}: stores into weight word {address}, but instruction {instruction} of tile group {group} has taken at cycle \
+         {taken} what an earlier run left there"
+    )]
+    StoreBehindUse {
+        /// The store, at its step.
+        at: Place,
+        /// Address of the word.
+        address: u32,
+        /// The tile group that was too early.
+        group: u32,
+        /// Number of its instruction.
+        instruction: usize,
+        /// Cycle of its step.
+        taken: u64,
+    },
+    /// A store or fetch names a tile that there is not.
+    #[error("{at}: {what} {number}, but there are {limit}")]
+    TileBeyond {
+        /// The unit, at its step.
+        at: Place,
+        /// What is named.
+        what: &'static str,
+        /// The largest number that can occur.
+        number: u32,
+        /// How many there are.
+        limit: u32,
+    },
+    /// Not all tile groups fetch the same words at the same time.
+    #[error("{at}: fetches, but tile group {group} does not fetch the same at this cycle")]
+    FetchAlone {
+        /// A tile group that fetches, at its step.
+        at: Place,
+        /// One that does not.
+        group: u32,
+    },
+    /// A fetched word and a result meet on a drain chain.
+    #[error("{at}: a fetched word and a result on one drain chain, at the cycle of the requantiser's step {cycle}")]
+    FetchMeetsResult {
+        /// The tile group, at its step.
+        at: Place,
+        /// When they meet, in the requantiser's steps.
+        cycle: u64,
+    },
+    /// A store or a register is still on its way when the run ends.
+    #[error("{at}: {what} lands at cycle {landed}, but the run ends at cycle {end}")]
+    Pending {
+        /// Who writes.
+        at: Place,
+        /// What is on its way.
+        what: &'static str,
+        /// Cycle in which it has landed.
+        landed: u64,
+        /// Cycles of the run.
+        end: u64,
+    },
+    /// An element of the output means nothing.
+    #[error("the output `{tensor}` has element {element} at beat {beat} of slice {slice}, which was {cause}")]
+    OutputInvalid {
+        /// Name of the tensor.
+        tensor: String,
+        /// Vector memory slice.
+        slice: u32,
+        /// Beat.
+        beat: u32,
+        /// The element.
+        element: usize,
+        /// Why it means nothing.
+        cause: Cause,
     },
     /// The output is not complete when the run ends.
     #[error(
@@ -295,8 +440,24 @@ impl Violation {
             | Violation::RequantiserBusy { at, .. }
             | Violation::ScaleMissing { at, .. }
             | Violation::WriteBeyondSlice { at, .. }
-            | Violation::WritePending { at, .. } => Some(at),
-            Violation::Image(_) | Violation::CycleCount { .. } | Violation::OutputMissing { .. } => None,
+            | Violation::WritePending { at, .. }
+            | Violation::AddressRange { at, .. }
+            | Violation::Unwritten { at, .. }
+            | Violation::Early { at, .. }
+            | Violation::TwoWriters { at, .. }
+            | Violation::ScalarBeyond { at, .. }
+            | Violation::TableMissing { at, .. }
+            | Violation::InvalidReduction { at, .. }
+            | Violation::WeightNotLanded { at, .. }
+            | Violation::StoreBehindUse { at, .. }
+            | Violation::TileBeyond { at, .. }
+            | Violation::FetchAlone { at, .. }
+            | Violation::FetchMeetsResult { at, .. }
+            | Violation::Pending { at, .. } => Some(at),
+            Violation::Image(_)
+            | Violation::CycleCount { .. }
+            | Violation::OutputInvalid { .. }
+            | Violation::OutputMissing { .. } => None,
         }
     }
 }
@@ -323,9 +484,11 @@ impl Violations {
         self.found.is_empty()
     }
 
-    /// In the order of their cycles; those of the whole program last.
+    /// Schedule by schedule, in the order of their cycles; those of a whole schedule or program last.
     pub(super) fn sorted(mut self) -> Vec<Violation> {
-        self.found.sort_by_key(|violation| violation.at().map_or(u64::MAX, |at| at.cycle));
+        self.found.sort_by_key(|violation| {
+            violation.at().map_or((u32::MAX, u64::MAX), |at| (at.positions.unwrap_or(0), at.cycle))
+        });
         self.found
     }
 }

@@ -160,7 +160,8 @@ impl Extension {
         }
     }
 
-    fn scalar(&self, number: i64, cycle: u64) -> Factor {
+    /// The scalar at `cycle`; 0 where there is none.
+    pub fn scalar(&self, number: i64, cycle: u64) -> Factor {
         let scalar = usize::try_from(number).ok().and_then(|number| self.scalars.get(number));
         scalar.map_or(Factor { mantissa: 0, exponent: 0 }, |scalar| scalar.at(cycle))
     }

@@ -12,6 +12,7 @@ mod state;
 mod units;
 
 use lpu_isa::arithmetic::Rounding;
+use lpu_isa::fixed_point::normalise::Factor;
 use lpu_isa::instruction::Unit;
 use lpu_isa::latency::Latency;
 use lpu_isa::program::{Program, Region};
@@ -149,6 +150,11 @@ impl<'a> CycleModel<'a> {
     /// Reads a run-time register between runs; 0 where there is none.
     pub fn register(&self, number: u32) -> u16 {
         self.state.register(number)
+    }
+
+    /// Reads a scalar of the vector unit between runs; none where the machine has no scalars.
+    pub fn scalar(&self, number: u32) -> Option<Factor> {
+        self.state.scalar(number)
     }
 
     /// Reads a vector between runs, whole elements.

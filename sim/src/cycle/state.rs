@@ -4,6 +4,7 @@ use super::extension::{Captured, Extension, Stored, VectorStep};
 use super::units::{Run, Sequencer, requantise_step, vector_step};
 use super::{Options, WriteEvent};
 use lpu_isa::configuration::Configuration;
+use lpu_isa::fixed_point::normalise::Factor;
 use lpu_isa::image::nibbles;
 use lpu_isa::instruction::{Operation, Source, Tracking, Unit};
 use lpu_isa::latency::ISSUE_TO_STEP;
@@ -235,6 +236,11 @@ impl State {
     /// A register, while nothing runs.
     pub fn register(&self, number: u32) -> u16 {
         self.extension.as_ref().map_or(0, |extension| extension.register(number, u64::MAX))
+    }
+
+    /// A scalar of the vector unit, while nothing runs.
+    pub fn scalar(&self, number: u32) -> Option<Factor> {
+        self.extension.as_ref().map(|extension| extension.scalar(i64::from(number), u64::MAX))
     }
 
     /// All queues begin at instruction `entry`.

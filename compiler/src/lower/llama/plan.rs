@@ -199,6 +199,20 @@ impl Memory<'_> {
         Buffer { slice, base }
     }
 
+    /// Beats `from..to` of a buffer are zero from the beginning: whole words are read of it and whole rows of results added to it, so
+    /// what stands behind the vector counts in sums over it.
+    fn clear(&mut self, name: &str, buffer: Buffer, (from, to): (u32, u32)) {
+        if from < to {
+            let elements = vec![0; ((to - from) * self.geometry.dot) as usize];
+            self.constants.push(Constants {
+                name: name.into(),
+                slice: buffer.slice,
+                base: buffer.base + from,
+                elements,
+            });
+        }
+    }
+
     fn constants(&mut self, name: &str, mut elements: Vec<i16>) -> Buffer {
         let dot = self.geometry.dot as usize;
         elements.resize(elements.len().next_multiple_of(self.geometry.elements as usize), 0);
@@ -427,9 +441,13 @@ fn buffers(memory: &mut Memory<'_>, graph: &QuantisedLlama, layers: &[PlacedLaye
     let (query, key) = (widest(|layer| &layer.query), widest(|layer| &layer.key));
     let hidden = widest(|layer| &layer.gate).max(widest(|layer| &layer.up));
     let probabilities = g.key_passes * g.full / g.dot;
+    let (row, stream) = (memory.buffer(first, residual), memory.buffer(first, residual));
+    let behind = (graph.shape.dim as u32).div_ceil(g.dot);
+    memory.clear("behind the token's row", row, (behind, behind.next_multiple_of(g.beats_per_word)));
+    memory.clear("behind the residual stream", stream, (behind, residual.next_multiple_of(g.beats_per_word)));
     Buffers {
-        row: memory.buffer(first, residual),
-        residual: memory.buffer(first, residual),
+        row,
+        residual: stream,
         query: (memory.buffer(first, query), memory.buffer(first, query)),
         key: (memory.buffer(first, key), memory.buffer(first, key)),
         scores: (0..graph.shape.heads).map(|_| memory.buffer(constant, probabilities)).collect(),

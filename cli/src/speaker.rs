@@ -1,0 +1,165 @@
+//! What takes a language model's tokens and says what may come next: one for each backend.
+//!
+//! A new backend is one more implementation of [`Speaker`] and one more arm in the command that opens it.
+
+use crate::failure::Failure;
+use crate::language::failed;
+use lpu_compiler::llama::graph::QuantisedLlama;
+use lpu_isa::program::Program;
+use lpu_sim::cycle::CycleError;
+use lpu_sim::golden_llama::{Answer, GoldenLlama};
+use lpu_sim::language::{LanguageError, LanguageModel, Token};
+
+/// Takes tokens one after the other.
+pub trait Speaker {
+    /// What may come after `token`, which stands at the next position.
+    ///
+    /// # Errors
+    /// The token cannot be taken, or the run does not end.
+    fn step(&mut self, token: u32) -> Result<Answer, Failure>;
+}
+
+/// The golden model: integers over the graph, no cycles.
+pub struct Golden<'a>(GoldenLlama<'a>);
+
+impl<'a> Golden<'a> {
+    /// At the beginning of a sequence.
+    ///
+    /// # Errors
+    /// A graph that cannot be executed.
+    pub fn new(graph: &'a QuantisedLlama) -> Result<Golden<'a>, Failure> {
+        GoldenLlama::new(graph).map(Golden).map_err(failed)
+    }
+}
+
+impl Speaker for Golden<'_> {
+    fn step(&mut self, token: u32) -> Result<Answer, Failure> {
+        self.0.step(token).map_err(failed)
+    }
+}
+
+/// One run of a machine: a token taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenRun {
+    /// Cycles that the machine counted.
+    pub cycles: u64,
+    /// Cycles that the compiler promised.
+    pub predicted: u64,
+    /// The schedule that was run: its number among those of the program.
+    pub schedule: usize,
+}
+
+/// Where the machine first said something else than the golden model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Position of the token taken in.
+    pub position: usize,
+    /// The result that differs: the token that it belongs to.
+    pub element: usize,
+    /// The machine's.
+    pub value: i16,
+    /// Golden's.
+    pub golden: i16,
+}
+
+/// A machine that takes tokens in, whatever it is made of.
+pub trait Machine {
+    /// Takes in `token`, or the one that the machine has chosen itself.
+    ///
+    /// # Errors
+    /// The token cannot be taken, or the run does not end.
+    fn run(&mut self, token: Option<u32>) -> Result<Token, Failure>;
+}
+
+/// The cycle model.
+pub struct CycleModel<'a>(LanguageModel<'a>);
+
+impl<'a> CycleModel<'a> {
+    /// With `program` loaded, at the beginning of a sequence.
+    ///
+    /// # Errors
+    /// The program of another kind of network.
+    pub fn new(program: &'a Program) -> Result<CycleModel<'a>, Failure> {
+        LanguageModel::new(program).map(CycleModel).map_err(|error| broken("cycle model", &error))
+    }
+}
+
+impl Machine for CycleModel<'_> {
+    fn run(&mut self, token: Option<u32>) -> Result<Token, Failure> {
+        self.0.step(token).map_err(|error| broken("cycle model", &error))
+    }
+}
+
+/// A machine with the golden model beside it, which must say the same at every token.
+pub struct Witnessed<'a> {
+    machine: Box<dyn Machine + 'a>,
+    golden: Golden<'a>,
+    program: &'a Program,
+    /// The machine's own choice of the next token, which stands in its register already.
+    chosen: Option<u32>,
+    runs: Vec<TokenRun>,
+    difference: Option<Difference>,
+}
+
+impl<'a> Witnessed<'a> {
+    /// `machine`, which has `program` loaded, that of `graph`.
+    ///
+    /// # Errors
+    /// A graph that cannot be executed.
+    pub fn new(
+        machine: Box<dyn Machine + 'a>,
+        graph: &'a QuantisedLlama,
+        program: &'a Program,
+    ) -> Result<Witnessed<'a>, Failure> {
+        let golden = Golden::new(graph)?;
+        Ok(Witnessed { machine, golden, program, chosen: None, runs: Vec::new(), difference: None })
+    }
+
+    /// Every run so far.
+    pub fn runs(&self) -> &[TokenRun] {
+        &self.runs
+    }
+
+    /// The first difference, if there is one.
+    pub fn difference(&self) -> Option<Difference> {
+        self.difference
+    }
+}
+
+impl Speaker for Witnessed<'_> {
+    fn step(&mut self, token: u32) -> Result<Answer, Failure> {
+        let position = self.runs.len();
+        let expected = self.golden.step(token)?;
+        // Where the machine's own choice is the token, nothing comes from the host.
+        let got = self.machine.run(Some(token).filter(|_| self.chosen != Some(token)))?;
+        let entries = self.program.language.iter().flat_map(|language| &language.entries);
+        let schedule = entries.take_while(|entry| position as u64 >= u64::from(entry.positions)).count();
+        self.runs.push(TokenRun { cycles: got.cycles, predicted: got.predicted, schedule });
+        let answer = Answer { elements: got.elements, factor: got.factor, right_shift: expected.right_shift };
+        if self.difference.is_none() && (answer != expected || got.next != expected.most_likely()) {
+            let pairs = answer.elements.iter().zip(&expected.elements);
+            let element = pairs.clone().position(|(value, golden)| value != golden).unwrap_or(got.next as usize);
+            let of = |elements: &[i16]| elements.get(element).copied().unwrap_or(0);
+            let (value, golden) = (of(&answer.elements), of(&expected.elements));
+            self.difference = Some(Difference { position, element, value, golden });
+        }
+        self.chosen = Some(got.next);
+        Ok(answer)
+    }
+}
+
+/// A machine refuses. A run that does not end is a disagreement.
+fn broken(place: &str, error: &LanguageError) -> Failure {
+    let help = match error {
+        LanguageError::ContextFull(_) => "ask for fewer tokens",
+        LanguageError::Token { .. } => "give tokens made with this model's tokenizer",
+        LanguageError::NoLanguage(_) | LanguageError::Slot(_) | LanguageError::Cycle(_) => {
+            "report this as a bug, with the model and the configuration"
+        }
+    };
+    let failure = Failure::new("the run failed", place, error, help);
+    match error {
+        LanguageError::Cycle(CycleError::Endless(_)) | LanguageError::Slot(_) => failure.disagreement(),
+        _ => failure,
+    }
+}

@@ -1,0 +1,77 @@
+//! When a program's instructions issue: known before the run, for each of its entry points.
+//!
+//! A queue issues its instructions one after the other, each an interval behind the one before it, up to the one that halts. Whoever
+//! wants to know what a run does (the checker, a trace) walks through the queues here and nowhere else.
+
+use crate::instruction::Operation;
+use crate::latency::ISSUE_TO_STEP;
+use crate::program::{Placed, Program};
+
+/// Where a run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryPoint {
+    /// Number of the first instruction, the same in every queue.
+    pub instruction: usize,
+    /// The schedule is right for positions below this; none where a network knows no positions.
+    pub positions: Option<u32>,
+    /// Cycles that the program promises.
+    pub cycles: u64,
+}
+
+/// An instruction and the cycle of its issue.
+#[derive(Clone, Copy, Debug)]
+pub struct Issue<'a> {
+    /// Its number in the queue.
+    pub index: usize,
+    /// The cycle, since the start of the run.
+    pub cycle: u64,
+    /// The instruction and its layer.
+    pub placed: &'a Placed,
+}
+
+impl<'a> Issue<'a> {
+    /// What it does.
+    pub fn operation(&self) -> &'a Operation {
+        &self.placed.instruction.operation
+    }
+
+    /// Cycle of its first step, if it takes any.
+    pub fn first_step(&self) -> Option<u64> {
+        self.operation().sequence().map(|_| self.cycle + u64::from(ISSUE_TO_STEP))
+    }
+
+    /// Cycle of its last step, if it takes any.
+    pub fn last_step(&self) -> Option<u64> {
+        self.first_step().map(|first| first.saturating_add(self.operation().duration().saturating_sub(1)))
+    }
+}
+
+/// The entry points of `program`: those of a language model, or the one at instruction 0.
+pub fn entry_points(program: &Program) -> Vec<EntryPoint> {
+    match &program.language {
+        None => vec![EntryPoint { instruction: 0, positions: None, cycles: program.cycles }],
+        Some(language) => {
+            let entries = language.entries.iter().map(|entry| EntryPoint {
+                instruction: entry.instruction as usize,
+                positions: Some(entry.positions),
+                cycles: entry.cycles,
+            });
+            entries.collect()
+        }
+    }
+}
+
+/// What queue number `queue` issues in a run that begins at instruction `entry`, up to the instruction that halts and with it.
+pub fn issues(program: &Program, queue: usize, entry: usize) -> Vec<Issue<'_>> {
+    let mut cycle = 0u64;
+    let mut issues = Vec::new();
+    let instructions = program.queues.get(queue).map_or(&[][..], |queue| &queue.instructions);
+    for (index, placed) in instructions.iter().enumerate().skip(entry) {
+        issues.push(Issue { index, cycle, placed });
+        if placed.instruction.operation == Operation::Halt {
+            break;
+        }
+        cycle += u64::from(placed.instruction.interval);
+    }
+    issues
+}
