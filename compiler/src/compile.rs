@@ -1,11 +1,16 @@
 //! From a graph to a program: lowers the operators in order and assembles the image.
 
+mod demands;
+mod step;
+
 use crate::error::CompileError;
 use crate::graph::{Graph, OperatorKind, TensorId};
-use crate::lower::{Lowering, elementwise, fully_connected};
+use crate::lower::Lowering;
 use crate::schedule::{Schedule, Stored};
+use demands::Demands;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::program::{FORMAT, Layer, Program, Region};
+use step::{Step, slices_read_beside};
 
 /// Compiles `graph` for the machine `configuration`, which `board` names.
 ///
@@ -19,6 +24,7 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
         schedule: Schedule::new(configuration),
         weights: vec![Vec::new(); configuration.tiles as usize],
         scales: Vec::new(),
+        fillers: vec![None; configuration.vector_slices as usize],
     };
     let mut vectors: Vec<Option<Stored>> = vec![None; graph.tensors.len()];
     let [input_id] = graph.inputs[..] else {
@@ -27,8 +33,9 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
     let [output_id] = graph.outputs[..] else {
         return Err(unsupported(graph, "a network must have one output"));
     };
-    let input = place_input(&mut lowering, graph, input_id)?;
-    vectors[input_id.0] = Some(input.clone());
+    let demands = Demands::of(graph);
+    let (input, input_region) = place_input(&mut lowering, graph, input_id, &demands)?;
+    vectors[input_id.0] = Some(input);
 
     // A reshape gives its input another name; the region lives until the last reader of any name is done.
     let mut remaining = uses(graph);
@@ -36,39 +43,28 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
     let mut last_read = vec![0u64; graph.tensors.len()];
     let mut layers: Vec<Layer> = Vec::new();
     for (index, operator) in graph.operators.iter().enumerate() {
-        let (&[from], &[to]) = (&operator.inputs[..], &operator.outputs[..]) else {
-            let why = "an operator must have one input and one output".to_string();
+        let &[to] = &operator.outputs[..] else {
+            let why = "an operator must have one output".to_string();
             return Err(CompileError::Unsupported { layer: operator.name.clone(), why });
         };
-        let Some(stored) = vectors[from.0].clone() else {
-            let why = "the input has no value".to_string();
+        let stored: Option<Vec<Stored>> = operator.inputs.iter().map(|from| vectors[from.0].clone()).collect();
+        let Some(stored) = stored.filter(|stored| !stored.is_empty()) else {
+            let why = "an input has no value".to_string();
             return Err(CompileError::Unsupported { layer: operator.name.clone(), why });
         };
-        let owner = root[from.0];
-        let tensor = graph.tensor(to).map_or("", |tensor| &tensor.name);
+        let owners: Vec<usize> = operator.inputs.iter().map(|from| root[from.0]).collect();
         let number = layers.len() as u32;
-        let lowered = match &operator.kind {
-            OperatorKind::Reshape => {
-                root[to.0] = owner;
-                remaining[owner] += remaining[to.0];
-                vectors[to.0] = Some(stored);
-                None
+        if operator.kind == OperatorKind::Reshape {
+            root[to.0] = owners[0];
+            remaining[owners[0]] += remaining[to.0];
+            vectors[to.0] = Some(stored[0].clone());
+        } else {
+            let beside = slices_read_beside(graph, index, to, &vectors);
+            let step = Step { graph, operator, index, to, number, demands: &demands, beside };
+            let lowered = step.lower(&mut lowering, &stored)?;
+            for &owner in &owners {
+                last_read[owner] = last_read[owner].max(lowered.last_read);
             }
-            OperatorKind::FullyConnected(layer) => {
-                let next_passes = passes_over(graph, index, to, configuration);
-                let name = &operator.name;
-                Some(fully_connected::lower(&mut lowering, name, tensor, layer, &stored, next_passes, number)?)
-            }
-            OperatorKind::Elementwise(elementwise) => {
-                Some(elementwise::lower(&mut lowering, &operator.name, tensor, elementwise, &stored, number)?)
-            }
-            other => {
-                let operator_name = format!("the operator `{}`", other.name());
-                return Err(CompileError::NotLowered { layer: operator.name.clone(), operator: operator_name });
-            }
-        };
-        if let Some(lowered) = lowered {
-            last_read[owner] = last_read[owner].max(lowered.last_read);
             layers.push(Layer {
                 name: operator.name.clone(),
                 operator: operator.kind.name().into(),
@@ -80,11 +76,13 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
             });
             vectors[to.0] = Some(lowered.result);
         }
-        remaining[owner] -= 1;
-        if remaining[owner] == 0
-            && let Some(done) = &vectors[owner]
-        {
-            lowering.schedule.release(&done.region, last_read[owner]);
+        for owner in owners {
+            remaining[owner] -= 1;
+            if remaining[owner] == 0
+                && let Some(done) = &vectors[owner]
+            {
+                lowering.schedule.release(&done.region, last_read[owner]);
+            }
         }
     }
     let Some(output) = vectors[output_id.0].clone() else {
@@ -100,7 +98,7 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
         weights: lowering.weights,
         scales: lowering.scales,
         queues,
-        input: input.region,
+        input: input_region,
         output: output.region,
         layers,
         macs: graph.multiply_accumulates(),
@@ -119,7 +117,13 @@ fn check_lowered(graph: &Graph) -> Result<(), CompileError> {
         |layer: &str, operator: &str| Err(CompileError::NotLowered { layer: layer.into(), operator: operator.into() });
     for operator in &graph.operators {
         match &operator.kind {
-            OperatorKind::FullyConnected(_) | OperatorKind::Reshape | OperatorKind::Elementwise(_) => (),
+            OperatorKind::FullyConnected(_)
+            | OperatorKind::Convolution(_)
+            | OperatorKind::DepthwiseConvolution(_)
+            | OperatorKind::Pool(_)
+            | OperatorKind::Mean(_)
+            | OperatorKind::Reshape
+            | OperatorKind::Elementwise(_) => (),
             other => return not_lowered(&operator.name, &format!("the operator `{}`", other.name())),
         }
     }
@@ -132,14 +136,36 @@ fn check_lowered(graph: &Graph) -> Result<(), CompileError> {
     }
 }
 
-/// The host writes the input before the run, dense, from the first beat of slice 0.
-fn place_input(lowering: &mut Lowering<'_>, graph: &Graph, id: TensorId) -> Result<Stored, CompileError> {
+/// The host writes the input before the run, from the first beat of slice 0: as the image that the first window reads, dense where
+/// there is none. Returns it, and the region that the host writes: there may be a word more, with which padding is filled.
+fn place_input(
+    lowering: &mut Lowering<'_>,
+    graph: &Graph,
+    id: TensorId,
+    demands: &Demands,
+) -> Result<(Stored, Region), CompileError> {
     let tensor = graph.tensor(id).ok_or_else(|| unsupported(graph, "the input does not exist"))?;
+    let configuration = lowering.schedule.configuration.clone();
+    let layout = demands.of_input(id, &configuration);
     let elements = tensor.elements() as u32;
-    let beats = elements.div_ceil(lowering.schedule.configuration.dot);
-    let (slice, base, _) = lowering.schedule.allocate(&graph.name, &tensor.name, beats, 0)?;
-    let region = Region { tensor: tensor.name.clone(), slice, base, beats, positions: (0..elements).collect() };
-    Ok(Stored { region, ready: vec![0; beats as usize] })
+    let beats = match layout {
+        Some(layout) => u32::try_from(layout.beats()).unwrap_or(u32::MAX),
+        None => elements.div_ceil(configuration.dot),
+    };
+    let filler = if demands.padding() { configuration.beats_per_word() } else { 0 };
+    let (slice, base, _) =
+        lowering.schedule.allocate_in(&graph.name, &tensor.name, beats.saturating_add(filler), &[0])?;
+    let positions = layout.map_or_else(|| (0..elements).collect(), |layout| layout.positions());
+    let region = Region { tensor: tensor.name.clone(), slice, base, beats, positions };
+    let whole = Region { beats: beats + filler, ..region.clone() };
+    let mut stored = Stored { region, ready: vec![0; beats as usize], layout };
+    if filler > 0 {
+        lowering.fillers[slice as usize] = Some((base + beats, 0));
+    }
+    if let Some(layout) = layout {
+        lowering.fill_padding(&tensor.name, &layout, &mut stored, layout.fill, 0)?;
+    }
+    Ok((stored, whole))
 }
 
 /// How often each tensor is read; the network's output is read once more, by the host, and so never released.
@@ -149,22 +175,4 @@ fn uses(graph: &Graph) -> Vec<usize> {
         uses[id.0] += 1;
     }
     uses
-}
-
-/// Passes that the fully connected layers behind `tensor` will make over it if they use all tiles.
-fn passes_over(graph: &Graph, index: usize, tensor: TensorId, configuration: &Configuration) -> u64 {
-    let mut names = vec![tensor];
-    let mut passes = 0;
-    for operator in &graph.operators[index + 1..] {
-        if operator.inputs.iter().any(|id| names.contains(id)) {
-            match &operator.kind {
-                OperatorKind::FullyConnected(layer) => {
-                    passes += (layer.output_length as u64).div_ceil(u64::from(configuration.channels()));
-                }
-                OperatorKind::Reshape | OperatorKind::Elementwise(_) => names.extend(&operator.outputs),
-                _ => (),
-            }
-        }
-    }
-    passes
 }
