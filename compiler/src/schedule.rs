@@ -19,6 +19,18 @@ pub struct Stored {
     pub layout: Option<Layout>,
 }
 
+impl Stored {
+    /// Notes when the beats at some addresses can be read.
+    pub fn land(&mut self, landed: &[(u32, u64)]) {
+        for &(address, cycle) in landed {
+            let beat = address.checked_sub(self.region.base).and_then(|beat| self.ready.get_mut(beat as usize));
+            if let Some(ready) = beat {
+                *ready = cycle;
+            }
+        }
+    }
+}
+
 /// An instruction that is to be placed: its first step lies `offset` cycles behind a common origin.
 #[derive(Clone, Copy, Debug)]
 pub struct Draft {

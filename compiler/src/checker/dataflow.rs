@@ -4,7 +4,7 @@ use super::state::{Chain, Flaws, Port, Slice};
 use super::timeline::{Stepping, Timeline};
 use super::violation::{Cause, Place, Violation, Violations};
 use super::{Activity, CheckReport, Remark};
-use lpu_isa::configuration::Configuration;
+use lpu_isa::configuration::{Configuration, LOOKUP_ENTRIES};
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::latency::Latency;
 use lpu_isa::program::Program;
@@ -84,6 +84,10 @@ impl<'a> Dataflow<'a> {
             .collect();
         let input = &program.input;
         slices[input.slice as usize].preset(input.base, input.beats);
+        for constants in &program.constants {
+            let beats = constants.elements.len() as u32 / configuration.dot;
+            slices[constants.slice as usize].preset(constants.base, beats);
+        }
         let groups = 0..configuration.tile_groups();
         Dataflow {
             program,
@@ -157,21 +161,28 @@ impl<'a> Dataflow<'a> {
                 }
                 let index = now.step.address as u32;
                 let loaded = self.program.scales.len() as u32;
+                // Any byte may come.
+                let index = match from {
+                    RequantiseFrom::Lookup { .. } => index.saturating_add(LOOKUP_ENTRIES - 1),
+                    _ => index,
+                };
                 if index >= loaded {
                     violations.add(Violation::ScaleMissing { at: self.place(now), index, loaded });
                 }
                 let flaws = match from {
                     RequantiseFrom::Tiles => self.drain(now, violations),
                     RequantiseFrom::Stream(source) => self.listen(now, source, violations),
+                    RequantiseFrom::Lookup { operand, index } => {
+                        let flaws = self.listen(now, operand, violations);
+                        together(flaws, self.listen(now, index, violations))
+                    }
                 };
                 self.drive(now, Source::Requantiser, self.latency.requantise, flaws);
             }
             (Unit::Vector, Operation::Vector { a, b, .. }) => {
                 let mut flaws = self.listen(now, a, violations);
                 if let Some(b) = b {
-                    flaws.extend(self.listen(now, b, violations));
-                    flaws.sort_by_key(|&(beat, _)| beat);
-                    flaws.dedup_by_key(|&mut (beat, _)| beat);
+                    flaws = together(flaws, self.listen(now, b, violations));
                 }
                 self.drive(now, Source::Vector, self.latency.vector_unit, flaws);
             }
@@ -303,6 +314,14 @@ impl<'a> Dataflow<'a> {
         }
         CheckReport { cycles, units, remarks }
     }
+}
+
+/// The flaws of what is made of two words.
+fn together(mut flaws: Flaws, others: Flaws) -> Flaws {
+    flaws.extend(others);
+    flaws.sort_by_key(|&(beat, _)| beat);
+    flaws.dedup_by_key(|&mut (beat, _)| beat);
+    flaws
 }
 
 /// Rows of results in which the group has at least one tile.

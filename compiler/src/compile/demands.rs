@@ -46,11 +46,6 @@ impl Demands {
         Demands { root, demands }
     }
 
-    /// Is there any padding?
-    pub(super) fn padding(&self) -> bool {
-        self.demands.iter().flatten().any(|demand| demand.padding != Padding::default())
-    }
-
     /// The layout of an image that becomes tensor `id`, with all padding that its readers can share.
     pub(super) fn layout(&self, id: TensorId, size: Plane, channels: usize, configuration: &Configuration) -> Layout {
         let alike =

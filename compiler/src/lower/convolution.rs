@@ -104,6 +104,7 @@ fn products(
         columns,
         reads,
         weight,
+        alike: false,
         scale: &|channel| scales.get(channel as usize).copied().unwrap_or_default(),
         zero_point: accumulation.output_zero_point,
         minimum: accumulation.minimum,

@@ -158,8 +158,6 @@ pub fn lower_image(
         last_read,
         number: Some(target.number),
     })?;
-    for (address, cycle) in &streamed.landed {
-        stored.ready[(address - stored.region.base) as usize] = *cycle;
-    }
+    stored.land(&streamed.landed);
     Ok(Lowered { result: stored, tiles: 0, start: streamed.start, last_read: streamed.last_read })
 }

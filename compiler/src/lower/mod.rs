@@ -9,13 +9,15 @@
 //! | `nest` | loops over addresses, and the sequences that they become |
 //! | `window` | sums of products over windows: the tiles, and how a layer is split over them |
 //! | `stream` | words that pass through the vector unit or the requantiser |
-//! | `fully_connected`, `convolution`, `pool`, `elementwise` | a family of operators each |
+//! | `fully_connected`, `convolution`, `pool`, `elementwise`, `lookup`, `movement` | a family of operators each |
 
 pub mod convolution;
 pub mod elementwise;
 pub mod fully_connected;
 pub mod layout;
 pub mod llama;
+pub mod lookup;
+pub mod movement;
 pub mod nest;
 pub mod pool;
 pub mod stream;
@@ -27,7 +29,7 @@ use crate::error::{CompileError, Resource};
 use crate::schedule::{Schedule, Stored};
 use layout::Layout;
 use lpu_isa::arithmetic::Rounding;
-use lpu_isa::program::{Region, Scale};
+use lpu_isa::program::{Constants, Region, Scale};
 
 /// What all lowerings add to.
 pub struct Lowering<'a> {
@@ -41,6 +43,10 @@ pub struct Lowering<'a> {
     pub scales: Vec<Vec<Scale>>,
     /// In each slice a word that has been written, whatever it holds, and when it may be read.
     pub fillers: Vec<Option<(u32, u64)>>,
+    /// What the host writes into the vector memory before the first run.
+    pub constants: Vec<Constants>,
+    /// Cycles that a word of weights in each tile may cost.
+    pub thrift: u64,
 }
 
 /// What a lowering is told about the result that it makes.

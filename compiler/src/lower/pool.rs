@@ -144,6 +144,7 @@ fn lower_average(
                 columns: axis(column, pool.window.padding.left, pool.window.stride.columns),
                 reads: &|channel| channel..channel + 1,
                 weight: &|_, _, _| weight,
+                alike: true,
                 scale: &|_| scale,
                 zero_point: 0,
                 minimum: pool.minimum,
@@ -259,9 +260,7 @@ fn lower_maximum(
             // What comes before the last tap is not yet a result.
             number: Some(target.number).filter(|_| index + 1 == count),
         })?;
-        for (address, cycle) in &streamed.landed {
-            stored.ready[(address - stored.region.base) as usize] = *cycle;
-        }
+        stored.land(&streamed.landed);
         let lowered =
             Lowered { result: stored.clone(), tiles: 0, start: streamed.start, last_read: streamed.last_read };
         whole = Some(lowered.behind(whole));
@@ -321,6 +320,7 @@ pub fn lower_mean(
         columns: axis(goes[1], input_layout.columns),
         reads: &|channel| if goes[2] { 0..channels } else { channel..channel + 1 },
         weight: &|_, _, _| weight,
+        alike: !goes[2],
         scale: &|_| scale,
         zero_point: requantise.zero_point,
         minimum: requantise.minimum,

@@ -11,7 +11,8 @@ use crate::error::CompileError;
 use crate::schedule::{Draft, Stored};
 use lpu_isa::arithmetic::Requantise;
 use lpu_isa::instruction::{Function, Operation, RequantiseFrom, Source, Tracking, Unit};
-use lpu_isa::program::Scale;
+use lpu_isa::program::{Region, Scale};
+use lpu_isa::sequence::Sequence;
 use lpu_isa::vector::Arithmetic;
 
 /// What the words pass through.
@@ -29,6 +30,13 @@ pub enum Through {
         /// Multiplier, shift, bias.
         scale: Scale,
         /// Added then.
+        zero_point: i32,
+    },
+    /// The requantiser, which takes the scale of the first stream's elements from the entry that the last one's choose.
+    Lookup {
+        /// First entry.
+        base: u32,
+        /// Added after scaling.
         zero_point: i32,
     },
 }
@@ -78,7 +86,7 @@ impl Lowering<'_> {
         let latency = self.schedule.latency.clone();
         let (unit, port, cycles, pace) = match stream.through {
             Through::Vector { .. } => (Unit::Vector, Source::Vector, latency.vector_unit, 1),
-            Through::Requantiser { .. } => {
+            Through::Requantiser { .. } | Through::Lookup { .. } => {
                 (Unit::Requantiser, Source::Requantiser, latency.requantise, configuration.requantise_interval)
             }
         };
@@ -103,6 +111,14 @@ impl Lowering<'_> {
                 maximum: stream.maximum,
                 arithmetic: Arithmetic::default(),
                 sequence: counted[0].sequence,
+            },
+            Through::Lookup { base, zero_point } => Operation::Requantise {
+                from: RequantiseFrom::Lookup { operand: sources[0], index: sources[sources.len() - 1] },
+                zero_point,
+                minimum: stream.minimum,
+                maximum: stream.maximum,
+                tracking: Tracking::default(),
+                sequence: Sequence { base, ..counted[0].sequence },
             },
             Through::Requantiser { scale, zero_point } => {
                 let lanes = configuration.stream_elements as usize;
@@ -190,7 +206,7 @@ impl Lowering<'_> {
     }
 
     /// The beats of `addresses` become `value`, or whatever else the unit's limits make of anything.
-    fn fill(
+    pub(super) fn fill(
         &mut self,
         name: &str,
         slice: u32,
@@ -293,11 +309,42 @@ impl Lowering<'_> {
             };
             let last_beats = (beats - (words - 1) * word) as u32;
             let filled = self.fill(name, slice, nest, last_beats, value, last_read)?;
-            for (address, cycle) in filled.landed {
-                stored.ready[(address - stored.region.base) as usize] = cycle;
-            }
+            stored.land(&filled.landed);
         }
         Ok(())
+    }
+
+    /// A copy of an image in another slice, without its padding, so that both can be read at once.
+    ///
+    /// # Errors
+    /// A memory that is too small, or a loop beyond the counters.
+    pub fn copy(
+        &mut self,
+        name: &str,
+        layout: &Layout,
+        stored: &Stored,
+        slices: &[u32],
+    ) -> Result<(Stored, u64), CompileError> {
+        let word = self.schedule.configuration.beats_per_word();
+        let (slice, base, last_read) = self.schedule.allocate_in(self.model, name, stored.region.beats, slices)?;
+        let region = Region { slice, base, ..stored.region.clone() };
+        let mut copy = Stored { region, ready: vec![0; stored.ready.len()], layout: stored.layout };
+        let (read, _) = rows_of(layout, stored, word);
+        let (write, last_beats) = rows_of(layout, &copy, word);
+        let streamed = self.stream(&Stream {
+            name,
+            reads: vec![(stored.region.slice, read, &stored.ready[..], stored.region.base)],
+            through: self.through_clamp(),
+            minimum: i8::MIN.into(),
+            maximum: i8::MAX.into(),
+            write: (slice, write),
+            last_beats,
+            earliest: 0,
+            last_read,
+            number: None,
+        })?;
+        copy.land(&streamed.landed);
+        Ok((copy, streamed.last_read))
     }
 
     /// Fills an image, without its padding, with `value`.
@@ -314,9 +361,7 @@ impl Lowering<'_> {
     ) -> Result<(), CompileError> {
         let (nest, last_beats) = rows_of(layout, stored, self.schedule.configuration.beats_per_word());
         let filled = self.fill(name, stored.region.slice, nest, last_beats, value, last_read)?;
-        for (address, cycle) in filled.landed {
-            stored.ready[(address - stored.region.base) as usize] = cycle;
-        }
+        stored.land(&filled.landed);
         Ok(())
     }
 }

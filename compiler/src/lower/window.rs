@@ -15,8 +15,9 @@
 //! ```
 //!
 //! cycles and a layer `period × runs`; where `y`, `x` or `g` do not divide, the rest is a part of its own with its own period.
-//! [`Split::best`] looks through all `g`, `y` and `x` with `g y x` rows of tiles at most, and takes the fewest cycles; of
-//! equal ones the fewest words of weights. [`plan`] is exact: what it says is what the tiles take from the first step of the layer to
+//! [`Split::best`] looks through all `g`, `y` and `x` with `g y x` rows of tiles at most, with and without runs that overlap, and takes
+//! the fewest cycles; of equal ones the fewest words of weights. Where the weights of a whole network do not fit so, words of weights
+//! are given a price. [`plan`] is exact: what it says is what the tiles take from the first step of the layer to
 //! the first that the next layer may take.
 
 use super::layout::Layout;
@@ -57,6 +58,9 @@ pub struct Product<'a> {
     pub reads: &'a dyn Fn(u64) -> Range<u64>,
     /// The weight of an output channel at a tap (row, column) for an input channel that it reads.
     pub weight: &'a dyn Fn(u64, (u64, u64), u64) -> i8,
+    /// Are the weights the same for all output channels, each of which reads the input channel of its own number? Then all passes take
+    /// the same words.
+    pub alike: bool,
     /// Scale and bias of an output channel.
     pub scale: &'a dyn Fn(u64) -> Scale,
     /// Added behind the scaling.
@@ -76,6 +80,9 @@ pub struct Split {
     pub rows: u64,
     /// Output columns.
     pub columns: u64,
+    /// Where rows or columns do not divide: does the last run compute some outputs again, with the weights of the others? Else the
+    /// rest is a smaller run with weights of its own.
+    pub overlaps: bool,
 }
 
 /// Runs that are alike: the same split, at a grid of output positions, in one or several passes over blocks of channels.
@@ -111,9 +118,14 @@ impl Part {
         self.start + (self.runs() - 1) * self.period + self.beats - 1
     }
 
+    /// Passes whose weights differ.
+    fn weight_passes(&self, product: &Product<'_>) -> u64 {
+        if product.alike { 1 } else { self.passes }
+    }
+
     /// Words of weights in each tile.
-    fn words(&self) -> u64 {
-        self.passes * self.beats
+    fn words(&self, product: &Product<'_>) -> u64 {
+        self.weight_passes(product) * self.beats
     }
 }
 
@@ -184,7 +196,10 @@ fn parts(
     }
     let grid = |axis: &Axis, size: u64| {
         let (whole, rest) = (axis.outputs / size, axis.outputs % size);
-        let all = [(0, size, whole), (whole * size, rest, 1)];
+        let all = match split.overlaps && whole > 0 && rest > 0 {
+            true => [(0, size, whole), (axis.outputs - size, size, 1)],
+            false => [(0, size, whole), (whole * size, rest, 1)],
+        };
         all.into_iter().filter(|&(_, size, runs)| size > 0 && runs > 0).collect::<Vec<_>>()
     };
     let drain = u64::from(configuration.drain_cycles());
@@ -202,7 +217,7 @@ fn parts(
                     .last()
                     .map_or(at, |last: &Part| at.max((last.last_step() + shortest + 1).saturating_sub(beats)));
                 let part = Part {
-                    split: Split { blocks, rows, columns },
+                    split: Split { blocks, rows, columns, ..split },
                     block,
                     passes,
                     reads: reads.clone(),
@@ -224,13 +239,14 @@ fn parts(
 }
 
 impl Split {
-    /// The split of fewest cycles; of equal ones that of fewest weights. `None` where no row of tiles is wide enough.
+    /// The split of fewest cycles, where a word of weights in each tile counts as `thrift` of them; of equal ones that of fewest weights. `None` where no row of tiles is wide enough.
     #[must_use]
     pub fn best(
         product: &Product<'_>,
         input: &Layout,
         output: &Layout,
         configuration: &Configuration,
+        thrift: u64,
     ) -> Option<Split> {
         let rows = u64::from(configuration.rows());
         let mut best: Option<((u64, u64), Split)> = None;
@@ -240,17 +256,33 @@ impl Split {
                     if blocks * down * across > rows {
                         break;
                     }
-                    let split = Split { blocks, rows: down, columns: across };
-                    let Some(parts) = parts(product, split, [input, output], configuration) else { continue };
-                    let cost = (cycles(&parts), parts.iter().map(Part::words).sum());
-                    if best.is_none_or(|(least, _)| cost < least) {
-                        best = Some((cost, split));
+                    for overlaps in [false, true] {
+                        let split = Split { blocks, rows: down, columns: across, overlaps };
+                        let Some(parts) = parts(product, split, [input, output], configuration) else { continue };
+                        let words = words(product, &parts);
+                        let cost = (cycles(&parts).saturating_add(words.saturating_mul(thrift)), words);
+                        if best.is_none_or(|(least, _)| cost < least) {
+                            best = Some((cost, split));
+                        }
                     }
                 }
             }
         }
         best.map(|(_, split)| split)
     }
+}
+
+/// Words of weights that the parts take in each tile.
+fn words(product: &Product<'_>, parts: &[Part]) -> u64 {
+    let first = |index: &usize| !parts[..*index].iter().any(|before| same_weights(product, before, &parts[*index]));
+    (0..parts.len()).filter(first).map(|index| parts[index].words(product)).sum()
+}
+
+/// Do two parts of a product take the same weights?
+fn same_weights(product: &Product<'_>, a: &Part, b: &Part) -> bool {
+    a.split == b.split
+        && a.reads.end - a.reads.start == b.reads.end - b.reads.start
+        && (product.alike || (a.block, a.passes) == (b.block, b.passes))
 }
 
 /// Cycles of the tiles.
@@ -261,7 +293,7 @@ fn cycles(parts: &[Part]) -> u64 {
 /// The cycles that the tiles take for `product` in its best split: the formula above.
 #[must_use]
 pub fn plan(product: &Product<'_>, input: &Layout, output: &Layout, configuration: &Configuration) -> Option<u64> {
-    let split = Split::best(product, input, output, configuration)?;
+    let split = Split::best(product, input, output, configuration, 0)?;
     parts(product, split, [input, output], configuration).map(|parts| cycles(&parts))
 }
 
@@ -297,7 +329,7 @@ pub fn lower(
     let latency = lowering.schedule.latency.clone();
     let name = place.name;
     let (input, output) = (place.input_layout, place.layout);
-    let split = Split::best(product, &input, &output, &configuration);
+    let split = Split::best(product, &input, &output, &configuration, lowering.thrift);
     let parts = split.and_then(|split| parts(product, split, [&input, &output], &configuration));
     let Some(parts) = parts else {
         let why = "no row of tiles is as wide as a block of its channels".to_string();
@@ -311,6 +343,7 @@ pub fn lower(
     let mut drafts = Vec::new();
     // What is read at which step, and written, counted from the layer's first step.
     let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    let mut placed: Vec<(&Part, u32)> = Vec::new();
     for part in &parts {
         let rows = part.split.blocks * part.split.rows * part.split.columns;
         let gap = |steps: u64| {
@@ -321,7 +354,12 @@ pub fn lower(
         };
         let (run_gap, row_gap) = (gap(part.beats)?, gap((rows - 1) * u64::from(pace) + 1)?);
         let nests = nests(part, product, [&input, &output], place, word);
-        let weights = add_weights(lowering, name, part, product, [&input, &output])?;
+        let known = placed.iter().find(|(before, _)| same_weights(product, before, part)).map(|&(_, base)| base);
+        let weights = match known {
+            Some(base) => base,
+            None => add_weights(lowering, name, part, product, [&input, &output])?,
+        };
+        placed.push((part, weights));
         let (scales, uniform) = scale_entries(part, product, &output, &configuration);
         let scales = lowering.add_scales(name, scales)?;
         let scale_nest = if uniform { nests.scales.still() } else { nests.scales };
@@ -453,8 +491,9 @@ fn nests(part: &Part, product: &Product<'_>, [input, output]: [&Layout; 2], plac
         ),
         fixed_first: false,
     };
-    let beats = part.beats as i64;
-    let weights = Nest { base: 0, inner: vec![repeat(part.beats, 1)], outer: grid(0, 0, beats), fixed_first: false };
+    // All passes take the same words where they are alike.
+    let pass = if part.weight_passes(product) == 1 { 0 } else { part.beats as i64 };
+    let weights = Nest { base: 0, inner: vec![repeat(part.beats, 1)], outer: grid(0, 0, pass), fixed_first: false };
     let scales = Nest {
         base: 0,
         inner: vec![repeat(split.blocks, 1), repeat(split.columns, 0), repeat(split.rows, 0)],
@@ -486,7 +525,7 @@ fn add_weights(
     let configuration = &lowering.schedule.configuration;
     let dot = u64::from(configuration.dot);
     let base = lowering.weights.first().map_or(0, Vec::len) as u64 / dot;
-    let needed = base.saturating_add(part.words());
+    let needed = base.saturating_add(part.words(product));
     if needed > u64::from(configuration.weight_depth) {
         return Err(weights_do_not_fit(lowering, name, needed));
     }
@@ -505,7 +544,7 @@ fn add_weights(
     let mut wrong = None;
     for (tile, ram) in lowering.weights.iter_mut().enumerate() {
         let (tile_row, lane) = (tile as u64 / elements, tile as u64 % elements);
-        for pass in 0..part.passes {
+        for pass in 0..part.weight_passes(product) {
             let first = part.reads.start + pass * part.reads_step;
             // What the tile computes: a channel and the position in the run, for each of its parts.
             let results: Vec<Option<(u64, u64, u64)>> = (0..u64::from(parts))
@@ -557,7 +596,7 @@ fn add_weights(
     }
 }
 
-fn weights_do_not_fit(lowering: &Lowering<'_>, name: &str, needed: u64) -> CompileError {
+pub(super) fn weights_do_not_fit(lowering: &Lowering<'_>, name: &str, needed: u64) -> CompileError {
     let configuration = &lowering.schedule.configuration;
     let mut larger = configuration.clone();
     larger.weight_depth = u32::try_from(needed).unwrap_or(u32::MAX);
