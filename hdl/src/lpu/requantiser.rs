@@ -144,7 +144,9 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         let lane_address = match (&common_address, &index, &looks_up) {
             (None, Some((_, word)), Some(looks_up)) => {
                 let mut byte_of = |part: usize| {
-                    let byte = Expr::from(word).slice((part * lanes + lane) * element, LOOKUP_BITS);
+                    let lowest = (part * lanes + lane) * element;
+                    let byte = Expr::from(word).slice(lowest, LOOKUP_BITS);
+                    m.unused(Expr::from(word).slice(lowest + LOOKUP_BITS, element - LOOKUP_BITS));
                     if part == 0 {
                         return byte;
                     }
