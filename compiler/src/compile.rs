@@ -116,7 +116,7 @@ fn compile_at(graph: &Graph, configuration: &Configuration, board: &str, thrift:
             if remaining[owner] == 0
                 && let Some(done) = &vectors[owner]
             {
-                lowering.schedule.release(&done.region, last_read[owner]);
+                lowering.schedule.release_all(done, last_read[owner]);
             }
         }
     }
@@ -200,7 +200,7 @@ fn place_constant(
         elements[position as usize] = i16::from(value);
     }
     lowering.constants.push(Constants { name: tensor.name.clone(), slice, base, elements });
-    Ok(Stored { region, ready: vec![0; beats as usize], layout: Some(layout) })
+    Ok(Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None })
 }
 
 /// Brings the next value of each state to its place, once the present one has been read.
@@ -260,7 +260,7 @@ fn place_input(
     let positions = layout.map_or_else(|| (0..elements).collect(), |layout| layout.positions());
     let region = Region { tensor: tensor.name.clone(), slice, base, beats, positions };
     let whole = Region { beats: beats + filler, ..region.clone() };
-    let mut stored = Stored { region, ready: vec![0; beats as usize], layout };
+    let mut stored = Stored { region, ready: vec![0; beats as usize], layout, twin: None };
     if filler > 0 {
         lowering.fillers[slice as usize] = Some((base + beats, 0));
     }

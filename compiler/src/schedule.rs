@@ -17,6 +17,8 @@ pub struct Stored {
     pub ready: Vec<u64>,
     /// How it stands there, if as an image; else as the region's positions say.
     pub layout: Option<Layout>,
+    /// Slice and first beat of a second copy, of the same form and ready at the same cycles, if there is one: two streams at once.
+    pub twin: Option<(u32, u32)>,
 }
 
 impl Stored {
@@ -203,6 +205,14 @@ impl Schedule {
             shortfall: format!(" free in one slice: {block_rams} block RAMs short"),
             block_rams,
         })
+    }
+
+    /// Gives a vector back with its copy, if it has one; `last_read` is the last cycle in which a read step takes from it.
+    pub fn release_all(&mut self, stored: &Stored, last_read: u64) {
+        self.release(&stored.region, last_read);
+        if let Some((slice, base)) = stored.twin {
+            self.release(&Region { slice, base, ..stored.region.clone() }, last_read);
+        }
     }
 
     /// Gives a region back; `last_read` is the last cycle in which a read step takes from it.

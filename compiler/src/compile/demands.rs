@@ -1,6 +1,6 @@
 //! What the readers of a tensor want of the way it stands in the vector memory.
 
-use crate::graph::{Graph, OperatorKind, Padding, Plane, TensorId};
+use crate::graph::{Graph, OperatorKind, Padding, Plane, PoolFunction, TensorId};
 use crate::lower::layout::{Layout, image, larger};
 use lpu_isa::configuration::Configuration;
 
@@ -18,12 +18,15 @@ pub(super) struct Demands {
     /// The tensor that a reshape gives another name, for each.
     root: Vec<usize>,
     demands: Vec<Vec<Demand>>,
+    /// For each tensor, whether something reads each of its channels on its own.
+    channelwise: Vec<bool>,
 }
 
 impl Demands {
     pub(super) fn of(graph: &Graph) -> Demands {
         let mut root: Vec<usize> = (0..graph.tensors.len()).collect();
         let mut demands = vec![vec![]; graph.tensors.len()];
+        let mut channelwise = vec![false; graph.tensors.len()];
         for operator in &graph.operators {
             if let (OperatorKind::Reshape, &[from], &[to]) =
                 (&operator.kind, &operator.inputs[..], &operator.outputs[..])
@@ -40,10 +43,20 @@ impl Demands {
                     OperatorKind::FullyConnected(_) | OperatorKind::Elementwise(_) | OperatorKind::Reshape => continue,
                     _ => (Padding::default(), 0),
                 };
+                channelwise[root[from.0]] |= match &operator.kind {
+                    OperatorKind::DepthwiseConvolution(layer) => layer.multiplier == 1,
+                    OperatorKind::Pool(pool) => pool.function == PoolFunction::Average,
+                    _ => false,
+                };
                 demands[root[from.0]].push(Demand { size, channels, padding, fill });
             }
         }
-        Demands { root, demands }
+        Demands { root, demands, channelwise }
+    }
+
+    /// Would a copy of the tensor in another slice save time?
+    pub(super) fn wants_twin(&self, id: TensorId) -> bool {
+        self.channelwise[self.root[id.0]]
     }
 
     /// The layout of an image that becomes tensor `id`, with all padding that its readers can share.

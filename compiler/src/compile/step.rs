@@ -144,6 +144,11 @@ impl Step<'_> {
         }
     }
 
+    /// Does the result come from the tiles, so that a copy costs nothing but room?
+    fn makes_products(&self) -> bool {
+        matches!(self.operator.kind, OperatorKind::Convolution(_) | OperatorKind::DepthwiseConvolution(_))
+    }
+
     /// The shape of an operand.
     fn shape(&self, number: usize) -> &[usize] {
         let tensor = self.operator.inputs.get(number).and_then(|&id| self.graph.tensor(id));
@@ -170,6 +175,7 @@ impl Step<'_> {
             tensor: self.graph.tensor(self.to).map_or("", |tensor| &tensor.name),
             layout: self.demands.layout(self.to, size, channels, configuration),
             slices: order,
+            twin: self.demands.wants_twin(self.to) && self.makes_products(),
             number: self.number,
         }
     }
@@ -197,7 +203,7 @@ impl Step<'_> {
         }
         let configuration = lowering.schedule.configuration.clone();
         let layout = Layout::new(size, channels, wanted, &configuration);
-        let target = Target { layout, ..self.target(stored, size, channels, &configuration) };
+        let target = Target { layout, twin: false, ..self.target(stored, size, channels, &configuration) };
         let froms: Vec<From> = if same {
             (0..own.iter().product()).map(|element| Some((0, element))).collect()
         } else {

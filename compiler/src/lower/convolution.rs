@@ -12,6 +12,7 @@ use super::{Lowered, Lowering, Target};
 use crate::error::CompileError;
 use crate::graph::{Accumulation, Convolution, DepthwiseConvolution, Plane};
 use crate::schedule::Stored;
+use lpu_isa::configuration::Configuration;
 use lpu_isa::program::Scale;
 
 /// Lowers `layer`, which reads the image `input`.
@@ -44,7 +45,29 @@ pub fn lower(
     let sums: Vec<i32> = (0..layer.output_channels as u64).map(sum).collect();
     let scales = folded(&layer.accumulation, &sums);
     let axes = window::axes(&layer.window, plane(&target.layout));
-    products(lowering, (&layer.accumulation, &scales), axes, (&reads, &weight), (input, input_layout), target)
+    products(lowering, (&layer.accumulation, &scales), axes, (&reads, &weight), (input, input_layout, false), target)
+}
+
+/// The cycles that the tiles take for `layer` between two such images: the formula of [`window`]. `None` where no row of tiles is
+/// wide enough.
+#[must_use]
+pub fn cycles(layer: &Convolution, input: &Layout, output: &Layout, configuration: &Configuration) -> Option<u64> {
+    let outputs_of_group = (layer.output_channels / layer.groups.max(1)).max(1) as u64;
+    let depth = (layer.input_channels / layer.groups.max(1)) as u64;
+    let [rows, columns] = window::axes(&layer.window, plane(output));
+    let product = Product {
+        rows,
+        columns,
+        reads: &|channel| channel / outputs_of_group * depth..(channel / outputs_of_group + 1) * depth,
+        weight: &|_, _, _| 0,
+        alike: false,
+        streams: false,
+        scale: &|_| Scale::default(),
+        zero_point: layer.accumulation.output_zero_point,
+        minimum: layer.accumulation.minimum,
+        maximum: layer.accumulation.maximum,
+    };
+    window::plan(&product, input, output, configuration)
 }
 
 /// Lowers the depthwise `layer`, which reads the image `input`.
@@ -59,6 +82,7 @@ pub fn lower_depthwise(
     target: &Target<'_>,
 ) -> Result<Lowered, CompileError> {
     let multiplier = layer.multiplier.max(1) as u64;
+    let streams = multiplier == 1 && window::has_streams(input, &input_layout, &lowering.schedule.configuration);
     let outputs = layer.output_channels() as u64;
     let width = layer.window.size.columns as u64;
     let reads = |channel: u64| channel / multiplier..channel / multiplier + 1;
@@ -71,7 +95,7 @@ pub fn lower_depthwise(
     }
     let scales = folded(&layer.accumulation, &sums);
     let axes = window::axes(&layer.window, plane(&target.layout));
-    products(lowering, (&layer.accumulation, &scales), axes, (&reads, &weight), (input, input_layout), target)
+    products(lowering, (&layer.accumulation, &scales), axes, (&reads, &weight), (input, input_layout, streams), target)
 }
 
 /// The output's rows and columns.
@@ -95,7 +119,7 @@ fn products(
     (accumulation, scales): (&Accumulation, &[Scale]),
     [rows, columns]: [window::Axis; 2],
     (reads, weight): Weights<'_>,
-    (input, input_layout): (&Stored, Layout),
+    (input, input_layout, streams): (&Stored, Layout, bool),
     target: &Target<'_>,
 ) -> Result<Lowered, CompileError> {
     super::check_rounding(target.name, accumulation.rounding)?;
@@ -105,6 +129,7 @@ fn products(
         reads,
         weight,
         alike: false,
+        streams,
         scale: &|channel| scales.get(channel as usize).copied().unwrap_or_default(),
         zero_point: accumulation.output_zero_point,
         minimum: accumulation.minimum,
@@ -117,6 +142,7 @@ fn products(
         input_layout,
         result: &stored.region,
         layout: target.layout,
+        twin: stored.twin,
         last_read,
         ready: &mut stored.ready,
     };

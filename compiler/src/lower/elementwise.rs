@@ -116,7 +116,7 @@ pub fn lower(
     let positions = input.region.positions.clone();
     let region = Region { tensor: tensor.into(), slice, base, beats, positions };
     Ok(Lowered {
-        result: Stored { region, ready, layout: None },
+        result: Stored { region, ready, layout: None, twin: None },
         tiles: 0,
         start: origin,
         last_read: origin + u64::from((words - 1) * pace),

@@ -219,7 +219,7 @@ pub fn lower(
         .collect();
     let region = Region { tensor: tensor.into(), slice, base: result_base, beats: result_beats, positions };
     Ok(Lowered {
-        result: Stored { region, ready, layout: None },
+        result: Stored { region, ready, layout: None, twin: None },
         tiles: tiles_at_work(shape.channels.min(channels), &configuration),
         start: (origin as i64 + read_offset) as u64,
         last_read: (origin as i64 + read_offset) as u64 + last_pass + u64::from(input_beats) - 1,

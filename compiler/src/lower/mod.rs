@@ -59,6 +59,8 @@ pub struct Target<'a> {
     pub layout: Layout,
     /// Slices in the order in which they are tried.
     pub slices: Vec<u32>,
+    /// Is there to be a copy in another slice, if there is room?
+    pub twin: bool,
     /// The layer's number.
     pub number: u32,
 }
@@ -120,9 +122,23 @@ impl Lowering<'_> {
         let beats = u32::try_from(layout.beats()).unwrap_or(u32::MAX);
         let (slice, base, last_read) = self.schedule.allocate_in(self.model, target.name, beats, &target.slices)?;
         let region = Region { tensor: target.tensor.into(), slice, base, beats, positions: layout.positions() };
-        let mut stored = Stored { region, ready: vec![0; beats as usize], layout: Some(layout) };
+        let mut stored = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None };
         self.fill_padding(target.name, &layout, &mut stored, layout.fill, last_read)?;
-        Ok((stored, last_read))
+        if !target.twin {
+            return Ok((stored, last_read));
+        }
+        let others: Vec<u32> = target.slices.iter().copied().filter(|&other| other != slice).collect();
+        let Ok((slice, base, former)) = self.schedule.allocate_in(self.model, target.name, beats, &others) else {
+            return Ok((stored, last_read));
+        };
+        let region = Region { slice, base, ..stored.region.clone() };
+        let mut twin = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None };
+        self.fill_padding(target.name, &layout, &mut twin, layout.fill, former)?;
+        for (ready, other) in stored.ready.iter_mut().zip(&twin.ready) {
+            *ready = (*ready).max(*other);
+        }
+        stored.twin = Some((slice, base));
+        Ok((stored, last_read.max(former)))
     }
 
     /// Index of the first of consecutive scale table entries; equal entries that are there already are used again.

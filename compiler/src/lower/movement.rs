@@ -249,7 +249,8 @@ impl Lowering<'_> {
                 let (slice, base, former) =
                     self.schedule.allocate_in(self.model, name, stored.region.beats, &slices)?;
                 let region = Region { slice, base, ..stored.region.clone() };
-                beside = Some((Stored { region, ready: vec![0; stored.ready.len()], layout: None }, former));
+                beside =
+                    Some((Stored { region, ready: vec![0; stored.ready.len()], layout: None, twin: None }, former));
             }
             let mut rest = &beats[..];
             while let Some(&(first, source)) = rest.first() {

@@ -145,6 +145,7 @@ fn lower_average(
                 reads: &|channel| channel..channel + 1,
                 weight: &|_, _, _| weight,
                 alike: true,
+                streams: window::has_streams(input, &input_layout, &lowering.schedule.configuration),
                 scale: &|_| scale,
                 zero_point: 0,
                 minimum: pool.minimum,
@@ -156,6 +157,7 @@ fn lower_average(
                 input_layout,
                 result: &stored.region,
                 layout: target.layout,
+                twin: stored.twin,
                 last_read,
                 ready: &mut stored.ready,
             };
@@ -165,6 +167,9 @@ fn lower_average(
     }
     whole.ok_or_else(|| CompileError::Unsupported { layer: target.name.into(), why: "a pool without outputs".into() })
 }
+
+/// A tap's row and column, and the output rows and columns whose windows hold it: the first and how many.
+type Tap = ((usize, usize), (u64, u64), (u64, u64));
 
 fn lower_maximum(
     lowering: &mut Lowering<'_>,
@@ -179,7 +184,7 @@ fn lower_maximum(
     let layout = target.layout;
     // It is read beside the input: a slice has one read port.
     let slices = target.slices.iter().copied().filter(|&slice| slice != input.region.slice).collect();
-    let target = Target { slices, name: target.name, tensor: target.tensor, ..*target };
+    let target = Target { slices, twin: false, name: target.name, tensor: target.tensor, ..*target };
     let (mut stored, last_read) = lowering.place_image(&target)?;
     let window = &pool.window;
     // The outputs whose windows hold a tap.
@@ -202,9 +207,7 @@ fn lower_maximum(
         }
     }
     // A tap that all windows hold can come first, and needs nothing to be compared with.
-    let all = |&(_, down, across): &((usize, usize), (u64, u64), (u64, u64))| {
-        down.1 == layout.rows && across.1 == layout.columns
-    };
+    let all = |&(_, down, across): &Tap| down.1 == layout.rows && across.1 == layout.columns;
     let mut fresh = taps.iter().position(all).map(|first| taps.swap(0, first)).is_some();
     if !fresh {
         lowering.fill_image(target.name, &layout, &mut stored, pool.minimum, last_read)?;
@@ -321,6 +324,7 @@ pub fn lower_mean(
         reads: &|channel| if goes[2] { 0..channels } else { channel..channel + 1 },
         weight: &|_, _, _| weight,
         alike: !goes[2],
+        streams: !goes[2] && window::has_streams(input, &input_layout, &lowering.schedule.configuration),
         scale: &|_| scale,
         zero_point: requantise.zero_point,
         minimum: requantise.minimum,
@@ -333,6 +337,7 @@ pub fn lower_mean(
         input_layout,
         result: &stored.region,
         layout: target.layout,
+        twin: stored.twin,
         last_read,
         ready: &mut stored.ready,
     };

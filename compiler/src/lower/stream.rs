@@ -328,7 +328,7 @@ impl Lowering<'_> {
         let word = self.schedule.configuration.beats_per_word();
         let (slice, base, last_read) = self.schedule.allocate_in(self.model, name, stored.region.beats, slices)?;
         let region = Region { slice, base, ..stored.region.clone() };
-        let mut copy = Stored { region, ready: vec![0; stored.ready.len()], layout: stored.layout };
+        let mut copy = Stored { region, ready: vec![0; stored.ready.len()], layout: stored.layout, twin: None };
         let (read, _) = rows_of(layout, stored, word);
         let (write, last_beats) = rows_of(layout, &copy, word);
         let streamed = self.stream(&Stream {

@@ -29,6 +29,7 @@ use crate::schedule::{Draft, Stored};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Tracking, Unit};
 use lpu_isa::program::{Region, Scale};
+use lpu_isa::sequence::Sequence;
 use std::ops::Range;
 
 /// The taps of a window along one axis.
@@ -61,6 +62,9 @@ pub struct Product<'a> {
     /// Are the weights the same for all output channels, each of which reads the input channel of its own number? Then all passes take
     /// the same words.
     pub alike: bool,
+    /// Does each group of tiles hear a stream of its own? Each output channel then reads the input channel of its own number, a block
+    /// has as many beats as there are groups, and the input has a copy in another slice.
+    pub streams: bool,
     /// Scale and bias of an output channel.
     pub scale: &'a dyn Fn(u64) -> Scale,
     /// Added behind the scaling.
@@ -123,10 +127,34 @@ impl Part {
         if product.alike { 1 } else { self.passes }
     }
 
-    /// Words of weights in each tile.
-    fn words(&self, product: &Product<'_>) -> u64 {
-        self.weight_passes(product) * self.beats
+    /// Words of a pass: those of the steps, or, where all taps of a window are alike and a run has one position, those of one tap.
+    fn weight_steps(&self, product: &Product<'_>, input: &Layout) -> u64 {
+        match self.taps_alike(product) {
+            true => (self.reads.end - self.reads.start) * block_steps(product, input),
+            false => self.beats,
+        }
     }
+
+    fn taps_alike(&self, product: &Product<'_>) -> bool {
+        product.alike && self.split.rows == 1 && self.split.columns == 1
+    }
+
+    /// Words of weights in each tile.
+    fn words(&self, product: &Product<'_>, input: &Layout) -> u64 {
+        self.weight_passes(product) * self.weight_steps(product, input)
+    }
+}
+
+/// Steps that a block of one position takes.
+fn block_steps(product: &Product<'_>, input: &Layout) -> u64 {
+    if product.streams { 1 } else { input.block_beats }
+}
+
+/// Can `product` give each group of tiles a stream of its own, if each output channel reads the input channel of its own number?
+#[must_use]
+pub fn has_streams(input: &Stored, layout: &Layout, configuration: &Configuration) -> bool {
+    let groups = u64::from(configuration.tile_groups());
+    input.twin.is_some() && groups == 2 && layout.block_beats == groups && layout.channels >= layout.block_channels
 }
 
 /// Input rows or columns that `outputs` neighbouring outputs read.
@@ -210,7 +238,7 @@ fn parts(
         for &(row, rows, row_runs) in &grid(&product.rows, split.rows) {
             for &(column, columns, column_runs) in &grid(&product.columns, split.columns) {
                 let positions = span(&product.rows, rows).checked_mul(span(&product.columns, columns))?;
-                let beats = positions.checked_mul((reads.end - reads.start) * input.block_beats)?;
+                let beats = positions.checked_mul((reads.end - reads.start) * block_steps(product, input))?;
                 let period = beats.max(shortest);
                 // A short product behind a long one must not drain into it.
                 let start = parts
@@ -259,7 +287,7 @@ impl Split {
                     for overlaps in [false, true] {
                         let split = Split { blocks, rows: down, columns: across, overlaps };
                         let Some(parts) = parts(product, split, [input, output], configuration) else { continue };
-                        let words = words(product, &parts);
+                        let words = words(product, &parts, input);
                         let cost = (cycles(&parts).saturating_add(words.saturating_mul(thrift)), words);
                         if best.is_none_or(|(least, _)| cost < least) {
                             best = Some((cost, split));
@@ -273,9 +301,9 @@ impl Split {
 }
 
 /// Words of weights that the parts take in each tile.
-fn words(product: &Product<'_>, parts: &[Part]) -> u64 {
+fn words(product: &Product<'_>, parts: &[Part], input: &Layout) -> u64 {
     let first = |index: &usize| !parts[..*index].iter().any(|before| same_weights(product, before, &parts[*index]));
-    (0..parts.len()).filter(first).map(|index| parts[index].words(product)).sum()
+    (0..parts.len()).filter(first).map(|index| parts[index].words(product, input)).sum()
 }
 
 /// Do two parts of a product take the same weights?
@@ -309,6 +337,8 @@ pub struct Place<'a> {
     pub result: &'a Region,
     /// How it stands there.
     pub layout: Layout,
+    /// Slice and first beat of its copy, if there is one.
+    pub twin: Option<(u32, u32)>,
     /// Last cycle in which former content of the result's place is read.
     pub last_read: u64,
     /// For each beat of the result, the first cycle in which it may be read: renewed.
@@ -365,14 +395,18 @@ pub fn lower(
         let scale_nest = if uniform { nests.scales.still() } else { nests.scales };
         let start = part.start as i64;
         let offset = |piece: &super::nest::Piece| (piece.runs_before * part.period) as i64;
-        let source = Source::Slice(place.input.region.slice);
+        let twin = place.input.twin.filter(|_| product.streams);
+        let source_of = |group: u32| match twin {
+            Some((slice, _)) if group > 0 => Source::Slice(slice),
+            _ => Source::Slice(place.input.region.slice),
+        };
         let multiply = Nest { base: i64::from(weights), ..nests.weights };
         for piece in multiply.pieces(name, &configuration, run_gap, 0)? {
             for group in 0..groups {
                 drafts.push(Draft {
                     unit: Unit::TileGroup(group),
                     offset: start + offset(&piece),
-                    operation: Operation::Multiply { source, sequence: piece.sequence },
+                    operation: Operation::Multiply { source: source_of(group), sequence: piece.sequence },
                 });
             }
         }
@@ -384,6 +418,17 @@ pub fn lower(
                 offset: first,
                 operation: Operation::Read { sequence: piece.sequence },
             });
+            if let Some((slice, base)) = twin {
+                // The second beat of each block, from the copy.
+                let sequence =
+                    Sequence { base: piece.sequence.base - place.input.region.base + base + 1, ..piece.sequence };
+                reads.extend(sequence.steps().map(|step| {
+                    let address = step.address + i64::from(place.input.region.base) - i64::from(base);
+                    (first + i64::from(step.offset), address)
+                }));
+                let operation = Operation::Read { sequence };
+                drafts.push(Draft { unit: Unit::Read(slice), offset: first, operation });
+            }
         }
         let requantise = start + requantise_after(part);
         let scale_nest = Nest { base: i64::from(scales), ..scale_nest };
@@ -404,15 +449,18 @@ pub fn lower(
         for piece in nests.writes.pieces(name, &configuration, row_gap, pace - 1)? {
             let first = requantise + i64::from(latency.requantise) + offset(&piece);
             writes.extend(piece.sequence.steps().map(|step| (first + i64::from(step.offset), step.address)));
-            drafts.push(Draft {
-                unit: Unit::Write(place.result.slice),
-                offset: first,
-                operation: Operation::Write {
-                    source: Source::Requantiser,
-                    last_beats: output.block_beats.min(word) as u32,
-                    sequence: piece.sequence,
-                },
-            });
+            let base = piece.sequence.base - place.result.base;
+            for (slice, region) in std::iter::once((place.result.slice, place.result.base)).chain(place.twin) {
+                drafts.push(Draft {
+                    unit: Unit::Write(slice),
+                    offset: first,
+                    operation: Operation::Write {
+                        source: Source::Requantiser,
+                        last_beats: output.block_beats.min(word) as u32,
+                        sequence: Sequence { base: region + base, ..piece.sequence },
+                    },
+                });
+            }
         }
     }
     let mut origin = i64::max(1, 1 - read_offset);
@@ -443,7 +491,8 @@ pub fn lower(
     let rows = parts.iter().map(|part| part.split.blocks * part.split.rows * part.split.columns).max().unwrap_or(0);
     let wide = output.block_channels.min(output.channels);
     let tiles = (rows.div_ceil(configuration.channels_per_tile().into()) * wide).min(configuration.tiles.into()) as u32;
-    let result = Stored { region: place.result.clone(), ready: place.ready.to_vec(), layout: Some(output) };
+    let result =
+        Stored { region: place.result.clone(), ready: place.ready.to_vec(), layout: Some(output), twin: place.twin };
     Ok(Lowered {
         result,
         tiles,
@@ -466,7 +515,7 @@ fn run_reads(part: &Part, product: &Product<'_>, input: &Layout) -> [(u64, i64);
     let across = step(&product.columns, part.split.columns) * input.block_beats;
     let down = step(&product.rows, part.split.rows) * input.row_pitch();
     [
-        (input.block_beats, 1),
+        (block_steps(product, input), 1),
         (span(&product.columns, part.split.columns), across as i64),
         (part.reads.end - part.reads.start, input.block_pitch() as i64),
         (span(&product.rows, part.split.rows), down as i64),
@@ -491,9 +540,16 @@ fn nests(part: &Part, product: &Product<'_>, [input, output]: [&Layout; 2], plac
         ),
         fixed_first: false,
     };
-    // All passes take the same words where they are alike.
-    let pass = if part.weight_passes(product) == 1 { 0 } else { part.beats as i64 };
-    let weights = Nest { base: 0, inner: vec![repeat(part.beats, 1)], outer: grid(0, 0, pass), fixed_first: false };
+    // All passes take the same words where they are alike, and so do all taps.
+    let steps = part.weight_steps(product, input) as i64;
+    let pass = if part.weight_passes(product) == 1 { 0 } else { steps };
+    let weights = if part.taps_alike(product) {
+        let [(halves, _), (across, _), (blocks, _), (down, _)] = run_reads(part, product, input);
+        vec![repeat(halves, 1), repeat(across, 0), repeat(blocks, halves as i64), repeat(down, 0)]
+    } else {
+        vec![repeat(part.beats, 1)]
+    };
+    let weights = Nest { base: 0, inner: weights, outer: grid(0, 0, pass), fixed_first: false };
     let scales = Nest {
         base: 0,
         inner: vec![repeat(split.blocks, 1), repeat(split.columns, 0), repeat(split.rows, 0)],
@@ -525,11 +581,12 @@ fn add_weights(
     let configuration = &lowering.schedule.configuration;
     let dot = u64::from(configuration.dot);
     let base = lowering.weights.first().map_or(0, Vec::len) as u64 / dot;
-    let needed = base.saturating_add(part.words(product));
+    let needed = base.saturating_add(part.words(product, input));
     if needed > u64::from(configuration.weight_depth) {
         return Err(weights_do_not_fit(lowering, name, needed));
     }
     let [(halves, _), (across, _), (blocks, _), (down, _)] = run_reads(part, product, input);
+    let (across, down) = if part.taps_alike(product) { (1, 1) } else { (across, down) };
     let elements = u64::from(configuration.stream_elements);
     let parts = configuration.channels_per_tile();
     let bits = configuration.weight_bits;
@@ -565,6 +622,8 @@ fn add_weights(
                 })
             }) {
                 for element in 0..dot {
+                    // With streams of their own, the groups hear different beats of a block.
+                    let half = if product.streams { lane / dot } else { half };
                     let lane = half * dot + element;
                     let from = (first + block) * input.block_channels + lane;
                     let weight = |piece: usize| {
