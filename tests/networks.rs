@@ -4,11 +4,8 @@
 
 use std::path::PathBuf;
 
-use lpu_compiler::compile::compile;
-use lpu_compiler::error::CompileError;
-use lpu_compiler::graph::{Element, Graph};
+use lpu_compiler::graph::Element;
 use lpu_compiler::import::read_model;
-use lpu_isa::configuration::Configuration;
 use lpu_sim::golden::Golden;
 use lpu_tests::conformance;
 
@@ -78,18 +75,4 @@ fn alexa_gives_the_reference_probability_at_every_step() {
 #[test]
 fn hey_jarvis_gives_the_reference_probability_at_every_step() {
     wake_word("hey_jarvis");
-}
-
-#[test]
-fn what_has_no_lowering_yet_is_refused_with_operator_and_layer() {
-    let refusal = |path: &str| {
-        let graph: Graph = read_model(conformance::file(path)?).unwrap();
-        let error = compile(&graph, &Configuration::default(), "test").unwrap_err();
-        assert!(matches!(error, CompileError::NotLowered { .. }));
-        Some(error.to_string())
-    };
-    let Some(error) = refusal("models/mlperf_tiny/kws_ref_model.tflite") else { return };
-    assert!(error.contains("the operator `convolution` cannot be compiled for the machine yet"), "{error}");
-    let error = refusal("models/microwakeword/alexa.tflite").unwrap();
-    assert!(error.starts_with("layer `") && error.contains("cannot be compiled for the machine yet"), "{error}");
 }

@@ -12,8 +12,10 @@ use std::process::Command;
 
 use lpu_compiler::graph::Element;
 use lpu_compiler::import::import;
+use lpu_isa::configuration::Configuration;
 use lpu_sim::golden::Golden;
 use lpu_tests::operators::{Case, OPERATORS, case};
+use lpu_tests::witnesses::{compile_and_check, model_agrees, steps_agree};
 
 /// Networks of each operator.
 const NETWORKS: u64 = 240;
@@ -152,4 +154,75 @@ fn every_operator_answers_as_tflite_micro_once_did() {
         compared += 1;
     }
     assert_eq!(compared, OPERATORS.len() * KEPT as usize);
+}
+
+/// The operators that have a lowering.
+const LOWERED: [&str; 18] = [
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "AVERAGE_POOL_2D",
+    "MAX_POOL_2D",
+    "ADD",
+    "SOFTMAX",
+    "LOGISTIC",
+    "RELU",
+    "RELU6",
+    "QUANTIZE",
+    "RESHAPE",
+    "PAD",
+    "CONCATENATION",
+    "SPLIT",
+    "SPLIT_V",
+    "STRIDED_SLICE",
+    "ASSIGN_VARIABLE",
+];
+
+/// A machine with room for any of the random networks.
+fn roomy() -> Configuration {
+    Configuration {
+        weight_depth: 1 << 15,
+        vector_depth: 1 << 13,
+        scale_depth: 1 << 12,
+        queue_depth: 1 << 12,
+        lookup: true,
+        ..Configuration::default()
+    }
+}
+
+/// Compiles a case, has it checked, and runs its inputs on the cycle model: outputs of the golden model, cycles predicted. `None`
+/// for a network that the importer refuses.
+fn on_the_cycle_model(case: &Case) -> Option<Result<(), String>> {
+    let graph = import(&case.model.bytes(), "case").ok()?;
+    let element = graph.tensors[graph.inputs[0].0].element;
+    let bytes = |input: &Vec<u8>| input.iter().map(|&byte| turn(element, byte) as i8).collect();
+    let inputs: Vec<Vec<i8>> = case.inputs.iter().map(bytes).collect();
+    let run = || {
+        let program = compile_and_check(&graph, &roomy())?;
+        if graph.states.is_empty() {
+            model_agrees(&graph, &program, &inputs)
+        } else {
+            steps_agree(&graph, &program, &inputs)
+        }
+    };
+    Some(run().map_err(|error| error.to_string()))
+}
+
+#[test]
+fn every_lowered_operator_answers_on_the_cycle_model_as_on_the_golden_model() {
+    let mut failures = String::new();
+    for name in LOWERED {
+        let operator = OPERATORS.iter().position(|(operator, _)| *operator == name).unwrap();
+        let cases = (0..NETWORKS).filter_map(|seed| Some((seed, on_the_cycle_model(&case(operator, seed))?)));
+        let answers: Vec<(u64, Result<(), String>)> = cases.collect();
+        println!("{name}: {} networks on the cycle model", answers.len());
+        if answers.len() < LEAST_ANSWERED {
+            writeln!(failures, "{name}: only {} networks", answers.len()).unwrap();
+        }
+        let wrong = answers.iter().filter(|(_, answer)| answer.is_err()).count();
+        if let Some((seed, Err(error))) = answers.iter().find(|(_, answer)| answer.is_err()) {
+            writeln!(failures, "{name}: {wrong} of {} are wrong; seed {seed}: {error}", answers.len()).unwrap();
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
 }

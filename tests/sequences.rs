@@ -209,6 +209,8 @@ impl Timeline {
             layers: vec![],
             macs: 0,
             cycles: halt + 1,
+            constants: vec![],
+            finish: None,
             language: None,
             configuration,
         }

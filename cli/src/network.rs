@@ -5,7 +5,7 @@ use crate::machine::Machine;
 use lpu_compiler::checker::{CheckReport, Violation, check};
 use lpu_compiler::compile::compile;
 use lpu_compiler::error::{CompileError, Resource};
-use lpu_compiler::graph::Graph;
+use lpu_compiler::graph::{Graph, OperatorKind};
 use lpu_compiler::import::{self, ImportError};
 use lpu_isa::board::Board;
 use lpu_isa::configuration::Configuration;
@@ -96,16 +96,22 @@ fn accepted(Compiled { program, judgement }: Compiled, path: &Path) -> Result<Pr
 }
 
 /// Like [`compile_to_run`], for the golden model, which needs no program: `None` where the network has something that cannot be
-/// compiled yet.
+/// compiled yet, or operators on images that this machine is too small for.
 ///
 /// # Errors
 /// The network does not fit, or the checker rejects the compiler's schedule.
 pub fn compile_for_golden(graph: &Graph, machine: &Machine, path: &Path) -> Result<Option<Program>, Failure> {
     match compile(graph, &machine.configuration, &machine.name) {
         Err(CompileError::NotLowered { .. }) => Ok(None),
+        Err(_) if graph.operators.iter().any(|operator| !is_plain(&operator.kind)) => Ok(None),
         Err(error) => Err(refused(&error, graph, machine, path)),
         Ok(program) => accepted(judged(program), path).map(Some),
     }
+}
+
+/// Operators on vectors, which every machine is made for.
+fn is_plain(kind: &OperatorKind) -> bool {
+    matches!(kind, OperatorKind::FullyConnected(_) | OperatorKind::Elementwise(_) | OperatorKind::Reshape)
 }
 
 /// The compiler's schedule has been rejected.
@@ -165,8 +171,8 @@ fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
             }
         }
         CompileError::NotLowered { .. } => {
-            "run it with `--on golden`; the machine executes FULLY_CONNECTED, RESHAPE, RELU, RELU6, RELU_N1_TO_1 and \
-             QUANTIZE so far"
+            "run it with `--on golden`; the machine executes all other operators of `docs/networks.md` but MUL, and SOFTMAX where it \
+             is the last one"
                 .into()
         }
         CompileError::Graph(_) | CompileError::Unsupported { .. } => {

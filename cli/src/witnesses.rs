@@ -73,16 +73,25 @@ pub fn run_golden(
     Ok(outputs)
 }
 
-/// Runs `program` on the cycle model.
+/// Is the network's state put back before input `number`?
+#[must_use]
+pub fn resets(number: usize, reset_every: Option<NonZeroUsize>) -> bool {
+    number > 0 && reset_every.is_some_and(|every| number % every == 0)
+}
+
+/// Runs `program` on the cycle model. State is carried from one input to the next, and put back before every `reset_every`-th.
 ///
 /// # Errors
 /// A program that does not end; that is a disagreement.
-pub fn run_model(program: &Program, inputs: &[Vec<i8>]) -> Result<Run, Failure> {
+pub fn run_model(program: &Program, inputs: &[Vec<i8>], reset_every: Option<NonZeroUsize>) -> Result<Run, Failure> {
     let mut model = CycleModel::new(program);
     let progress = Progress::bar(inputs.len() as u64, "cycle model");
     let mut run = Run::default();
     let start = Instant::now();
-    for input in inputs {
+    for (number, input) in inputs.iter().enumerate() {
+        if resets(number, reset_every) {
+            model.reset();
+        }
         let outcome = model.run(input).map_err(cycle_model_failed)?;
         run.simulated_cycles += outcome.cycles;
         run.cycles.push(outcome.cycles);
@@ -114,13 +123,22 @@ pub fn build_rtl(configuration: &Configuration, options: &Options) -> Result<Lib
 ///
 /// # Errors
 /// A failing model or link; a program that does not end, which is a disagreement.
-pub fn run_rtl(program: &Program, library: &Library, options: &Options, inputs: &[Vec<i8>]) -> Result<Run, Failure> {
+pub fn run_rtl(
+    program: &Program,
+    library: &Library,
+    options: &Options,
+    inputs: &[Vec<i8>],
+    reset_every: Option<NonZeroUsize>,
+) -> Result<Run, Failure> {
     let mut rtl = Rtl::with_library(program, library, options).map_err(|error| rtl_failed(&error))?;
     let progress = Progress::bar(inputs.len() as u64, "RTL");
     let mut run = Run { loading_cycles: rtl.transfer_cycles(), ..Run::default() };
     let simulated = rtl.simulated_cycles();
     let start = Instant::now();
-    for input in inputs {
+    for (number, input) in inputs.iter().enumerate() {
+        if resets(number, reset_every) {
+            rtl.reset().map_err(|error| rtl_failed(&error))?;
+        }
         let outcome = rtl.run(input).map_err(|error| rtl_failed(&error))?;
         run.cycles.push(outcome.cycles);
         run.outputs.push(outcome.output);

@@ -39,6 +39,8 @@
 //!     macs: 0,
 //!     cycles: 1,
 //!     configuration,
+//!     constants: vec![],
+//!     finish: None,
 //!     language: None,
 //! };
 //! let report = check(&program).map_err(|violations| violations[0].to_string())?;

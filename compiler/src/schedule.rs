@@ -1,6 +1,7 @@
 //! The schedule under construction: which instruction issues at which cycle, and when each beat of a vector is ready.
 
 use crate::error::{CompileError, Resource};
+use crate::lower::layout::Layout;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Instruction, Operation, Unit};
 use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
@@ -14,6 +15,22 @@ pub struct Stored {
     pub region: Region,
     /// For each beat, the first cycle in which a read step may take it.
     pub ready: Vec<u64>,
+    /// How it stands there, if as an image; else as the region's positions say.
+    pub layout: Option<Layout>,
+    /// Slice and first beat of a second copy, of the same form and ready at the same cycles, if there is one: two streams at once.
+    pub twin: Option<(u32, u32)>,
+}
+
+impl Stored {
+    /// Notes when the beats at some addresses can be read.
+    pub fn land(&mut self, landed: &[(u32, u64)]) {
+        for &(address, cycle) in landed {
+            let beat = address.checked_sub(self.region.base).and_then(|beat| self.ready.get_mut(beat as usize));
+            if let Some(ready) = beat {
+                *ready = cycle;
+            }
+        }
+    }
 }
 
 /// An instruction that is to be placed: its first step lies `offset` cycles behind a common origin.
@@ -141,8 +158,24 @@ impl Schedule {
         first: u32,
     ) -> Result<(u32, u32, u64), CompileError> {
         let slices = self.configuration.vector_slices;
+        let order: Vec<u32> = (0..slices).map(|k| (first + k) % slices).collect();
+        self.allocate_in(model, layer, beats, &order)
+    }
+
+    /// Finds room for `beats` beats in one of the slices `order`, the first of them that has it. Returns slice, base and the
+    /// last cycle in which former content is still read.
+    ///
+    /// # Errors
+    /// [`CompileError::DoesNotFit`] with the shortfall.
+    pub fn allocate_in(
+        &mut self,
+        model: &str,
+        layer: &str,
+        beats: u32,
+        order: &[u32],
+    ) -> Result<(u32, u32, u64), CompileError> {
         let mut longest_free = 0;
-        for slice in (0..slices).map(|k| (first + k) % slices) {
+        for &slice in order {
             let used = &mut self.used[slice as usize];
             let mut start = 0;
             for beat in 0..used.len() {
@@ -172,6 +205,14 @@ impl Schedule {
             shortfall: format!(" free in one slice: {block_rams} block RAMs short"),
             block_rams,
         })
+    }
+
+    /// Gives a vector back with its copy, if it has one; `last_read` is the last cycle in which a read step takes from it.
+    pub fn release_all(&mut self, stored: &Stored, last_read: u64) {
+        self.release(&stored.region, last_read);
+        if let Some((slice, base)) = stored.twin {
+            self.release(&Region { slice, base, ..stored.region.clone() }, last_read);
+        }
     }
 
     /// Gives a region back; `last_read` is the last cycle in which a read step takes from it.

@@ -222,11 +222,15 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
                 match from {
                     RequantiseFrom::Tiles => field("source", "tiles"),
                     RequantiseFrom::Stream(source) => field("source", source),
+                    RequantiseFrom::Lookup { operand, .. } => field("source", operand),
                 },
                 field("zero_point", zero_point),
                 field("minimum", minimum),
                 field("maximum", maximum),
             ];
+            if let RequantiseFrom::Lookup { index, .. } = from {
+                fields.push(field("index", index));
+            }
             fields.extend((tracking.mask > 0).then(|| field("mask", tracking.mask)));
             fields.extend(tracking.maximum.map(|scalar| field("largest", scalar)));
             fields
@@ -477,10 +481,16 @@ impl Fields<'_> {
                 sequence: self.sequence()?,
             },
             "requantise" => Operation::Requantise {
-                from: self.required("source", &format!("tiles, {SOURCES}"), |value| match value {
-                    "tiles" => Some(RequantiseFrom::Tiles),
-                    _ => Source::parse(value).map(RequantiseFrom::Stream),
-                })?,
+                from: {
+                    let from = self.required("source", &format!("tiles, {SOURCES}"), |value| match value {
+                        "tiles" => Some(RequantiseFrom::Tiles),
+                        _ => Source::parse(value).map(RequantiseFrom::Stream),
+                    })?;
+                    match (from, self.optional("index", SOURCES, Source::parse)?) {
+                        (RequantiseFrom::Stream(operand), Some(index)) => RequantiseFrom::Lookup { operand, index },
+                        _ => from,
+                    }
+                },
                 zero_point: self.number("zero_point")?,
                 minimum: self.number("minimum")?,
                 maximum: self.number("maximum")?,

@@ -20,6 +20,9 @@ pub const ACCUMULATOR_BITS: u32 = 32;
 /// method, which saves the fourth: (a₁ + a₀)(b₁ + b₀) - a₁b₁ - a₀b₀ is the sum of both mixed ones.
 pub const CELLS_PER_SCALE_MULTIPLIER: u32 = 3;
 
+/// Entries of the scale table that a look-up chooses from: one for each int8 element, in the order of their bytes.
+pub const LOOKUP_ENTRIES: u32 = 256;
+
 /// One machine. All depths count words of the memory they belong to.
 ///
 /// Shapes that follow: a *word* of the vector memory and of every stream is `stream_elements` elements; a *beat* is `dot`
@@ -76,6 +79,11 @@ pub struct Configuration {
     /// where there is the choice (ECP5); those of the other lanes are made of logic, 1,110 look-up tables each.
     #[serde(default)]
     pub scale_multiplier_lanes: u32,
+    /// Can the requantiser look up the scale of each element by an element of a second stream? Its elements are then functions of
+    /// one int8 element, or of two ([`RequantiseFrom::Lookup`](crate::instruction::RequantiseFrom::Lookup)): residual additions and
+    /// logistic functions need that. Costs a destination of the crossbar and three registers of latency in the requantiser.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lookup: bool,
     /// Registers added between units.
     #[serde(default)]
     pub pipeline: Pipeline,
@@ -121,6 +129,11 @@ pub struct Pipeline {
     /// block RAMs' outputs and of the buses that load the memories. For a slow clock on an FPGA where a flip-flop takes the place
     /// of a look-up table.
     pub compact: bool,
+}
+
+/// Is it left out of the text?
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn default_vector_unit() -> bool {
@@ -185,6 +198,7 @@ impl Default for Configuration {
             interval_bits: MOST_INTERVAL_BITS,
             requantise_interval: 2,
             scale_multiplier_lanes: 2,
+            lookup: false,
             pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 2, compact: false },
             extensions: None,
         }
@@ -252,7 +266,7 @@ impl Configuration {
         }
         range("vector_slices", self.vector_slices, 1, 8)?;
         range("vector_depth", self.vector_depth, 2, 1 << 14)?;
-        range("scale_depth", self.scale_depth, 2, 1 << 12)?;
+        range("scale_depth", self.scale_depth, if self.lookup { LOOKUP_ENTRIES } else { 2 }, 1 << 12)?;
         range("queue_depth", self.queue_depth, 4, 1 << 12)?;
         range("queue_word_bits", self.queue_word_bits, 8, 256)?;
         range("count_bits", self.count_bits, 4, MOST_COUNT_BITS)?;

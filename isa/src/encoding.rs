@@ -102,6 +102,9 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
         _ => &[],
     };
     specification.extend(more.iter().map(|&(name, bits, signed)| (name.to_string(), bits, signed)));
+    if unit == Unit::Requantiser && configuration.lookup {
+        specification.extend([("lookup".to_string(), 1, false), ("index".to_string(), source_bits, false)]);
+    }
     let address_bits = unit.address_bits(configuration);
     if unit == Unit::Registers {
         return placed(specification);
@@ -198,8 +201,13 @@ impl Instruction {
                 ("mask", _) => i64::from(tracking.mask),
                 ("scalar", _) => tracking.maximum.map_or(0, |scalar| i64::from(scalar) + 1),
                 ("from_stream", _) => i64::from(from != RequantiseFrom::Tiles),
-                ("source", RequantiseFrom::Stream(source)) => port(source),
-                ("source", RequantiseFrom::Tiles) => 0,
+                ("source", RequantiseFrom::Stream(source) | RequantiseFrom::Lookup { operand: source, .. }) => {
+                    port(source)
+                }
+                ("source" | "lookup" | "index", RequantiseFrom::Tiles) => 0,
+                ("lookup", _) => i64::from(matches!(from, RequantiseFrom::Lookup { .. })),
+                ("index", RequantiseFrom::Lookup { index, .. }) => port(index),
+                ("index", _) => 0,
                 ("zero_point", _) => i64::from(zero_point),
                 ("minimum", _) => i64::from(minimum),
                 _ => i64::from(maximum),
@@ -323,7 +331,9 @@ impl Instruction {
                 Operation::Write { source: source("source")?, last_beats: value("last_beats") as u32 + 1, sequence }
             }
             (OPCODE_RUN, Unit::Requantiser) => Operation::Requantise {
-                from: if value("from_stream") == 1 {
+                from: if value("lookup") == 1 {
+                    RequantiseFrom::Lookup { operand: source("source")?, index: source("index")? }
+                } else if value("from_stream") == 1 {
                     RequantiseFrom::Stream(source("source")?)
                 } else {
                     RequantiseFrom::Tiles

@@ -36,6 +36,15 @@ pub enum RequantiseFrom {
     Tiles,
     /// The elements of a stream, sign-extended.
     Stream(Source),
+    /// The elements of a stream times 2¹⁶, each with the scale and bias of an entry of its own: the one behind the sequence's by as
+    /// many as the lower byte of the element of another stream says, 0 to 255. So the result is any function of the other
+    /// element that is then a straight line in this one.
+    Lookup {
+        /// What is scaled.
+        operand: Source,
+        /// What chooses the entry.
+        index: Source,
+    },
 }
 
 /// What the vector unit computes for each lane, before the clamp to `minimum..=maximum`.
@@ -263,6 +272,7 @@ impl Operation {
             | Operation::Write { source, .. }
             | Operation::Store { source, .. }
             | Operation::Requantise { from: RequantiseFrom::Stream(source), .. } => vec![source],
+            Operation::Requantise { from: RequantiseFrom::Lookup { operand, index }, .. } => vec![operand, index],
             Operation::Vector { a, b, .. } => std::iter::once(a).chain(b).collect(),
             _ => vec![],
         }
@@ -398,6 +408,9 @@ impl Instruction {
                 vec![("source", source)]
             }
             Operation::Requantise { from: RequantiseFrom::Stream(source), .. } => vec![("source", source)],
+            Operation::Requantise { from: RequantiseFrom::Lookup { operand, index }, .. } => {
+                vec![("source", operand), ("index", index)]
+            }
             Operation::Vector { a, b, .. } => {
                 std::iter::once(("source_a", a)).chain(b.map(|b| ("source_b", b))).collect()
             }
@@ -453,7 +466,9 @@ impl Instruction {
             range("register", i64::from(sequence.register), 0, most)?;
         }
         match self.operation {
-            Operation::Requantise { tracking, .. } => {
+            Operation::Requantise { from, tracking, .. } => {
+                let looks_up = matches!(from, RequantiseFrom::Lookup { .. });
+                range("lookup", i64::from(looks_up), 0, i64::from(configuration.lookup))?;
                 register("mask", tracking.mask, 0)?;
                 let scalar = tracking.maximum.map_or(0, |scalar| i64::from(scalar) + 1);
                 range("scalar", scalar, 0, i64::from(configuration.scalars()))

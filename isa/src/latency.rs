@@ -45,6 +45,12 @@ pub fn block_ram(configuration: &Configuration) -> u32 {
     if configuration.pipeline.compact { 1 } else { 2 }
 }
 
+/// Cycles for which the operands of a requantiser that looks up scales wait behind the crossbar: the address and the block RAM, less
+/// the register that the operands have anyway; the register beside the lanes, which a compact machine does without.
+pub fn lookup(configuration: &Configuration) -> u32 {
+    block_ram(configuration) + u32::from(!configuration.pipeline.compact)
+}
+
 /// The latency table of one configuration. All values are cycles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latency {
@@ -138,10 +144,10 @@ impl Latency {
         let step_to_shadow = 1 + weight_read.max(crossbar) + multiply + adder_tree + 1 + 1;
         // One chain register in each row, then the way back; the requantiser looks at it `crossbar` cycles after its step.
         let step_to_drain = step_to_shadow + configuration.tile_rows() + pipeline.drain - crossbar;
-        // The scale table's block RAM is read while the operands cross. The last elements of a word enter the lanes
-        // later than the first.
-        let requantise =
-            crossbar.max(ram) + LaneStage::cycles_of_all(configuration) + configuration.requantise_interval - 1;
+        // The scale table's block RAM is read while the operands cross; where an element may choose the entry, it has to cross
+        // first, and the operands wait. The last elements of a word enter the lanes later than the first.
+        let table = if configuration.lookup { crossbar + lookup(configuration) } else { crossbar.max(ram) };
+        let requantise = table + LaneStage::cycles_of_all(configuration) + configuration.requantise_interval - 1;
         let vector_unit = scalar_arrival(configuration) + VectorStage::cycles_of_all(configuration);
         Latency {
             crossbar,

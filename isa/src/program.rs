@@ -4,6 +4,7 @@
 //! before a run, one list of instructions for each queue, and where input and output stand. On disk it is JSON, compact and
 //! diffable; the weights are hexadecimal strings.
 
+use crate::arithmetic::softmax::Softmax;
 use crate::configuration::{Configuration, ConfigurationError};
 use crate::fixed_point::table::Table;
 use crate::instruction::{Instruction, InstructionError, Unit};
@@ -106,9 +107,34 @@ pub struct Program {
     pub macs: u64,
     /// Predicted cycles of one inference; of the first entry point, where there are several.
     pub cycles: u64,
+    /// Elements that the host writes into the vector memory before the first run: constant operands, and the state with which a
+    /// network begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constants: Vec<Constants>,
+    /// What the host makes of the output that it has read, where no unit of the machine does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<Finish>,
     /// What only a program for a machine with [`Extensions`](crate::configuration::Extensions) has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
+}
+
+/// A network's last operator, which the host computes: a softmax takes exponentials, a reciprocal and products of 32 bits, of a
+/// dozen numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finish {
+    /// The softmax.
+    pub softmax: Softmax,
+    /// Elements of a row.
+    pub row: u32,
+}
+
+impl Finish {
+    /// The network's answer to what the machine has made.
+    #[must_use]
+    pub fn apply(&self, elements: &[i8]) -> Vec<i8> {
+        elements.chunks(self.row.max(1) as usize).flat_map(|row| self.softmax.apply(row)).collect()
+    }
 }
 
 /// What a language model's program has beyond others: contents of more memories, registers, and a schedule for each of several
@@ -251,6 +277,7 @@ impl Program {
         if self.scales.iter().any(|entry| entry.len() != configuration.stream_elements as usize) {
             return inconsistent("a scale entry does not have one value for each lane".into());
         }
+        self.check_constants(&self.constants)?;
         self.check_language()?;
         let layer_results = self.layers.iter().map(|layer| &layer.result);
         for region in [&self.input, &self.output].into_iter().chain(layer_results) {
@@ -290,21 +317,38 @@ impl Program {
         Ok(())
     }
 
-    /// What only a language model's program has.
-    fn check_language(&self) -> Result<(), ProgramError> {
-        let inconsistent = |what: String| Err(ProgramError::Inconsistent(what));
+    /// The output as the network's answer, once the machine has made it.
+    #[must_use]
+    pub fn finished(&self, output: Vec<i8>) -> Vec<i8> {
+        match &self.finish {
+            Some(finish) => finish.apply(&output),
+            None => output,
+        }
+    }
+
+    /// Elements that the host writes.
+    fn check_constants(&self, constants: &[Constants]) -> Result<(), ProgramError> {
         let configuration = &self.configuration;
-        let Some(language) = &self.language else { return Ok(()) };
-        for Constants { name, slice, base, elements } in &language.constants {
+        for Constants { name, slice, base, elements } in constants {
             let beats = elements.len() as u64 / u64::from(configuration.dot);
             let end = u64::from(*base) + beats;
             if *slice >= configuration.vector_slices
                 || end > u64::from(configuration.vector_beats())
                 || !elements.len().is_multiple_of(configuration.dot as usize)
             {
-                return inconsistent(format!("the constants `{name}` lie outside the vector memory"));
+                let what = format!("the constants `{name}` lie outside the vector memory");
+                return Err(ProgramError::Inconsistent(what));
             }
         }
+        Ok(())
+    }
+
+    /// What only a language model's program has.
+    fn check_language(&self) -> Result<(), ProgramError> {
+        let inconsistent = |what: String| Err(ProgramError::Inconsistent(what));
+        let configuration = &self.configuration;
+        let Some(language) = &self.language else { return Ok(()) };
+        self.check_constants(&language.constants)?;
         if language.tables.len() > configuration.tables() as usize {
             return inconsistent(format!(
                 "{} tables, but the machine has {}",

@@ -39,8 +39,8 @@ pub struct Token {
     pub next: u32,
     /// The classifier's results, one for each token.
     pub elements: Vec<i16>,
-    /// The factor of the last norm, which makes logits of them.
-    pub factor: Factor,
+    /// The factor of the last norm, which makes logits of them. None on RTL: the host reads no scalars.
+    pub factor: Option<Factor>,
     /// Cycles of the run.
     pub cycles: u64,
     /// Cycles that the schedule was to take.
@@ -108,7 +108,7 @@ impl<'a> LanguageModel<'a> {
         Ok(Token {
             next: token_of(self.language, self.model.register(self.language.token))?,
             elements: self.model.read_elements(&self.program.output),
-            factor: self.model.scalar(NORM).unwrap_or(Factor { mantissa: 0, exponent: 0 }),
+            factor: Some(self.model.scalar(NORM).unwrap_or(Factor { mantissa: 0, exponent: 0 })),
             cycles,
             predicted: entry.cycles,
             writes,

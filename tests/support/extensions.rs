@@ -469,6 +469,8 @@ pub fn program(configuration: &Configuration, seed: u64, kinds: &[Job], jobs: us
     let scales = (0..LOADED.1).map(|_| (0..configuration.stream_elements).map(|_| scale()).collect()).collect();
     let units = Unit::all(configuration).into_iter();
     Program {
+        constants: vec![],
+        finish: None,
         format: FORMAT,
         model: "extensions".into(),
         board: "bench".into(),

@@ -300,6 +300,7 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
             drain: count(1, 4),
             vector_read: count(0, 4),
         },
+        lookup: false,
         extensions: None,
     }
 }

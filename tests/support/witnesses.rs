@@ -107,6 +107,26 @@ pub fn model_agrees<'a>(
     Ok(())
 }
 
+/// Runs the inputs one after the other on one cycle model, as the steps of one stream: outputs as the golden model has them with the
+/// state that the steps before have left, every step in the cycles predicted.
+///
+/// # Errors
+/// The first disagreement, in words.
+pub fn steps_agree<'a>(
+    graph: &Graph,
+    program: &Program,
+    inputs: impl IntoIterator<Item = &'a Vec<i8>>,
+) -> Result<(), Box<dyn Error>> {
+    let mut model = CycleModel::new(program);
+    let mut golden = golden::Golden::new(graph)?;
+    for (number, input) in inputs.into_iter().enumerate() {
+        let outcome = model.run(input)?;
+        let expected = golden.run(input)?;
+        judge("cycle model", number, (&outcome.output, outcome.cycles), (&expected, program.cycles))?;
+    }
+    Ok(())
+}
+
 /// Runs the inputs one after the other on one Verilated model: outputs as the golden model has them, every run in the cycles
 /// predicted, and the very writes of the cycle model.
 ///

@@ -145,14 +145,14 @@ fn measure(mut run: impl FnMut(usize) -> Result<(u64, f64), Failure>) -> Result<
 
 fn rtl_rate(program: &Program, library: &lpu_sim::verilated::Library, options: &Options) -> Result<f64, Failure> {
     measure(|number| {
-        let run = run_rtl(program, library, options, &inputs(program, number))?;
+        let run = run_rtl(program, library, options, &inputs(program, number), None)?;
         Ok((run.simulated_cycles, run.seconds))
     })
 }
 
 fn model_rate(program: &Program) -> Result<f64, Failure> {
     measure(|number| {
-        let run = run_model(program, &inputs(program, number))?;
+        let run = run_model(program, &inputs(program, number), None)?;
         Ok((run.simulated_cycles, run.seconds))
     })
 }

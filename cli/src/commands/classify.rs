@@ -306,7 +306,8 @@ mod tests {
     #[test]
     fn grey_weighs_the_colours() {
         let grey = Size { rows: 1, columns: 3, channels: 1 };
-        assert_eq!(grey.scaled(&flag()), [76 - 128, 150 - 128, 29 - 128]);
+        // 76, 150 and 29 of 255.
+        assert_eq!(grey.scaled(&flag()), [-52, 22, -99]);
     }
 
     #[test]

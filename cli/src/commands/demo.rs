@@ -35,12 +35,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     print(&introduction(&machine, &program, &images, &labels))?;
 
     let golden = run_golden(&graph, &images, None)?;
-    let model = run_model(&program, &images)?;
+    let model = run_model(&program, &images, None)?;
     let options = rtl_options(None)?;
     let start = Instant::now();
     let library = build_rtl(&program.configuration, &options)?;
     let built = start.elapsed().as_secs_f64();
-    let rtl = run_rtl(&program, &library, &options, &images)?;
+    let rtl = run_rtl(&program, &library, &options, &images, None)?;
 
     print(&predictions(&labels, &golden, &model, &rtl))?;
     print(&figures(&machine, &program, &model, &rtl, built))?;

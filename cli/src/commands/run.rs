@@ -134,14 +134,14 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let run = match (arguments.on, port, &program) {
         (_, Some(port), Some(program)) => {
             options = if port.is_simulated() { Some(rtl_options(None)?) } else { None };
-            Some(run_board(program, &machine, port, &inputs)?)
+            Some(run_board(program, &machine, port, &inputs, arguments.reset_every)?)
         }
         (Backend::Golden | Backend::Board, ..) | (_, _, None) => None,
-        (Backend::Model, None, Some(program)) => Some(run_model(program, &inputs)?),
+        (Backend::Model, None, Some(program)) => Some(run_model(program, &inputs, arguments.reset_every)?),
         (Backend::Rtl, None, Some(program)) => {
             let chosen = rtl_options(trace_file.as_ref().map(Destination::working_path))?;
             let library = build_rtl(&program.configuration, &chosen)?;
-            let run = run_rtl(program, &library, &chosen, &inputs)?;
+            let run = run_rtl(program, &library, &chosen, &inputs, arguments.reset_every)?;
             options = Some(chosen);
             Some(run)
         }
@@ -330,7 +330,7 @@ fn describe(report: &Report, machine: &Machine, run: Option<&Run>) -> String {
     ];
     match report.cycles_predicted {
         Some(cycles) => lines.push(("predicted cycles", count(cycles))),
-        None => lines.push(("predicted cycles", "none: the network cannot be compiled for the machine yet".into())),
+        None => lines.push(("predicted cycles", "none: the network cannot be compiled for this machine".into())),
     }
     if let (Some(measured), Some(run)) = (report.cycles_measured, run) {
         let as_predicted = run.cycles.iter().filter(|&&cycles| Some(cycles) == report.cycles_predicted).count();

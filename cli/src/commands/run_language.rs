@@ -5,7 +5,7 @@ use crate::language::{Divergence, Ending, ModelArguments, encode, first_divergen
 use crate::language_program::compile_to_run;
 use crate::machine::{Machine, OptionalMachine};
 use crate::output::{count, duration, pairs, percent, print, print_json, remark};
-use crate::speaker::{self, CycleModel, Golden, Speaker, TokenRun, Witnessed};
+use crate::speaker::{self, CycleModel, Golden, Rtl, Speaker, TokenRun, Witnessed};
 use crate::witnesses::Backend;
 use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_compiler::occupation::{CyclesSpent, Occupation};
@@ -163,7 +163,7 @@ pub fn run(
     };
     tokens.iter().try_for_each(|&token| show(token))?;
     let mut witnessed = match &program {
-        Some(program) => Some(Witnessed::new(open(program)?, &graph, program)?),
+        Some(program) => Some(Witnessed::new(open(program, on)?, &graph, program)?),
         None => None,
     };
     let mut golden = Golden::new(&graph)?;
@@ -209,22 +209,21 @@ pub fn run(
 }
 
 /// The machine of the backend asked for, with `program` loaded.
-fn open(program: &Program) -> Result<Box<dyn speaker::Machine + '_>, Failure> {
-    Ok(Box::new(CycleModel::new(program)?))
+fn open(program: &Program, on: Backend) -> Result<Box<dyn speaker::Machine + '_>, Failure> {
+    Ok(match on {
+        Backend::Rtl => Box::new(Rtl::new(program)?),
+        _ => Box::new(CycleModel::new(program)?),
+    })
 }
 
 /// What executes language models so far, and whoever asks for more is told so.
 fn check_backend(path: &Path, on: Backend) -> Result<(), Failure> {
-    let place = match on {
-        Backend::Golden | Backend::Model => return Ok(()),
-        Backend::Rtl => "--on rtl",
-        Backend::Board => "--on board",
-    };
-    let why = "the units that only language models need (run-time registers, scalars, stores into weights, the extended vector unit) \
-               are not described in Verilog yet, so there is no hardware to run the program on";
-    let help = "run it with `--on model`: the cycle model executes the same program and counts every cycle";
-    let what = format!("the language model {} cannot run there", path.display());
-    Err(Failure::new(what, place, why, help))
+    if on != Backend::Board {
+        return Ok(());
+    }
+    let why = "the driver of boards does not bring tables and registers to the machine yet";
+    let help = "run it with `--on rtl`, the same hardware under Verilator, or with `--on model`";
+    Err(Failure::new(format!("the language model {} cannot run there", path.display()), "--on board", why, help))
 }
 
 /// Positions to make room for: those asked for, or as many as the prompt and the new tokens take. The last token is not taken in again.
@@ -336,7 +335,12 @@ fn describe(report: &Report, context: usize, tokenizer: &Tokenizer, machine: &Ma
         Ending::Context => format!(", then the context of {context} tokens was full"),
     };
     let time = duration(report.wall_seconds);
-    let on = if report.machine.is_some() { "cycle model" } else { "golden model" };
+    let on = match report.backend {
+        Backend::Golden => "golden model",
+        Backend::Model => "cycle model",
+        Backend::Rtl => "RTL",
+        Backend::Board => "board",
+    };
     let mut text = format!(
         "\n{} tokens of prompt, {} new{why}; {on}, {time}",
         count(report.prompt_tokens as u64),

@@ -6,12 +6,13 @@ use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::output::{count, duration};
 use crate::progress::Progress;
-use crate::witnesses::Run;
+use crate::witnesses::{Run, resets};
 use lpu_firmware::{Driver, Patience};
 use lpu_isa::image::images;
 use lpu_isa::program::Program;
 use lpu_sim::link::{Host, HostError, Metered};
 use serde::Serialize;
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 /// Patience with a board: a read waits 250 ms, so a request is sent again after a second, and a board that says nothing is given
@@ -59,11 +60,17 @@ impl LinkReport {
     }
 }
 
-/// Loads `program` over the port, runs `inputs`.
+/// Loads `program` over the port, runs `inputs`. State is carried from one to the next, and put back before every `reset_every`-th.
 ///
 /// # Errors
 /// No answer, a wrong one, another machine, a port that is lost; a program that does not end, which is a disagreement.
-pub fn run_board(program: &Program, machine: &Machine, port: Opened, inputs: &[Vec<i8>]) -> Result<Run, Failure> {
+pub fn run_board(
+    program: &Program,
+    machine: &Machine,
+    port: Opened,
+    inputs: &[Vec<i8>],
+    reset_every: Option<NonZeroUsize>,
+) -> Result<Run, Failure> {
     let Opened { name, baud, clocks_per_bit, link } = port;
     let clock = machine.clock_mhz().map(|mhz| mhz * 1e6);
     let patience = if clocks_per_bit.is_some() { SIMULATED } else { BOARD };
@@ -87,7 +94,12 @@ pub fn run_board(program: &Program, machine: &Machine, port: Opened, inputs: &[V
     let mut run = Run { loading_cycles, ..Run::default() };
     let progress = Progress::bar(inputs.len() as u64, "board");
     let start = Instant::now();
-    for input in inputs {
+    for (number, input) in inputs.iter().enumerate() {
+        if resets(number, reset_every)
+            && let Err(error) = host.reset()
+        {
+            return Err(failed(&error, &mut host));
+        }
         let (output, cycles) = match host.infer(input) {
             Ok(result) => result,
             Err(error) => return Err(failed(&error, &mut host)),

@@ -81,6 +81,7 @@ fn bits(value: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::f32::consts::PI;
 
     /// A tone that begins after a third of a second of faint noise.
     fn recording() -> Vec<i16> {
@@ -89,7 +90,7 @@ mod tests {
             .map(|index| {
                 random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let noise = (random >> 24) as i32 - 128;
-                let tone = if index > 5_333 { 8000.0 * (index as f32 * 0.3927).sin() } else { 0.0 };
+                let tone = if index > 5_333 { 8000.0 * (index as f32 * PI / 8.0).sin() } else { 0.0 };
                 (noise + tone as i32) as i16
             })
             .collect()

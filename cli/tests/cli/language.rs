@@ -171,14 +171,26 @@ fn a_context_of_one_s_own_ends_the_text_everywhere() {
 }
 
 #[test]
-fn a_backend_without_hardware_is_refused_with_the_reason() {
+fn the_rtl_says_what_golden_says_in_the_cycles_of_the_cycle_model() {
     let scratch = Scratch::new();
     small(&scratch);
-    for backend in ["rtl", "board"] {
-        let called = scratch.lpu(&["run", "m.bin", "--prompt", "a", "--on", backend]);
-        assert!(called.refusal().contains(&format!("where: --on {backend}\n")), "{}", called.stderr);
-        assert!(called.stderr.contains("are not described in Verilog yet"), "{}", called.stderr);
-    }
+    let more = ["--tokens", "3", "--json"];
+    let [golden, model] = [run(&scratch, &more).json(), machine(&scratch, &more).json()];
+    let arguments = ["run", "m.bin", "--on", "rtl", "--config", "board.toml", "--prompt", "abba"];
+    let rtl = scratch.lpu(&[&arguments[..], &more].concat());
+    assert_eq!(rtl.status, 0, "{}", rtl.stderr);
+    let rtl = rtl.json();
+    assert_eq!(rtl["tokens"], golden["tokens"]);
+    assert_eq!(rtl["cycles_per_token"], model["cycles_per_token"]);
+}
+
+#[test]
+fn a_board_is_refused_with_the_reason() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    let called = scratch.lpu(&["run", "m.bin", "--prompt", "a", "--on", "board"]);
+    assert!(called.refusal().contains("where: --on board\n"), "{}", called.stderr);
+    assert!(called.stderr.contains("`--on rtl`"), "{}", called.stderr);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::stores::Stores;
 use super::timeline::{Stepping, Timeline};
 use super::violation::{Place, Violation, Violations};
 use super::{Activity, Remark, ScheduleReport};
-use lpu_isa::configuration::Configuration;
+use lpu_isa::configuration::{Configuration, LOOKUP_ENTRIES};
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::latency::Latency;
 use lpu_isa::program::Program;
@@ -110,7 +110,8 @@ impl<'a> Dataflow<'a> {
             .collect();
         let input = &program.input;
         slices[input.slice as usize].preset(input.base, input.beats);
-        for constants in program.language.iter().flat_map(|language| &language.constants) {
+        let language = program.language.iter().flat_map(|language| &language.constants);
+        for constants in program.constants.iter().chain(language) {
             let beats = constants.elements.len() as u32 / configuration.dot;
             slices[constants.slice as usize].preset(constants.base, beats);
         }
@@ -202,13 +203,23 @@ impl<'a> Dataflow<'a> {
                     violations.add(Violation::RequantiserBusy { at: self.place(now), previous, interval });
                 }
                 let loaded = self.program.scales.len() as u32;
-                if let Some(index) = now.addresses().find(|&index| index >= i64::from(loaded)) {
+                // Any byte may come.
+                let last = match from {
+                    RequantiseFrom::Lookup { .. } => i64::from(LOOKUP_ENTRIES - 1),
+                    _ => 0,
+                };
+                if let Some(index) = now.addresses().map(|index| index + last).find(|&index| index >= i64::from(loaded))
+                {
                     let index = index as u32;
                     violations.add(Violation::ScaleMissing { at: self.place(now), index, loaded });
                 }
                 let flaws = match from {
                     RequantiseFrom::Tiles => self.drain(now, violations),
                     RequantiseFrom::Stream(source) => self.listen(now, source, violations),
+                    RequantiseFrom::Lookup { operand, index } => {
+                        let flaws = self.listen(now, operand, violations);
+                        together(flaws, self.listen(now, index, violations))
+                    }
                 };
                 if let Some(scalar) = tracking.maximum {
                     self.reduce(now, &flaws, violations);
@@ -220,8 +231,7 @@ impl<'a> Dataflow<'a> {
             (Unit::Vector, Operation::Vector { a, b, arithmetic, .. }) => {
                 let mut flaws = self.listen(now, a, violations);
                 if let Some(b) = b {
-                    flaws.extend(self.listen(now, b, violations));
-                    merge(&mut flaws);
+                    flaws = together(flaws, self.listen(now, b, violations));
                 }
                 self.compute(now, &arithmetic, &mut flaws, violations);
                 merge(&mut flaws);
@@ -397,6 +407,13 @@ fn stored_words(configuration: &Configuration, timeline: &Timeline<'_>) -> Vec<b
 fn merge(flaws: &mut Flaws) {
     flaws.sort_by_key(|&(beat, _)| beat);
     flaws.dedup_by_key(|&mut (beat, _)| beat);
+}
+
+/// The flaws of what is made of two words.
+fn together(mut flaws: Flaws, others: Flaws) -> Flaws {
+    flaws.extend(others);
+    merge(&mut flaws);
+    flaws
 }
 
 /// Rows of results in which the group has at least one tile.

@@ -59,6 +59,8 @@ fn program(configuration: Configuration, text: &str, output: Region, cycles: u64
         macs: 32,
         cycles,
         configuration,
+        constants: vec![],
+        finish: None,
         language: None,
     }
 }

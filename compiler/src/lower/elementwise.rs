@@ -6,9 +6,10 @@
 //! # Cost
 //!
 //! One word a cycle, through the requantiser one each `requantise_interval` cycles: `ceil(beats / beats_per_word)` times that,
-//! and one round trip.
+//! and one round trip. An image goes row by row, each of so many beats.
 
-use super::{Lowered, Lowering};
+use super::stream::{Stream, Through, rows_of};
+use super::{Lowered, Lowering, Target};
 use crate::error::CompileError;
 use crate::graph::Elementwise;
 use crate::schedule::{Draft, Stored};
@@ -115,9 +116,48 @@ pub fn lower(
     let positions = input.region.positions.clone();
     let region = Region { tensor: tensor.into(), slice, base, beats, positions };
     Ok(Lowered {
-        result: Stored { region, ready },
+        result: Stored { region, ready, layout: None, twin: None },
         tiles: 0,
         start: origin,
         last_read: origin + u64::from((words - 1) * pace),
     })
+}
+
+/// Lowers `operator`, which reads the image `input`.
+///
+/// # Errors
+/// A memory that is too small, or an image beyond the counters.
+pub fn lower_image(
+    lowering: &mut Lowering<'_>,
+    operator: &Elementwise,
+    input: &Stored,
+    input_layout: &super::layout::Layout,
+    target: &Target<'_>,
+) -> Result<Lowered, CompileError> {
+    let Requantise { multiplier, shift, zero_point, minimum, maximum, rounding } = operator.requantise;
+    super::check_rounding(target.name, rounding)?;
+    let (mut stored, last_read) = lowering.place_image(target)?;
+    let word = lowering.schedule.configuration.beats_per_word();
+    let identity = lowering.schedule.configuration.vector_unit && (multiplier, shift) == Requantise::IDENTITY;
+    let through = if identity {
+        Through::Vector { function: Function::Add, constant: zero_point - operator.input_zero_point }
+    } else {
+        Through::Requantiser { scale: Scale { multiplier, shift, bias: -operator.input_zero_point }, zero_point }
+    };
+    let (read, _) = rows_of(input_layout, input, word);
+    let (own, last_beats) = rows_of(&target.layout, &stored, word);
+    let streamed = lowering.stream(&Stream {
+        name: target.name,
+        reads: vec![(input.region.slice, read, &input.ready[..], input.region.base)],
+        through,
+        minimum,
+        maximum,
+        write: (stored.region.slice, own),
+        last_beats,
+        earliest: 0,
+        last_read,
+        number: Some(target.number),
+    })?;
+    stored.land(&streamed.landed);
+    Ok(Lowered { result: stored, tiles: 0, start: streamed.start, last_read: streamed.last_read })
 }

@@ -18,7 +18,6 @@ use super::{Lowered, Lowering};
 use crate::error::{CompileError, Resource};
 use crate::graph::FullyConnected;
 use crate::schedule::{Draft, Stored};
-use lpu_isa::arithmetic::Rounding;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Tracking, Unit};
 use lpu_isa::program::{Region, Scale};
@@ -93,17 +92,11 @@ pub fn lower(
 ) -> Result<Lowered, CompileError> {
     let configuration = lowering.schedule.configuration.clone();
     let latency = lowering.schedule.latency.clone();
-    if layer.accumulation.rounding != Rounding::Double {
-        return Err(CompileError::Unsupported { layer: name.into(), why: "the requantiser rounds twice".into() });
-    }
-    let (least, largest) = (-(1 << (configuration.weight_bits - 1)), (1 << (configuration.weight_bits - 1)) - 1);
-    if let Some(&weight) = layer.weights.iter().find(|&&weight| !(least..=largest).contains(&i32::from(weight))) {
-        let bits = configuration.weight_bits;
-        let why = format!(
-            "it has a weight of {weight}, and the machine multiplies weights of {bits} bits, {least} to {largest}; \
-             use a machine with `weight_bits = 8` or a network quantised to int{bits}"
-        );
-        return Err(CompileError::Unsupported { layer: name.into(), why });
+    super::check_rounding(name, layer.accumulation.rounding)?;
+    let bits = configuration.weight_bits;
+    let range = -(1i32 << (bits - 1))..1 << (bits - 1);
+    if let Some(&weight) = layer.weights.iter().find(|&&weight| !range.contains(&i32::from(weight))) {
+        return Err(super::weight_too_wide(name, weight, bits));
     }
     let input_beats = input.region.beats;
     let pace = configuration.requantise_interval;
@@ -226,7 +219,7 @@ pub fn lower(
         .collect();
     let region = Region { tensor: tensor.into(), slice, base: result_base, beats: result_beats, positions };
     Ok(Lowered {
-        result: Stored { region, ready },
+        result: Stored { region, ready, layout: None, twin: None },
         tiles: tiles_at_work(shape.channels.min(channels), &configuration),
         start: (origin as i64 + read_offset) as u64,
         last_read: (origin as i64 + read_offset) as u64 + last_pass + u64::from(input_beats) - 1,

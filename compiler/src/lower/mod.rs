@@ -1,17 +1,35 @@
 //! Lowerings: one file for each family of operators.
 //!
 //! A lowering decides where the result stands, which weights go to which tile, and which instructions run when. It reads the
-//! graph and the vectors before it; it never looks ahead further than the one number it is given.
+//! graph and the vectors before it; it never looks ahead further than the few numbers it is given.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `layout` | where the elements of an image stand, and its padding |
+//! | `nest` | loops over addresses, and the sequences that they become |
+//! | `window` | sums of products over windows: the tiles, and how a layer is split over them |
+//! | `stream` | words that pass through the vector unit or the requantiser |
+//! | `fully_connected`, `convolution`, `pool`, `elementwise`, `lookup`, `movement` | a family of operators each |
 
+pub mod convolution;
 pub mod elementwise;
 pub mod fully_connected;
+pub mod layout;
 pub mod llama;
+pub mod lookup;
+pub mod movement;
+pub mod nest;
+pub mod pool;
+pub mod stream;
 #[cfg(test)]
 mod tests;
+pub mod window;
 
 use crate::error::{CompileError, Resource};
 use crate::schedule::{Schedule, Stored};
-use lpu_isa::program::Scale;
+use layout::Layout;
+use lpu_isa::arithmetic::Rounding;
+use lpu_isa::program::{Constants, Region, Scale};
 
 /// What all lowerings add to.
 pub struct Lowering<'a> {
@@ -23,6 +41,28 @@ pub struct Lowering<'a> {
     pub weights: Vec<Vec<i8>>,
     /// The scale table so far.
     pub scales: Vec<Vec<Scale>>,
+    /// In each slice a word that has been written, whatever it holds, and when it may be read.
+    pub fillers: Vec<Option<(u32, u64)>>,
+    /// What the host writes into the vector memory before the first run.
+    pub constants: Vec<Constants>,
+    /// Cycles that a word of weights in each tile may cost.
+    pub thrift: u64,
+}
+
+/// What a lowering is told about the result that it makes.
+pub struct Target<'a> {
+    /// Name of the layer.
+    pub name: &'a str,
+    /// Name of the tensor.
+    pub tensor: &'a str,
+    /// How it is to stand.
+    pub layout: Layout,
+    /// Slices in the order in which they are tried.
+    pub slices: Vec<u32>,
+    /// Is there to be a copy in another slice, if there is room?
+    pub twin: bool,
+    /// The layer's number.
+    pub number: u32,
 }
 
 /// What a lowering has placed.
@@ -37,7 +77,70 @@ pub struct Lowered {
     pub last_read: u64,
 }
 
+impl Lowered {
+    /// What has been placed for the same result together, `self` last.
+    #[must_use]
+    pub fn behind(self, before: Option<Lowered>) -> Lowered {
+        let Some(before) = before else { return self };
+        Lowered {
+            result: self.result,
+            tiles: self.tiles.max(before.tiles),
+            start: self.start.min(before.start),
+            last_read: self.last_read.max(before.last_read),
+        }
+    }
+}
+
+/// A weight that the machine's multipliers cannot take.
+fn weight_too_wide(layer: &str, weight: i8, bits: u32) -> CompileError {
+    let (least, largest) = (-(1i32 << (bits - 1)), (1i32 << (bits - 1)) - 1);
+    let why = format!(
+        "it has a weight of {weight}, and the machine multiplies weights of {bits} bits, {least} to {largest}; \
+         use a machine with `weight_bits = 8` or a network quantised to int{bits}"
+    );
+    CompileError::Unsupported { layer: layer.into(), why }
+}
+
+/// Refuses what the requantiser does not do.
+fn check_rounding(layer: &str, rounding: Rounding) -> Result<(), CompileError> {
+    match rounding {
+        Rounding::Double => Ok(()),
+        Rounding::Single => {
+            Err(CompileError::Unsupported { layer: layer.into(), why: "the requantiser rounds twice".into() })
+        }
+    }
+}
+
 impl Lowering<'_> {
+    /// Finds room for an image and fills its padding. Returns it, with nothing in it yet, and the last cycle in which former
+    /// content of its place is read.
+    ///
+    /// # Errors
+    /// [`CompileError::DoesNotFit`] where no slice has room.
+    pub fn place_image(&mut self, target: &Target<'_>) -> Result<(Stored, u64), CompileError> {
+        let layout = target.layout;
+        let beats = u32::try_from(layout.beats()).unwrap_or(u32::MAX);
+        let (slice, base, last_read) = self.schedule.allocate_in(self.model, target.name, beats, &target.slices)?;
+        let region = Region { tensor: target.tensor.into(), slice, base, beats, positions: layout.positions() };
+        let mut stored = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None };
+        self.fill_padding(target.name, &layout, &mut stored, layout.fill, last_read)?;
+        if !target.twin {
+            return Ok((stored, last_read));
+        }
+        let others: Vec<u32> = target.slices.iter().copied().filter(|&other| other != slice).collect();
+        let Ok((slice, base, former)) = self.schedule.allocate_in(self.model, target.name, beats, &others) else {
+            return Ok((stored, last_read));
+        };
+        let region = Region { slice, base, ..stored.region.clone() };
+        let mut twin = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None };
+        self.fill_padding(target.name, &layout, &mut twin, layout.fill, former)?;
+        for (ready, other) in stored.ready.iter_mut().zip(&twin.ready) {
+            *ready = (*ready).max(*other);
+        }
+        stored.twin = Some((slice, base));
+        Ok((stored, last_read.max(former)))
+    }
+
     /// Index of the first of consecutive scale table entries; equal entries that are there already are used again.
     ///
     /// # Errors

@@ -3,9 +3,11 @@
 
 use crate::compile::compile;
 use crate::graph::{
-    Accumulation, ChannelScale, Element, Elementwise, ElementwiseFunction, FullyConnected, Graph, Operator,
-    OperatorKind, Quantisation, Tensor, TensorId,
+    Accumulation, ChannelScale, Convolution, Element, Elementwise, ElementwiseFunction, FullyConnected, Graph,
+    Operator, OperatorKind, Padding, Plane, Quantisation, Tensor, TensorId, Window,
 };
+use crate::lower::convolution;
+use crate::lower::layout::Layout;
 use lpu_isa::arithmetic::{Requantise, Rounding};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Operation, Unit};
@@ -99,7 +101,70 @@ fn layer(inputs: usize, outputs: usize) -> impl Strategy<Value = FullyConnected>
         })
 }
 
+/// Cycles from the first step of the tiles to the first that another layer may take, as the instructions say.
+fn tile_cycles(program: &Program) -> u64 {
+    let (mut issue, mut first, mut end) = (0u64, u64::MAX, 0);
+    for placed in &program.queue(Unit::TileGroup(0)).unwrap().instructions {
+        if let Operation::Multiply { sequence, .. } = placed.instruction.operation {
+            first = first.min(issue);
+            end = issue + u64::from(sequence.runs()) * u64::from(sequence.run_steps() + sequence.gap);
+        }
+        issue += u64::from(placed.instruction.interval);
+    }
+    end - first
+}
+
+/// A convolution of `size` taps with padding that keeps the size of an image of `rows` × `columns` at stride 1.
+fn square(channels: [usize; 2], size: usize, stride: usize, groups: usize) -> Convolution {
+    let half = size / 2;
+    let [input_channels, output_channels] = channels.map(|channels| channels * groups);
+    let taps = size * size * input_channels / groups;
+    Convolution {
+        window: Window {
+            size: Plane { rows: size, columns: size },
+            stride: Plane { rows: stride, columns: stride },
+            padding: Padding { top: half, bottom: half, left: half, right: half },
+            ..Window::POINT
+        },
+        input_channels,
+        output_channels,
+        groups,
+        weights: vec![1; taps * output_channels],
+        accumulation: Accumulation {
+            bias: None,
+            input_zero_point: 3,
+            scales: vec![ChannelScale { multiplier: 1 << 30, shift: -4 }; output_channels],
+            output_zero_point: 0,
+            minimum: -128,
+            maximum: 127,
+            rounding: Rounding::Double,
+        },
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_convolution_takes_the_cycles_of_its_formula(
+        (rows, columns) in (1..9usize, 1..9usize),
+        channels in (1..20usize, 1..40usize),
+        (half, stride, groups) in (0..2usize, 1..3usize, 1..3usize),
+        tiles in prop::sample::select(vec![16u32, 24, 37]),
+    ) {
+        let layer = square([channels.0, channels.1], 2 * half + 1, stride, groups);
+        let configuration =
+            Configuration { tiles, weight_depth: 1 << 14, queue_depth: 1 << 11, ..Configuration::default() };
+        let output = layer.window.output(Plane { rows, columns }).unwrap();
+        let mut graph = graph(OperatorKind::Convolution(layer.clone()), 1, 1);
+        graph.tensors[0].shape = vec![1, rows, columns, layer.input_channels];
+        graph.tensors[1].shape = vec![1, output.rows, output.columns, layer.output_channels];
+        let padding = (layer.window.padding, 3);
+        let input = Layout::new(Plane { rows, columns }, layer.input_channels, padding, &configuration);
+        let result = Layout::new(output, layer.output_channels, (Padding::default(), 0), &configuration);
+        let formula = convolution::cycles(&layer, &input, &result, &configuration);
+        let program = compile(&graph, &configuration, "bench").unwrap();
+        prop_assert_eq!(Some(tile_cycles(&program)), formula);
+    }
+
     #[test]
     fn the_scale_table_holds_the_bias_of_each_channel_with_the_zero_point_of_the_input_folded_in(
         (inputs, outputs, layer) in (1..20usize, 1..40usize).prop_flat_map(|(inputs, outputs)| {

@@ -26,6 +26,9 @@ pub fn destinations(configuration: &Configuration) -> Vec<Destination> {
         (0..configuration.tile_groups()).map(|g| one(format!("tile_group_{g}"), configuration.dot)).collect();
     ports.extend((0..configuration.vector_slices).map(|s| one(format!("write_{s}"), word)));
     ports.push(one("requantiser".into(), word));
+    if configuration.lookup {
+        ports.push(one("requantiser_index".into(), word));
+    }
     if configuration.vector_unit {
         ports.extend(["vector_a", "vector_b"].map(|name| one(name.to_string(), word)));
     }

@@ -11,12 +11,15 @@ use super::{
 };
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
-use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, LOOKUP_ENTRIES};
 use lpu_isa::host::{SCALE_BITS, SCALE_FACTOR_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
 use lpu_isa::instruction::Unit;
-use lpu_isa::latency::{Latency, block_ram};
+use lpu_isa::latency::{Latency, block_ram, lookup};
 use lpu_isa::stages::LaneStage;
 use std::sync::Arc;
+
+/// Bits of what chooses an entry of the scale table.
+const LOOKUP_BITS: usize = LOOKUP_ENTRIES.ilog2() as usize;
 
 /// The requantiser.
 ///
@@ -56,6 +59,8 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         let number = m.output("largest_number", Type::bits(address_bits(configuration.scalars())));
         (write, number, m.output("largest_value", Type::signed(element)))
     });
+    // Where elements may choose their entries: the port of those that do, and the word on it.
+    let index = configuration.lookup.then(|| (m.output("index_source", source_type), m.input("index", word_type)));
     let load = LoadBus::ports(&mut m, configuration, "queue");
     let scale_load_enable = m.input("scale_load_enable", Type::bits(lanes));
     let scale_load_address = m.input("scale_load_address", table_type);
@@ -83,10 +88,16 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     // The tables are read while the operands cross, so that their words can be registered once more beside the lanes: where
     // the crossbar is faster than a block RAM, the operands wait.
     let reading = block_ram(configuration) as usize;
-    let waiting = reading.saturating_sub(crossing);
-    // Without the registers beside the lanes the words have to come a cycle later.
     let beside = spare_registers(configuration);
+    let waiting = match index {
+        // What chooses the entry has crossed with the operand.
+        Some(_) => lookup(configuration) as usize,
+        None => reading.saturating_sub(crossing),
+    };
+    // Without the registers beside the lanes the words have to come a cycle later.
     let table_delay = crossing + waiting + 1 - beside - reading;
+    // The address that an element has chosen is a register of each lane's.
+    let row_delay = table_delay - usize::from(index.is_some());
     let arriving = m.delay("arriving", Expr::from(&step), crossing);
     // One bit for each part of a word: that part enters the lanes in this cycle.
     let parts: Vec<Expr> = std::iter::once(Expr::from(&arriving))
@@ -97,12 +108,12 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let entered = m.delay("entered", Expr::from(&entering), waiting);
     let valid = m.delay("valid", Expr::from(&entered), 1);
     // A lane's table holds the entries of its elements side by side.
-    let row = m.delay("table_row", Expr::from(&address), table_delay);
+    let row = m.delay("table_row", Expr::from(&address), row_delay);
     let table_address = if interval == 1 {
-        Expr::from(&row)
+        (Expr::from(&row), None)
     } else {
         let part_bits = interval.trailing_zeros() as usize;
-        let first = m.delay("table_first", Expr::from(&step), table_delay);
+        let first = m.delay("table_first", Expr::from(&step), row_delay);
         let part = m.register("table_part", Type::bits(part_bits));
         let zero = literal(0, Type::bits(part_bits));
         let one = literal(1, Type::bits(part_bits));
@@ -110,11 +121,20 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         m.next(&part, now.add(one));
         let kept = m.register("table_row_kept", row.ty());
         m.next_when(&kept, Expr::from(&first), Expr::from(&row));
-        concat(&[Expr::from(&first).choose(Expr::from(&row), Expr::from(&kept)), now])
+        (Expr::from(&first).choose(Expr::from(&row), Expr::from(&kept)), Some(now))
     };
-    let table_address = m.wire("table_address", table_address);
+    let whole_address = |(row, part): (Expr, Option<Expr>)| match part {
+        Some(part) => concat(&[row, part]),
+        None => row,
+    };
+    // One for all lanes; where elements choose, each lane adds its own.
+    let common_address = match index {
+        Some(_) => None,
+        None => Some(m.wire("table_address", whole_address(table_address.clone()))),
+    };
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let from_stream = follow("from_stream", 0);
+    let looks_up = index.is_some().then(|| follow("lookup", 0));
     // Each lane has these in registers of its own, a cycle later.
     let before = |stage: LaneStage| waiting + stage.begin(configuration) as usize - spare_registers(configuration);
     let zero_point = follow("zero_point", before(LaneStage::Offset));
@@ -145,7 +165,33 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let load_enables = m.delay("scale_load_enable_q", Expr::from(&scale_load_enable), spare_registers(configuration));
     let load_address = m.delay("scale_load_address_q", Expr::from(&scale_load_address), spare_registers(configuration));
     let load_entry = m.delay("scale_load_entry_q", Expr::from(&scale_load_entry), spare_registers(configuration));
+    if let Some((port, _)) = &index {
+        let pick = picked(&mut m, &fields, &run, "index", configuration);
+        m.drive(port, Expr::from(&pick));
+    }
     for lane in 0..lanes {
+        let lane_address = match (&common_address, &index, &looks_up) {
+            (None, Some((_, word)), Some(looks_up)) => {
+                let mut byte_of = |part: usize| {
+                    let lowest = (part * lanes + lane) * element;
+                    let byte = Expr::from(word).slice(lowest, LOOKUP_BITS);
+                    m.unused(Expr::from(word).slice(lowest + LOOKUP_BITS, element - LOOKUP_BITS));
+                    if part == 0 {
+                        return byte;
+                    }
+                    // As the operands do.
+                    Expr::from(&held_while_idle(&mut m, &format!("waiting_index_{part}_{lane}"), &parts[0], byte))
+                };
+                let last = byte_of(interval - 1);
+                let byte = (0..interval - 1).rev().fold(last, |later, part| parts[part].choose(byte_of(part), later));
+                let byte = looks_up.choose(byte, literal(0, Type::bits(LOOKUP_BITS)));
+                let (row, part) = table_address.clone();
+                let row = row.add(byte.extend(row.width()));
+                m.delay(&format!("table_address_{lane}"), whole_address((row, part)), 1)
+            }
+            (Some(common), ..) => common.clone(),
+            _ => continue,
+        };
         let scale = m.instance(
             &format!("scale_table_{lane}"),
             &table,
@@ -153,7 +199,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
                 ("write_enable", Expr::from(&load_enables).bit(lane)),
                 ("write_address", Expr::from(&load_address)),
                 ("write_data", Expr::from(&load_entry)),
-                ("read_address", Expr::from(&table_address)),
+                ("read_address", Expr::from(&lane_address)),
             ],
         )?;
         let scale = scale.output("read_data");
@@ -176,6 +222,14 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
             let position = part * lanes + lane;
             let of_stream = Expr::from(&stream).slice(position * element, element).as_signed();
             let of_stream = of_stream.extend(ACCUMULATOR_BITS as usize);
+            let of_stream = match &looks_up {
+                Some(looks_up) => {
+                    let upper = Expr::from(&stream).slice(position * element, element);
+                    let shifted = concat(&[upper, literal(0, Type::bits(ACCUMULATOR_BITS as usize - element))]);
+                    looks_up.choose(shifted.as_signed(), of_stream)
+                }
+                None => of_stream,
+            };
             let operand = match drains.get(position) {
                 Some(drain) => from_stream.choose(of_stream, Expr::from(drain)),
                 None => from_stream.choose(of_stream, literal(0, drain_type)),

@@ -287,6 +287,9 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let mut connections = control.of(&mut m, "requantiser")?;
     connections.extend(drains);
     connections.push(("stream".into(), to("requantiser")));
+    if configuration.lookup {
+        connections.push(("index".into(), to("requantiser_index")));
+    }
     connections.extend(loader.queue(Unit::Requantiser, "queue"));
     let lanes: Vec<Expr> =
         (0..configuration.requantiser_lanes()).rev().map(|lane| loader.enable(Memory::Scale(lane))).collect();
@@ -300,6 +303,9 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     if let (Some(wire), Some(pick)) = (from("requantiser"), pick("requantiser")) {
         m.drive(&wire, Expr::from(&instance.output("result")));
         m.drive(&pick, Expr::from(&instance.output("source")));
+    }
+    if let Some(pick) = pick("requantiser_index") {
+        m.drive(&pick, Expr::from(&instance.output("index_source")));
     }
     halted.push(Expr::from(&instance.output("halted")));
 

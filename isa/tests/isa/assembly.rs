@@ -134,6 +134,8 @@ vector
         }],
         macs: 0,
         cycles: 156,
+        constants: vec![],
+        finish: None,
         language: None,
     };
     let text = disassemble(&program);

@@ -1,6 +1,6 @@
 //! Random machines, instructions and programs, all of them valid.
 
-use lpu_isa::configuration::{Configuration, Extensions, Pipeline};
+use lpu_isa::configuration::{Configuration, Extensions, LOOKUP_ENTRIES, Pipeline};
 use lpu_isa::instruction::{
     Assignment, Function, Instruction, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
 };
@@ -55,6 +55,7 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             interval_bits,
             requantise_interval: 1 << halvings.min(stream_elements.trailing_zeros()),
             scale_multiplier_lanes: u32::from(halvings > 0 && !pipeline.compact),
+            lookup: scale_depth >= LOOKUP_ENTRIES && tiles.is_multiple_of(2),
             pipeline,
             extensions: extensions
                 .filter(|_| vector_unit && weight_bits == 8 && tiles >= stream_elements)
@@ -182,11 +183,21 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
                 .boxed()
         }
         Unit::Requantiser => {
-            let from = proptest::option::of(source(configuration));
+            let lookup = configuration.lookup;
+            let sources = (proptest::option::of(source(configuration)), proptest::option::of(source(configuration)));
+            let from = sources.prop_map(move |sources| match sources {
+                (Some(operand), Some(index)) if lookup => RequantiseFrom::Lookup { operand, index },
+                (Some(source), _) => RequantiseFrom::Stream(source),
+                (None, _) => RequantiseFrom::Tiles,
+            });
             (from, element, clamp(), tracking(configuration), moved(limit, noisy, configuration))
-                .prop_map(|(from, zero_point, (minimum, maximum), tracking, sequence)| {
-                    let from = from.map_or(RequantiseFrom::Tiles, RequantiseFrom::Stream);
-                    Operation::Requantise { from, zero_point, minimum, maximum, tracking, sequence }
+                .prop_map(|(from, zero_point, (minimum, maximum), tracking, sequence)| Operation::Requantise {
+                    from,
+                    zero_point,
+                    minimum,
+                    maximum,
+                    tracking,
+                    sequence,
                 })
                 .boxed()
         }
@@ -302,6 +313,8 @@ pub fn program() -> impl Strategy<Value = Program> {
                     layers: layers.clone(),
                     macs,
                     cycles,
+                    constants: vec![],
+                    finish: None,
                     language: None,
                 })
             },

@@ -104,10 +104,18 @@ impl<'a> CycleModel<'a> {
     /// Like [`new`](Self::new), with deviations.
     pub fn with_options(program: &'a Program, options: Options) -> CycleModel<'a> {
         let mut state = State::load(program, &options);
-        for constants in program.language.iter().flat_map(|language| &language.constants) {
+        let language = program.language.iter().flat_map(|language| &language.constants);
+        for constants in program.constants.iter().chain(language) {
             state.write_elements(constants.slice, constants.base, &constants.elements);
         }
         CycleModel { program, state, options }
+    }
+
+    /// Puts the state that the network keeps back to what it was before the first run.
+    pub fn reset(&mut self) {
+        for constants in &self.program.constants {
+            self.state.write_elements(constants.slice, constants.base, &constants.elements);
+        }
     }
 
     /// Runs one inference.
@@ -122,7 +130,8 @@ impl<'a> CycleModel<'a> {
         self.state.write_region(region, input);
         let output = &self.program.output;
         let Run { cycles, writes, busy } = self.run_from(0)?;
-        Ok(Outcome { output: self.state.read_region(output), cycles, writes, busy })
+        let output = self.program.finished(self.state.read_region(output));
+        Ok(Outcome { output, cycles, writes, busy })
     }
 
     /// Runs the schedule that begins at instruction `entry` of every queue, on memories and registers as they are.

@@ -518,7 +518,6 @@ impl State {
             }
             (Unit::Requantiser, operation @ Operation::Requantise { .. }) => {
                 let at = self.slot(cycle + u64::from(latency.requantise));
-                let scale = self.scales.get(step.address as usize).map_or(&[][..], |scale| scale);
                 let output = self.configuration.vector_slices as usize;
                 let drains = &self.drains[now..now + elements];
                 requantise_step(
@@ -527,7 +526,7 @@ impl State {
                     at,
                     now,
                     drains,
-                    scale,
+                    (&self.scales, step.address as usize),
                     operation,
                     options.rounding,
                     |source| source.port(&self.configuration) as usize,

@@ -134,18 +134,23 @@ pub fn requantise_step(
     at: usize,
     now: usize,
     drains: &[i32],
-    scale: &[Scale],
+    (scales, address): (&[Vec<Scale>], usize),
     operation: &Operation,
     rounding: Rounding,
     port_of: impl Fn(Source) -> usize,
 ) {
     let Operation::Requantise { from, zero_point, minimum, maximum, .. } = *operation else { return };
     for lane in 0..drains.len() {
-        let operand = match from {
-            RequantiseFrom::Tiles => drains[lane],
-            RequantiseFrom::Stream(source) => i32::from(ports[port_of(source)][now + lane]),
+        let element = |source: Source| ports[port_of(source)][now + lane];
+        let (operand, entry) = match from {
+            RequantiseFrom::Tiles => (drains[lane], 0),
+            RequantiseFrom::Stream(source) => (i32::from(element(source)), 0),
+            RequantiseFrom::Lookup { operand, index } => {
+                (i32::from(element(operand)) << 16, usize::from(element(index) as u8))
+            }
         };
-        let Scale { multiplier, shift, bias } = scale.get(lane).copied().unwrap_or_default();
+        let scale = scales.get(address + entry).and_then(|scale| scale.get(lane));
+        let Scale { multiplier, shift, bias } = scale.copied().unwrap_or_default();
         let requantise = Requantise { multiplier, shift, zero_point, minimum, maximum, rounding };
         ports[output][at + lane] = requantise.apply(operand.wrapping_add(bias)) as i16;
     }

@@ -202,6 +202,9 @@ impl<'a> Provenance<'a> {
             Some(Operation::Write { source: Source::Requantiser, .. }) => match self.requantised(step) {
                 Some((RequantiseFrom::Tiles, _)) => "fed by the requantiser from the tiles".into(),
                 Some((RequantiseFrom::Stream(source), _)) => format!("fed by the requantiser from {source}"),
+                Some((RequantiseFrom::Lookup { operand, index }, _)) => {
+                    format!("fed by the requantiser from {operand}, looked up by {index}")
+                }
                 None => "fed by the requantiser, which has no word for it".into(),
             },
             Some(Operation::Write { source: Source::Vector, .. }) => "fed by the vector unit".into(),

@@ -6,7 +6,7 @@ use lpu_isa::host::Memory;
 use lpu_isa::identity::identity;
 use lpu_isa::image::{Image, images, tensor};
 use lpu_isa::instruction::InstructionError;
-use lpu_isa::program::{Program, Region};
+use lpu_isa::program::{Constants, Program, Region};
 use std::fmt::{Debug, Display};
 use thiserror::Error;
 
@@ -69,6 +69,20 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
         }
         for Image { memory, chunks } in images(self.program)? {
             self.write(memory, 0, &chunks)?;
+        }
+        self.reset()
+    }
+
+    /// Puts the state that the network keeps back to what it was before the first run: writes all constants.
+    ///
+    /// # Errors
+    /// A failing link.
+    pub fn reset(&mut self) -> Result<(), HostError<L::Error>> {
+        for Constants { slice, base, elements, .. } in &self.program.constants {
+            let pairs = elements.chunks(2);
+            let half = |pair: &[i16], index: usize| u32::from(pair.get(index).copied().unwrap_or(0) as u16);
+            let chunks: Vec<u32> = pairs.map(|pair| half(pair, 0) | half(pair, 1) << 16).collect();
+            self.write(Memory::Vector(*slice), *base, &chunks)?;
         }
         Ok(())
     }
@@ -138,7 +152,8 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
     /// # Errors
     /// A failing link.
     pub fn read_output(&mut self) -> Result<Vec<i8>, HostError<L::Error>> {
-        Ok(self.read_elements()?.into_iter().map(|element| element as i8).collect())
+        let output = self.read_elements()?.into_iter().map(|element| element as i8).collect();
+        Ok(self.program.finished(output))
     }
 
     /// Fetches the output, whole elements.

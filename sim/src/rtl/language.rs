@@ -58,6 +58,7 @@ impl<'a> LanguageRtl<'a> {
         Ok(Token {
             next: token_of(self.language, slot)?,
             elements: self.rtl.host.read_elements()?,
+            factor: None,
             cycles,
             predicted: entry.cycles,
             writes,

@@ -197,6 +197,14 @@ impl<'a> Rtl<'a> {
         Ok(Outcome { output, cycles, writes })
     }
 
+    /// Puts the state that the network keeps back to what it was before the first inference.
+    ///
+    /// # Errors
+    /// A failing link.
+    pub fn reset(&mut self) -> Result<(), RtlError> {
+        Ok(self.host.reset()?)
+    }
+
     fn port(&mut self) -> &mut HostPort {
         self.host.link_mut().port()
     }

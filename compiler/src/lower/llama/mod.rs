@@ -160,6 +160,8 @@ pub fn compile(
         layers,
         macs,
         cycles,
+        constants: vec![],
+        finish: None,
         language: Some(language),
     })
 }

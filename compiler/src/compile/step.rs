@@ -1,0 +1,305 @@
+//! One operator: which lowering, how its operands and its result stand.
+
+use super::demands::Demands;
+use crate::error::CompileError;
+use crate::graph::{Graph, Operator, OperatorKind, Padding, Plane, TensorId};
+use crate::lower::layout::{Layout, image};
+use crate::lower::movement::From;
+use crate::lower::{Lowered, Lowering, Target, convolution, elementwise, fully_connected, lookup, pool};
+use crate::schedule::Stored;
+use lpu_isa::configuration::Configuration;
+
+/// An operator and its place in the network.
+pub(super) struct Step<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) operator: &'a Operator,
+    pub(super) index: usize,
+    /// What it writes.
+    pub(super) to: TensorId,
+    /// Its layer's number.
+    pub(super) number: u32,
+    pub(super) demands: &'a Demands,
+    /// Slices in which its result should not stand: something reads it beside a tensor there.
+    pub(super) beside: Vec<u32>,
+}
+
+impl Step<'_> {
+    pub(super) fn lower(&self, lowering: &mut Lowering<'_>, inputs: &[Stored]) -> Result<Lowered, CompileError> {
+        let configuration = lowering.schedule.configuration.clone();
+        let name = &self.operator.name;
+        let tensor = self.graph.tensor(self.to).map_or("", |tensor| &tensor.name);
+        let input = &inputs[0];
+        let none = (Padding::default(), 0);
+        let (size, channels) = self.result();
+        match &self.operator.kind {
+            OperatorKind::FullyConnected(layer) => {
+                let next_passes = passes_over(self.graph, self.index, self.to, &configuration);
+                fully_connected::lower(lowering, name, tensor, layer, input, next_passes, self.number)
+            }
+            OperatorKind::Elementwise(operator) => match input.layout {
+                None => elementwise::lower(lowering, name, tensor, operator, input, self.number),
+                Some(layout) => {
+                    let [rows, columns, channels] = layout.shape().map(|size| size as usize);
+                    let target = self.target(input, Plane { rows, columns }, channels, &configuration);
+                    elementwise::lower_image(lowering, operator, input, &layout, &target)
+                }
+            },
+            OperatorKind::Convolution(layer) => {
+                let wanted = (layer.window.padding, layer.accumulation.input_zero_point);
+                let input = self.operand(lowering, 0, input, wanted, None)?;
+                let target = self.target(&input.stored, size, channels, &configuration);
+                let lowered = convolution::lower(lowering, layer, &input.stored, input.layout, &target)?;
+                Ok(done(lowering, lowered, [input]))
+            }
+            OperatorKind::DepthwiseConvolution(layer) => {
+                let wanted = (layer.window.padding, layer.accumulation.input_zero_point);
+                let input = self.operand(lowering, 0, input, wanted, None)?;
+                let target = self.target(&input.stored, size, channels, &configuration);
+                let lowered = convolution::lower_depthwise(lowering, layer, &input.stored, input.layout, &target)?;
+                Ok(done(lowering, lowered, [input]))
+            }
+            OperatorKind::Pool(pool) => {
+                let input = self.operand(lowering, 0, input, none, None)?;
+                let target = self.target(&input.stored, size, channels, &configuration);
+                let lowered = pool::lower(lowering, pool, &input.stored, input.layout, &target)?;
+                Ok(done(lowering, lowered, [input]))
+            }
+            OperatorKind::Mean(mean) => {
+                let Some(goes) = pool::mean_axes(mean, self.shape(0)) else {
+                    return Err(self.not_lowered("a mean over some of more than three axes"));
+                };
+                let input = self.operand(lowering, 0, input, none, None)?;
+                let left = |goes: bool, size: u64| if goes { 1 } else { size as usize };
+                let [rows, columns, channels] = input.layout.shape();
+                let size = Plane { rows: left(goes[0], rows), columns: left(goes[1], columns) };
+                let target = self.target(&input.stored, size, left(goes[2], channels), &configuration);
+                let lowered = pool::lower_mean(lowering, mean, goes, (&input.stored, input.layout), &target)?;
+                Ok(done(lowering, lowered, [input]))
+            }
+            OperatorKind::Add(addition) => {
+                let [first, second] = inputs else { return Err(self.not_lowered("a sum of one operand")) };
+                let shape = self.graph.tensor(self.to).map_or(&[][..], |tensor| &tensor.shape);
+                let first = self.operand(lowering, 0, first, none, Some(shape))?;
+                let second = self.operand(lowering, 1, second, none, Some(shape))?;
+                let second = self.apart(lowering, second, &first)?;
+                let target = self.target(&first.stored, size, channels, &configuration);
+                let operands = [(&first.stored, &first.layout), (&second.stored, &second.layout)];
+                let lowered = lookup::lower_sum(lowering, addition, operands, &target)?;
+                Ok(done(lowering, lowered, [first, second]))
+            }
+            OperatorKind::Logistic(logistic) => {
+                let input = self.operand(lowering, 0, input, none, None)?;
+                let target = self.target(&input.stored, size, channels, &configuration);
+                let lowered = lookup::lower_logistic(lowering, logistic, (&input.stored, &input.layout), &target)?;
+                Ok(done(lowering, lowered, [input]))
+            }
+            OperatorKind::Slice(_) | OperatorKind::Concatenation(_) | OperatorKind::Pad(_) => {
+                let target = self.target(input, size, channels, &configuration);
+                let (froms, value) = self.moved();
+                let sources: Vec<&Stored> = inputs.iter().collect();
+                lowering.move_elements(&sources, &froms, value, &target)
+            }
+            other => Err(self.not_lowered(&format!("the operator `{}`", other.name()))),
+        }
+    }
+
+    /// Where each element of the result of an operator that moves elements comes from, and the constant.
+    fn moved(&self) -> (Vec<From>, i32) {
+        let output = self.graph.tensor(self.to).map_or(&[][..], |tensor| &tensor.shape);
+        let elements = output.iter().product::<usize>();
+        match &self.operator.kind {
+            OperatorKind::Slice(slice) => {
+                let steps = strides(self.shape(0));
+                let start = slice.start.iter().zip(&steps).map(|(start, step)| start * step).sum();
+                let steps: Vec<isize> =
+                    slice.stride.iter().zip(&steps).map(|(stride, &step)| stride * step as isize).collect();
+                (positions(start, &slice.size, &steps).into_iter().map(|element| Some((0, element))).collect(), 0)
+            }
+            OperatorKind::Pad(pad) => {
+                let steps = strides(output);
+                let start = pad.before.iter().zip(&steps).map(|(before, step)| before * step).sum();
+                let steps: Vec<isize> = steps.into_iter().map(|step| step as isize).collect();
+                let mut froms = vec![None; elements];
+                for (element, position) in positions(start, self.shape(0), &steps).into_iter().enumerate() {
+                    froms[position] = Some((0, element));
+                }
+                (froms, pad.value.into())
+            }
+            OperatorKind::Concatenation(concatenation) => {
+                let steps = strides(output);
+                let mut froms = vec![None; elements];
+                let mut before = 0;
+                for number in 0..self.operator.inputs.len() {
+                    let shape = self.shape(number);
+                    let start = before * steps[concatenation.axis];
+                    let steps: Vec<isize> = steps.iter().map(|&step| step as isize).collect();
+                    for (element, position) in positions(start, shape, &steps).into_iter().enumerate() {
+                        froms[position] = Some((number, element));
+                    }
+                    before += shape[concatenation.axis];
+                }
+                (froms, 0)
+            }
+            _ => (vec![], 0),
+        }
+    }
+
+    /// Does the result come from the tiles, so that a copy costs nothing but room?
+    fn makes_products(&self) -> bool {
+        matches!(self.operator.kind, OperatorKind::Convolution(_) | OperatorKind::DepthwiseConvolution(_))
+    }
+
+    /// The shape of an operand.
+    fn shape(&self, number: usize) -> &[usize] {
+        let tensor = self.operator.inputs.get(number).and_then(|&id| self.graph.tensor(id));
+        tensor.map_or(&[], |tensor| &tensor.shape)
+    }
+
+    fn not_lowered(&self, operator: &str) -> CompileError {
+        CompileError::NotLowered { layer: self.operator.name.clone(), operator: operator.into() }
+    }
+
+    /// The result's size and channels, as its shape says.
+    fn result(&self) -> (Plane, usize) {
+        self.graph.tensor(self.to).map_or((Plane::ONE, 1), |tensor| image(&tensor.shape))
+    }
+
+    /// Where a result that is an image goes.
+    fn target(&self, input: &Stored, size: Plane, channels: usize, configuration: &Configuration) -> Target<'_> {
+        let slices = configuration.vector_slices;
+        let order = (1..=slices).map(|k| (input.region.slice + k) % slices);
+        let (avoided, mut order): (Vec<u32>, Vec<u32>) = order.partition(|slice| self.beside.contains(slice));
+        order.extend(avoided);
+        Target {
+            name: &self.operator.name,
+            tensor: self.graph.tensor(self.to).map_or("", |tensor| &tensor.name),
+            layout: self.demands.layout(self.to, size, channels, configuration),
+            slices: order,
+            twin: self.demands.wants_twin(self.to) && self.makes_products(),
+            number: self.number,
+        }
+    }
+
+    /// An operand as an image with the padding that the operator wants, of its own shape, or of `shape` with its axes of size 1
+    /// repeated: it itself where it stands so, else a copy.
+    fn operand(
+        &self,
+        lowering: &mut Lowering<'_>,
+        number: usize,
+        stored: &Stored,
+        wanted: (Padding, i32),
+        shape: Option<&[usize]>,
+    ) -> Result<Operand, CompileError> {
+        let own = self.shape(number);
+        let shape = shape.unwrap_or(own);
+        let (size, channels) = image(shape);
+        let alike = |layout: &Layout| {
+            let wanted_shape = [size.rows as u64, size.columns as u64, channels as u64];
+            layout.shape() == wanted_shape && layout.covers(wanted)
+        };
+        let same = own.iter().product::<usize>() == shape.iter().product::<usize>();
+        if let Some(layout) = stored.layout.filter(alike).filter(|_| same) {
+            return Ok(Operand { stored: stored.clone(), layout, copied: None });
+        }
+        let configuration = lowering.schedule.configuration.clone();
+        let layout = Layout::new(size, channels, wanted, &configuration);
+        let target = Target { layout, twin: false, ..self.target(stored, size, channels, &configuration) };
+        let froms: Vec<From> = if same {
+            (0..own.iter().product()).map(|element| Some((0, element))).collect()
+        } else {
+            let missing = shape.len().saturating_sub(own.len());
+            let padded: Vec<usize> = std::iter::repeat_n(1, missing).chain(own.iter().copied()).collect();
+            let repeated = |(&size, stride): (&usize, usize)| if size == 1 { 0 } else { stride as isize };
+            let steps: Vec<isize> = padded.iter().zip(strides(&padded)).map(repeated).collect();
+            positions(0, shape, &steps).into_iter().map(|element| Some((0, element))).collect()
+        };
+        let (mut copy, former) = lowering.place_image(&target)?;
+        let moved = lowering.move_into(&[stored], &froms, 0, target.name, (&mut copy, former), None)?;
+        Ok(Operand { stored: copy, layout, copied: Some(moved.last_read) })
+    }
+
+    /// `operand` in another slice than `other`: it itself, or a copy of it.
+    fn apart(&self, lowering: &mut Lowering<'_>, operand: Operand, other: &Operand) -> Result<Operand, CompileError> {
+        let taken = other.stored.region.slice;
+        if operand.stored.region.slice != taken {
+            return Ok(operand);
+        }
+        let slices: Vec<u32> =
+            (0..lowering.schedule.configuration.vector_slices).filter(|&slice| slice != taken).collect();
+        let (stored, last_read) = lowering.copy(&self.operator.name, &operand.layout, &operand.stored, &slices)?;
+        if operand.copied.is_some() {
+            lowering.schedule.release(&operand.stored.region, last_read);
+        }
+        let copied = Some(last_read.max(operand.copied.unwrap_or(0)));
+        Ok(Operand { stored, copied, ..operand })
+    }
+}
+
+/// An operand as its operator wants it.
+struct Operand {
+    stored: Stored,
+    layout: Layout,
+    /// Where it is a copy for this operator alone: the last cycle in which the original was read for it.
+    copied: Option<u64>,
+}
+
+/// Gives back the copies that an operator has read.
+fn done<const N: usize>(lowering: &mut Lowering<'_>, mut lowered: Lowered, operands: [Operand; N]) -> Lowered {
+    let last_read = lowered.last_read;
+    for operand in operands {
+        if let Some(original) = operand.copied {
+            lowering.schedule.release(&operand.stored.region, last_read);
+            lowered.last_read = lowered.last_read.max(original);
+        }
+    }
+    lowered
+}
+
+/// The distance between neighbours along each axis of a row-major tensor.
+fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
+}
+
+/// The positions of all elements of a tensor of shape `shape`, in row-major order, where a step along an axis is `strides`.
+fn positions(start: usize, shape: &[usize], strides: &[isize]) -> Vec<usize> {
+    let mut positions = vec![start];
+    for (&size, &stride) in shape.iter().zip(strides) {
+        let along = |&first: &usize| (0..size as isize).map(move |index| first.wrapping_add_signed(index * stride));
+        positions = positions.iter().flat_map(along).collect();
+    }
+    positions
+}
+
+/// The slices of what is there already and will be read beside tensor `to`.
+pub(super) fn slices_read_beside(graph: &Graph, index: usize, to: TensorId, vectors: &[Option<Stored>]) -> Vec<u32> {
+    let later = graph.operators[index + 1..].iter();
+    let pairs = later.filter(|operator| matches!(operator.kind, OperatorKind::Add(_) | OperatorKind::Multiply(_)));
+    pairs
+        .filter(|operator| operator.inputs.contains(&to))
+        .flat_map(|operator| &operator.inputs)
+        .filter(|&&other| other != to)
+        .filter_map(|other| vectors[other.0].as_ref().map(|stored| stored.region.slice))
+        .collect()
+}
+
+/// Passes that the fully connected layers behind `tensor` will make over it if they use all tiles.
+fn passes_over(graph: &Graph, index: usize, tensor: TensorId, configuration: &Configuration) -> u64 {
+    let mut names = vec![tensor];
+    let mut passes = 0;
+    for operator in &graph.operators[index + 1..] {
+        if operator.inputs.iter().any(|id| names.contains(id)) {
+            match &operator.kind {
+                OperatorKind::FullyConnected(layer) => {
+                    passes += (layer.output_length as u64).div_ceil(u64::from(configuration.channels()));
+                }
+                OperatorKind::Reshape | OperatorKind::Elementwise(_) => names.extend(&operator.outputs),
+                _ => (),
+            }
+        }
+    }
+    passes
+}

@@ -1,0 +1,720 @@
+//! Sums of products over windows: what convolutions, depthwise convolutions, average pools and means have in common.
+//!
+//! A run of the tiles makes the results of `positions` neighbouring output positions and `blocks` blocks of channels, a row of
+//! tiles each: the vector memory streams every beat that any of them reads, once, and a tile whose own window does not hold a beat
+//! has zeros for weights there. That one mechanism splits a layer by output channel (rows of tiles with different blocks) and by
+//! position (rows with the same block), across rows and columns of the image.
+//!
+//! # Cost
+//!
+//! With a window of `h × w` taps at strides `sy` and `sx`, `y × x` positions and `g` blocks in a run, which read `b` blocks of the
+//! input of `q` beats each, a run takes
+//!
+//! ```text
+//! period = max(q b ((y - 1) sy + h) ((x - 1) sx + w), drain)          drain: the cycles of all rows of results
+//! ```
+//!
+//! cycles and a layer `period × runs`; where `y`, `x` or `g` do not divide, the rest is a part of its own with its own period.
+//! [`Split::best`] looks through all `g`, `y` and `x` with `g y x` rows of tiles at most, with and without runs that overlap, and takes
+//! the fewest cycles; of equal ones the fewest words of weights. Where the weights of a whole network do not fit so, words of weights
+//! are given a price. [`plan`] is exact: what it says is what the tiles take from the first step of the layer to
+//! the first that the next layer may take.
+
+use super::layout::Layout;
+use super::nest::{Nest, repeat};
+use super::{Lowered, Lowering};
+use crate::error::{CompileError, Resource};
+use crate::graph::Plane;
+use crate::schedule::{Draft, Stored};
+use lpu_isa::configuration::Configuration;
+use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Tracking, Unit};
+use lpu_isa::program::{Region, Scale};
+use lpu_isa::sequence::Sequence;
+use std::ops::Range;
+
+/// The taps of a window along one axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// Taps.
+    pub taps: u64,
+    /// The input row or column that tap 0 of output 0 reads; negative in the padding.
+    pub first: i64,
+    /// From one output to the next.
+    pub stride: u64,
+    /// From one tap to the next.
+    pub dilation: u64,
+    /// The outputs that are computed.
+    pub from: u64,
+    /// How many of them.
+    pub outputs: u64,
+}
+
+/// A product over windows, for a rectangle of the output.
+pub struct Product<'a> {
+    /// Along the rows.
+    pub rows: Axis,
+    /// Along the columns.
+    pub columns: Axis,
+    /// The input channels that an output channel reads.
+    pub reads: &'a dyn Fn(u64) -> Range<u64>,
+    /// The weight of an output channel at a tap (row, column) for an input channel that it reads.
+    pub weight: &'a dyn Fn(u64, (u64, u64), u64) -> i8,
+    /// Are the weights the same for all output channels, each of which reads the input channel of its own number? Then all passes take
+    /// the same words.
+    pub alike: bool,
+    /// Does each group of tiles hear a stream of its own? Each output channel then reads the input channel of its own number, a block
+    /// has as many beats as there are groups, and the input has a copy in another slice.
+    pub streams: bool,
+    /// Scale and bias of an output channel.
+    pub scale: &'a dyn Fn(u64) -> Scale,
+    /// Added behind the scaling.
+    pub zero_point: i32,
+    /// Least result.
+    pub minimum: i32,
+    /// Largest result.
+    pub maximum: i32,
+}
+
+/// What a run of the tiles computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Blocks of channels.
+    pub blocks: u64,
+    /// Output rows.
+    pub rows: u64,
+    /// Output columns.
+    pub columns: u64,
+    /// Where rows or columns do not divide: does the last run compute some outputs again, with the weights of the others? Else the
+    /// rest is a smaller run with weights of its own.
+    pub overlaps: bool,
+}
+
+/// Runs that are alike: the same split, at a grid of output positions, in one or several passes over blocks of channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    split: Split,
+    /// First block of output channels, and passes; each takes the next `split.blocks` blocks.
+    block: u64,
+    passes: u64,
+    /// Blocks of the input that the first pass reads, and how many further on the next one does.
+    reads: Range<u64>,
+    reads_step: u64,
+    /// First output row and column, and runs along both.
+    row: u64,
+    column: u64,
+    row_runs: u64,
+    column_runs: u64,
+    /// Beats of a run.
+    beats: u64,
+    /// Cycles from one run to the next.
+    period: u64,
+    /// Cycles from the layer's first step to its own.
+    start: u64,
+}
+
+impl Part {
+    fn runs(&self) -> u64 {
+        self.passes * self.row_runs * self.column_runs
+    }
+
+    /// The last step of its last product, counted from the layer's first step.
+    fn last_step(&self) -> u64 {
+        self.start + (self.runs() - 1) * self.period + self.beats - 1
+    }
+
+    /// Passes whose weights differ.
+    fn weight_passes(&self, product: &Product<'_>) -> u64 {
+        if product.alike { 1 } else { self.passes }
+    }
+
+    /// Words of a pass: those of the steps, or, where all taps of a window are alike and a run has one position, those of one tap.
+    fn weight_steps(&self, product: &Product<'_>, input: &Layout) -> u64 {
+        match self.taps_alike(product) {
+            true => (self.reads.end - self.reads.start) * block_steps(product, input),
+            false => self.beats,
+        }
+    }
+
+    fn taps_alike(&self, product: &Product<'_>) -> bool {
+        product.alike && self.split.rows == 1 && self.split.columns == 1
+    }
+
+    /// Words of weights in each tile.
+    fn words(&self, product: &Product<'_>, input: &Layout) -> u64 {
+        self.weight_passes(product) * self.weight_steps(product, input)
+    }
+}
+
+/// Steps that a block of one position takes.
+fn block_steps(product: &Product<'_>, input: &Layout) -> u64 {
+    if product.streams { 1 } else { input.block_beats }
+}
+
+/// Can `product` give each group of tiles a stream of its own, if each output channel reads the input channel of its own number?
+#[must_use]
+pub fn has_streams(input: &Stored, layout: &Layout, configuration: &Configuration) -> bool {
+    let groups = u64::from(configuration.tile_groups());
+    input.twin.is_some() && groups == 2 && layout.block_beats == groups && layout.channels >= layout.block_channels
+}
+
+/// Input rows or columns that `outputs` neighbouring outputs read.
+fn span(axis: &Axis, outputs: u64) -> u64 {
+    if outputs == 1 { axis.taps } else { (outputs - 1) * axis.stride + axis.taps }
+}
+
+/// Rows of results that are as wide as a block, in the order of the drain.
+fn usable_rows(layout: &Layout, configuration: &Configuration) -> u64 {
+    let parts = u64::from(configuration.channels_per_tile());
+    let wide = layout.block_channels.min(layout.channels);
+    // Every beat that is written must come from somewhere, even where none of its channels means anything.
+    let least = wide.max((layout.block_beats - 1) * u64::from(configuration.dot) + 1);
+    let full = |row: u64| {
+        let first = row / parts * u64::from(configuration.stream_elements);
+        u64::from(configuration.tiles).saturating_sub(first) >= least
+    };
+    (0..u64::from(configuration.rows())).take_while(|&row| full(row)).count() as u64
+}
+
+/// The parts of a product that is split so; `None` where the rows of tiles do not suffice.
+fn parts(
+    product: &Product<'_>,
+    split: Split,
+    layouts: [&Layout; 2],
+    configuration: &Configuration,
+) -> Option<Vec<Part>> {
+    let [input, output] = layouts;
+    let channels = output.channels;
+    let rows_of_tiles = usable_rows(output, configuration);
+    if split.blocks * split.rows * split.columns > rows_of_tiles {
+        return None;
+    }
+    // Taps in between would have to be read too.
+    let dense = |axis: &Axis, outputs: u64| outputs == 1 || axis.dilation == 1 || axis.taps == 1;
+    if !dense(&product.rows, split.rows) || !dense(&product.columns, split.columns) {
+        return None;
+    }
+    let blocks = output.blocks();
+    let reads = |first: u64, count: u64| {
+        let channels = first * output.block_channels..((first + count) * output.block_channels).min(channels);
+        let ranges = channels.map(|channel| (product.reads)(channel));
+        let all = ranges.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)).unwrap_or(0..1);
+        all.start / input.block_channels..all.end.div_ceil(input.block_channels)
+    };
+    // Passes that read as much at a constant distance are one part.
+    let mut passes: Vec<(u64, u64, u64, Range<u64>, u64)> = Vec::new();
+    let mut block = 0;
+    while block < blocks {
+        let count = split.blocks.min(blocks - block);
+        let range = reads(block, count);
+        match passes.last_mut() {
+            Some((_, number, width, begin, step))
+                if *width == count
+                    && range.end - range.start == begin.end - begin.start
+                    && range.start >= begin.start
+                    && (*number == 1 || range.start == begin.start + *step * *number) =>
+            {
+                if *number == 1 {
+                    *step = range.start - begin.start;
+                }
+                *number += 1;
+            }
+            _ => passes.push((block, 1, count, range, 0)),
+        }
+        block += count;
+    }
+    let grid = |axis: &Axis, size: u64| {
+        let (whole, rest) = (axis.outputs / size, axis.outputs % size);
+        let all = match split.overlaps && whole > 0 && rest > 0 {
+            true => [(0, size, whole), (axis.outputs - size, size, 1)],
+            false => [(0, size, whole), (whole * size, rest, 1)],
+        };
+        all.into_iter().filter(|&(_, size, runs)| size > 0 && runs > 0).collect::<Vec<_>>()
+    };
+    let drain = u64::from(configuration.drain_cycles());
+    let shortest = drain.max(configuration.minimum_interval().into());
+    let mut parts: Vec<Part> = Vec::new();
+    let mut at = 0;
+    for &(block, passes, blocks, ref reads, reads_step) in &passes {
+        for &(row, rows, row_runs) in &grid(&product.rows, split.rows) {
+            for &(column, columns, column_runs) in &grid(&product.columns, split.columns) {
+                let positions = span(&product.rows, rows).checked_mul(span(&product.columns, columns))?;
+                let beats = positions.checked_mul((reads.end - reads.start) * block_steps(product, input))?;
+                let period = beats.max(shortest);
+                // A short product behind a long one must not drain into it.
+                let start = parts
+                    .last()
+                    .map_or(at, |last: &Part| at.max((last.last_step() + shortest + 1).saturating_sub(beats)));
+                let part = Part {
+                    split: Split { blocks, rows, columns, ..split },
+                    block,
+                    passes,
+                    reads: reads.clone(),
+                    reads_step,
+                    row: product.rows.from + row,
+                    column: product.columns.from + column,
+                    row_runs,
+                    column_runs,
+                    beats,
+                    period,
+                    start,
+                };
+                at = start.checked_add(part.runs().checked_mul(period)?)?;
+                parts.push(part);
+            }
+        }
+    }
+    Some(parts)
+}
+
+impl Split {
+    /// The split of fewest cycles, where a word of weights in each tile counts as `thrift` of them; of equal ones that of fewest weights. `None` where no row of tiles is wide enough.
+    #[must_use]
+    pub fn best(
+        product: &Product<'_>,
+        input: &Layout,
+        output: &Layout,
+        configuration: &Configuration,
+        thrift: u64,
+    ) -> Option<Split> {
+        let rows = u64::from(configuration.rows());
+        let mut best: Option<((u64, u64), Split)> = None;
+        for blocks in 1..=rows.min(output.blocks()) {
+            for down in 1..=rows.min(product.rows.outputs) {
+                for across in 1..=rows.min(product.columns.outputs) {
+                    if blocks * down * across > rows {
+                        break;
+                    }
+                    for overlaps in [false, true] {
+                        let split = Split { blocks, rows: down, columns: across, overlaps };
+                        let Some(parts) = parts(product, split, [input, output], configuration) else { continue };
+                        let words = words(product, &parts, input);
+                        let cost = (cycles(&parts).saturating_add(words.saturating_mul(thrift)), words);
+                        if best.is_none_or(|(least, _)| cost < least) {
+                            best = Some((cost, split));
+                        }
+                    }
+                }
+            }
+        }
+        best.map(|(_, split)| split)
+    }
+}
+
+/// Words of weights that the parts take in each tile.
+fn words(product: &Product<'_>, parts: &[Part], input: &Layout) -> u64 {
+    let first = |index: &usize| !parts[..*index].iter().any(|before| same_weights(product, before, &parts[*index]));
+    (0..parts.len()).filter(first).map(|index| parts[index].words(product, input)).sum()
+}
+
+/// Do two parts of a product take the same weights?
+fn same_weights(product: &Product<'_>, a: &Part, b: &Part) -> bool {
+    a.split == b.split
+        && a.reads.end - a.reads.start == b.reads.end - b.reads.start
+        && (product.alike || (a.block, a.passes) == (b.block, b.passes))
+}
+
+/// Cycles of the tiles.
+fn cycles(parts: &[Part]) -> u64 {
+    parts.last().map_or(0, |last| last.start + last.runs() * last.period)
+}
+
+/// The cycles that the tiles take for `product` in its best split: the formula above.
+#[must_use]
+pub fn plan(product: &Product<'_>, input: &Layout, output: &Layout, configuration: &Configuration) -> Option<u64> {
+    let split = Split::best(product, input, output, configuration, 0)?;
+    parts(product, split, [input, output], configuration).map(|parts| cycles(&parts))
+}
+
+/// Where a product reads and writes.
+pub struct Place<'a> {
+    /// The layer.
+    pub name: &'a str,
+    /// What it reads.
+    pub input: &'a Stored,
+    /// How that stands.
+    pub input_layout: Layout,
+    /// Where its result goes.
+    pub result: &'a Region,
+    /// How it stands there.
+    pub layout: Layout,
+    /// Slice and first beat of its copy, if there is one.
+    pub twin: Option<(u32, u32)>,
+    /// Last cycle in which former content of the result's place is read.
+    pub last_read: u64,
+    /// For each beat of the result, the first cycle in which it may be read: renewed.
+    pub ready: &'a mut [u64],
+}
+
+/// Places `product` behind everything placed so far.
+///
+/// # Errors
+/// A memory that is too small, or a layer beyond the counters.
+pub fn lower(
+    lowering: &mut Lowering<'_>,
+    product: &Product<'_>,
+    place: &mut Place<'_>,
+    number: u32,
+) -> Result<Lowered, CompileError> {
+    let configuration = lowering.schedule.configuration.clone();
+    let latency = lowering.schedule.latency.clone();
+    let name = place.name;
+    let (input, output) = (place.input_layout, place.layout);
+    let split = Split::best(product, &input, &output, &configuration, lowering.thrift);
+    let parts = split.and_then(|split| parts(product, split, [&input, &output], &configuration));
+    let Some(parts) = parts else {
+        let why = "no row of tiles is as wide as a block of its channels".to_string();
+        return Err(CompileError::Unsupported { layer: name.into(), why });
+    };
+    let pace = configuration.requantise_interval;
+    let word = u64::from(configuration.beats_per_word());
+    let requantise_after = |part: &Part| part.beats as i64 - 1 + i64::from(latency.step_to_drain);
+    let read_offset = -i64::from(latency.vector_read);
+    let groups = output.block_beats as u32;
+    let mut drafts = Vec::new();
+    // What is read at which step, and written, counted from the layer's first step.
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    let mut placed: Vec<(&Part, u32)> = Vec::new();
+    for part in &parts {
+        let rows = part.split.blocks * part.split.rows * part.split.columns;
+        let gap = |steps: u64| {
+            u32::try_from(part.period - steps).ok().filter(|&gap| gap <= configuration.longest_gap()).ok_or_else(|| {
+                let (what, value) = ("the input of one product, in beats,", part.period);
+                CompileError::TooLarge { layer: name.into(), what, value, limit: configuration.longest_gap().into() }
+            })
+        };
+        let (run_gap, row_gap) = (gap(part.beats)?, gap((rows - 1) * u64::from(pace) + 1)?);
+        let nests = nests(part, product, [&input, &output], place, word);
+        let known = placed.iter().find(|(before, _)| same_weights(product, before, part)).map(|&(_, base)| base);
+        let weights = match known {
+            Some(base) => base,
+            None => add_weights(lowering, name, part, product, [&input, &output])?,
+        };
+        placed.push((part, weights));
+        let (scales, uniform) = scale_entries(part, product, &output, &configuration);
+        let scales = lowering.add_scales(name, scales)?;
+        let scale_nest = if uniform { nests.scales.still() } else { nests.scales };
+        let start = part.start as i64;
+        let offset = |piece: &super::nest::Piece| (piece.runs_before * part.period) as i64;
+        let twin = place.input.twin.filter(|_| product.streams);
+        let source_of = |group: u32| match twin {
+            Some((slice, _)) if group > 0 => Source::Slice(slice),
+            _ => Source::Slice(place.input.region.slice),
+        };
+        let multiply = Nest { base: i64::from(weights), ..nests.weights };
+        for piece in multiply.pieces(name, &configuration, run_gap, 0)? {
+            for group in 0..groups {
+                drafts.push(Draft {
+                    unit: Unit::TileGroup(group),
+                    offset: start + offset(&piece),
+                    operation: Operation::Multiply { source: source_of(group), sequence: piece.sequence },
+                });
+            }
+        }
+        for piece in nests.reads.pieces(name, &configuration, run_gap, 0)? {
+            let first = start + offset(&piece) + read_offset;
+            reads.extend(piece.sequence.steps().map(|step| (first + i64::from(step.offset), step.address)));
+            drafts.push(Draft {
+                unit: Unit::Read(place.input.region.slice),
+                offset: first,
+                operation: Operation::Read { sequence: piece.sequence },
+            });
+            if let Some((slice, base)) = twin {
+                // The second beat of each block, from the copy.
+                let sequence =
+                    Sequence { base: piece.sequence.base - place.input.region.base + base + 1, ..piece.sequence };
+                reads.extend(sequence.steps().map(|step| {
+                    let address = step.address + i64::from(place.input.region.base) - i64::from(base);
+                    (first + i64::from(step.offset), address)
+                }));
+                let operation = Operation::Read { sequence };
+                drafts.push(Draft { unit: Unit::Read(slice), offset: first, operation });
+            }
+        }
+        let requantise = start + requantise_after(part);
+        let scale_nest = Nest { base: i64::from(scales), ..scale_nest };
+        for piece in scale_nest.pieces(name, &configuration, row_gap, pace - 1)? {
+            drafts.push(Draft {
+                unit: Unit::Requantiser,
+                offset: requantise + offset(&piece),
+                operation: Operation::Requantise {
+                    from: RequantiseFrom::Tiles,
+                    zero_point: product.zero_point,
+                    minimum: product.minimum,
+                    maximum: product.maximum,
+                    tracking: Tracking::default(),
+                    sequence: piece.sequence,
+                },
+            });
+        }
+        for piece in nests.writes.pieces(name, &configuration, row_gap, pace - 1)? {
+            let first = requantise + i64::from(latency.requantise) + offset(&piece);
+            writes.extend(piece.sequence.steps().map(|step| (first + i64::from(step.offset), step.address)));
+            let base = piece.sequence.base - place.result.base;
+            for (slice, region) in std::iter::once((place.result.slice, place.result.base)).chain(place.twin) {
+                drafts.push(Draft {
+                    unit: Unit::Write(slice),
+                    offset: first,
+                    operation: Operation::Write {
+                        source: Source::Requantiser,
+                        last_beats: output.block_beats.min(word) as u32,
+                        sequence: Sequence { base: region + base, ..piece.sequence },
+                    },
+                });
+            }
+        }
+    }
+    let mut origin = i64::max(1, 1 - read_offset);
+    for &(step, address) in &reads {
+        let beat = address - i64::from(place.input.region.base);
+        let ready = usize::try_from(beat).ok().and_then(|beat| place.input.ready.get(beat)).copied().unwrap_or(0);
+        origin = origin.max(ready as i64 - step);
+    }
+    let first_write = writes.iter().map(|&(step, _)| step).min().unwrap_or(0);
+    origin = origin.max(place.last_read as i64 + 1 - first_write);
+    if let Some(first) = parts.first() {
+        origin = origin.max(lowering.schedule.drain_free_from() as i64 - (first.beats as i64 - 1));
+    }
+    let origin = lowering.schedule.earliest(origin as u64, &drafts);
+    lowering.schedule.place(origin, &drafts, Some(number));
+    if let Some(last) = parts.last() {
+        lowering.schedule.note_drain(origin + last.last_step());
+    }
+    for (step, address) in writes {
+        let landed = (origin as i64 + step) as u64 + u64::from(latency.write_to_read);
+        let first = (address - i64::from(place.result.base)) as usize;
+        for beat in &mut place.ready[first..first + output.block_beats.min(word) as usize] {
+            *beat = landed;
+        }
+        lowering.schedule.note_end(landed);
+    }
+    let last_read = reads.iter().map(|&(step, _)| step).max().unwrap_or(0);
+    let rows = parts.iter().map(|part| part.split.blocks * part.split.rows * part.split.columns).max().unwrap_or(0);
+    let wide = output.block_channels.min(output.channels);
+    let tiles = (rows.div_ceil(configuration.channels_per_tile().into()) * wide).min(configuration.tiles.into()) as u32;
+    let result =
+        Stored { region: place.result.clone(), ready: place.ready.to_vec(), layout: Some(output), twin: place.twin };
+    Ok(Lowered {
+        result,
+        tiles,
+        start: (origin as i64 + read_offset).max(0) as u64,
+        last_read: (origin as i64 + last_read) as u64,
+    })
+}
+
+/// The loops of all units of a part.
+struct Nests {
+    reads: Nest,
+    weights: Nest,
+    scales: Nest,
+    writes: Nest,
+}
+
+/// The loops of a run's reads: block beats, columns, blocks, rows.
+fn run_reads(part: &Part, product: &Product<'_>, input: &Layout) -> [(u64, i64); 4] {
+    let step = |axis: &Axis, outputs: u64| if outputs == 1 { axis.dilation.max(1) } else { 1 };
+    let across = step(&product.columns, part.split.columns) * input.block_beats;
+    let down = step(&product.rows, part.split.rows) * input.row_pitch();
+    [
+        (block_steps(product, input), 1),
+        (span(&product.columns, part.split.columns), across as i64),
+        (part.reads.end - part.reads.start, input.block_pitch() as i64),
+        (span(&product.rows, part.split.rows), down as i64),
+    ]
+}
+
+fn nests(part: &Part, product: &Product<'_>, [input, output]: [&Layout; 2], place: &Place<'_>, word: u64) -> Nests {
+    let Part { split, .. } = part;
+    let grid = |across: i64, down: i64, pass: i64| {
+        vec![repeat(part.column_runs, across), repeat(part.row_runs, down), repeat(part.passes, pass)]
+    };
+    let inner = run_reads(part, product, input).map(|(count, stride)| repeat(count, stride)).to_vec();
+    let column = product.columns.first + (part.column * product.columns.stride) as i64;
+    let row = product.rows.first + (part.row * product.rows.stride) as i64;
+    let reads = Nest {
+        base: i64::from(place.input.region.base) + input.beat(row, column, part.reads.start),
+        inner,
+        outer: grid(
+            (split.columns * product.columns.stride * input.block_beats) as i64,
+            (split.rows * product.rows.stride * input.row_pitch()) as i64,
+            (part.reads_step * input.block_pitch()) as i64,
+        ),
+        fixed_first: false,
+    };
+    // All passes take the same words where they are alike, and so do all taps.
+    let steps = part.weight_steps(product, input) as i64;
+    let pass = if part.weight_passes(product) == 1 { 0 } else { steps };
+    let weights = if part.taps_alike(product) {
+        let [(halves, _), (across, _), (blocks, _), (down, _)] = run_reads(part, product, input);
+        vec![repeat(halves, 1), repeat(across, 0), repeat(blocks, halves as i64), repeat(down, 0)]
+    } else {
+        vec![repeat(part.beats, 1)]
+    };
+    let weights = Nest { base: 0, inner: weights, outer: grid(0, 0, pass), fixed_first: false };
+    let scales = Nest {
+        base: 0,
+        inner: vec![repeat(split.blocks, 1), repeat(split.columns, 0), repeat(split.rows, 0)],
+        outer: grid(0, 0, split.blocks as i64),
+        fixed_first: false,
+    };
+    let (block, position, line) = (output.block_pitch() as i64, output.block_beats as i64, output.row_pitch() as i64);
+    let narrow = output.block_beats < word;
+    // Narrow words are cut at the end of each innermost loop: it is one word.
+    let mut inner = if narrow { vec![repeat(1, 0)] } else { vec![] };
+    inner.extend([repeat(split.blocks, block), repeat(split.columns, position), repeat(split.rows, line)]);
+    let writes = Nest {
+        base: i64::from(place.result.base) + output.beat(part.row as i64, part.column as i64, part.block),
+        inner,
+        outer: grid(split.columns as i64 * position, split.rows as i64 * line, split.blocks as i64 * block),
+        fixed_first: narrow,
+    };
+    Nests { reads, weights, scales, writes }
+}
+
+/// Appends the part's words to the weight RAMs and returns their first address.
+fn add_weights(
+    lowering: &mut Lowering<'_>,
+    name: &str,
+    part: &Part,
+    product: &Product<'_>,
+    [input, output]: [&Layout; 2],
+) -> Result<u32, CompileError> {
+    let configuration = &lowering.schedule.configuration;
+    let dot = u64::from(configuration.dot);
+    let base = lowering.weights.first().map_or(0, Vec::len) as u64 / dot;
+    let needed = base.saturating_add(part.words(product, input));
+    if needed > u64::from(configuration.weight_depth) {
+        return Err(weights_do_not_fit(lowering, name, needed));
+    }
+    let [(halves, _), (across, _), (blocks, _), (down, _)] = run_reads(part, product, input);
+    let (across, down) = if part.taps_alike(product) { (1, 1) } else { (across, down) };
+    let elements = u64::from(configuration.stream_elements);
+    let parts = configuration.channels_per_tile();
+    let bits = configuration.weight_bits;
+    let (least, largest) = (-(1i32 << (bits - 1)), (1i32 << (bits - 1)) - 1);
+    let Split { blocks: own_blocks, columns, .. } = part.split;
+    let rows_used = own_blocks * part.split.rows * columns;
+    // The tap that the step's row or column is for an output of the run.
+    let tap = |axis: &Axis, outputs: u64, index: u64, offset: u64| {
+        let at = if outputs == 1 { Some(offset) } else { offset.checked_sub(index * axis.stride) };
+        at.filter(|&tap| tap < axis.taps)
+    };
+    let mut wrong = None;
+    for (tile, ram) in lowering.weights.iter_mut().enumerate() {
+        let (tile_row, lane) = (tile as u64 / elements, tile as u64 % elements);
+        for pass in 0..part.weight_passes(product) {
+            let first = part.reads.start + pass * part.reads_step;
+            // What the tile computes: a channel and the position in the run, for each of its parts.
+            let results: Vec<Option<(u64, u64, u64)>> = (0..u64::from(parts))
+                .map(|piece| {
+                    let row = tile_row * u64::from(parts) + piece;
+                    let block = part.block + pass * own_blocks + row % own_blocks;
+                    let (x, y) = (row / own_blocks % columns, row / own_blocks / columns);
+                    let channel = block * output.block_channels + lane;
+                    let computes = row < rows_used && lane < output.block_channels && channel < output.channels;
+                    computes.then_some((channel, x, y))
+                })
+                .collect();
+            let ranges: Vec<Range<u64>> =
+                results.iter().map(|result| result.map_or(0..0, |(channel, ..)| (product.reads)(channel))).collect();
+            for (dy, block, dx, half) in (0..down).flat_map(|dy| {
+                (0..blocks).flat_map(move |block| {
+                    (0..across).flat_map(move |dx| (0..halves).map(move |half| (dy, block, dx, half)))
+                })
+            }) {
+                for element in 0..dot {
+                    // With streams of their own, the groups hear different beats of a block.
+                    let half = if product.streams { lane / dot } else { half };
+                    let lane = half * dot + element;
+                    let from = (first + block) * input.block_channels + lane;
+                    let weight = |piece: usize| {
+                        let (channel, x, y) = results[piece]?;
+                        let inside =
+                            lane < input.block_channels && from < input.channels && ranges[piece].contains(&from);
+                        let row = tap(&product.rows, part.split.rows, y, dy)?;
+                        let column = tap(&product.columns, columns, x, dx)?;
+                        inside.then(|| (product.weight)(channel, (row, column), from))
+                    };
+                    let mut value = |piece: usize| {
+                        let weight = weight(piece).unwrap_or(0);
+                        if !(least..=largest).contains(&i32::from(weight)) {
+                            wrong = Some(weight);
+                        }
+                        weight
+                    };
+                    ram.push(match parts {
+                        1 => value(0),
+                        _ => value(0) & 0xf | value(1) << 4,
+                    });
+                }
+            }
+        }
+    }
+    match wrong {
+        Some(weight) => Err(super::weight_too_wide(name, weight, bits)),
+        None => Ok(base as u32),
+    }
+}
+
+pub(super) fn weights_do_not_fit(lowering: &Lowering<'_>, name: &str, needed: u64) -> CompileError {
+    let configuration = &lowering.schedule.configuration;
+    let mut larger = configuration.clone();
+    larger.weight_depth = u32::try_from(needed).unwrap_or(u32::MAX);
+    let block_rams = u64::from(lpu_isa::resources::weight_block_rams(&larger))
+        - u64::from(lpu_isa::resources::weight_block_rams(configuration));
+    CompileError::DoesNotFit {
+        model: lowering.model.into(),
+        layer: name.into(),
+        resource: Resource::WeightRam,
+        needed,
+        available: u64::from(configuration.weight_depth),
+        what: "words of weight RAM in each tile",
+        shortfall: format!(": {block_rams} block RAMs short"),
+        block_rams,
+    }
+}
+
+/// The entries of the scale table, one for each block of each pass; a single one, and true, where all channels are alike.
+fn scale_entries(
+    part: &Part,
+    product: &Product<'_>,
+    output: &Layout,
+    configuration: &Configuration,
+) -> (Vec<Vec<Scale>>, bool) {
+    let lanes = u64::from(configuration.stream_elements);
+    let blocks = part.block..part.block + part.passes * part.split.blocks;
+    let channels = blocks.start * output.block_channels..(blocks.end * output.block_channels).min(output.channels);
+    let first = (product.scale)(channels.start);
+    if channels.clone().all(|channel| (product.scale)(channel) == first) {
+        return (vec![vec![first; lanes as usize]], true);
+    }
+    let entry = |block: u64| {
+        let lane = |lane: u64| {
+            let channel = block * output.block_channels + lane;
+            if lane < output.block_channels && channel < output.channels {
+                (product.scale)(channel)
+            } else {
+                Scale::default()
+            }
+        };
+        (0..lanes).map(lane).collect()
+    };
+    (blocks.map(entry).collect(), false)
+}
+
+/// Rows and columns of all outputs of a window.
+#[must_use]
+pub fn axes(window: &crate::graph::Window, output: Plane) -> [Axis; 2] {
+    let axis = |taps: usize, padding: usize, stride: usize, dilation: usize, outputs: usize| Axis {
+        taps: taps as u64,
+        first: -(padding as i64),
+        stride: stride as u64,
+        dilation: if taps == 1 { 1 } else { dilation as u64 },
+        from: 0,
+        outputs: outputs as u64,
+    };
+    let crate::graph::Window { size, stride, dilation, padding } = *window;
+    [
+        axis(size.rows, padding.top, stride.rows, dilation.rows, output.rows),
+        axis(size.columns, padding.left, stride.columns, dilation.columns, output.columns),
+    ]
+}

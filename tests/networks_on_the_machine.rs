@@ -1,0 +1,169 @@
+//! Third-party networks on the machine: bit-exact with the golden model, which is their reference, in the cycles predicted.
+//!
+//! `cargo test -p lpu-tests --test networks_on_the_machine -- --nocapture` prints the cycles of each layer.
+
+#![allow(clippy::unwrap_used)]
+
+use lpu_compiler::graph::{Element, Graph};
+use lpu_compiler::import::{import, read_model};
+use lpu_isa::configuration::{Configuration, Pipeline};
+use lpu_isa::program::Program;
+use lpu_isa::resources::total_block_rams;
+use lpu_sim::cycle::CycleModel;
+use lpu_tests::conformance;
+use lpu_tests::operators::{OPERATORS, case};
+use lpu_tests::witnesses::{compile_and_check, library, model_agrees, model_run, rtl_agrees};
+
+/// The machine of the ULX3S for networks of this kind.
+fn machine() -> Configuration {
+    Configuration::from_toml(include_str!("../constraints/ulx3s-85f/networks.toml")).unwrap()
+}
+
+/// One example a row.
+type Rows = Vec<Vec<i8>>;
+
+/// Network, program, inputs, the other runtime's outputs; `None` where they are not installed.
+fn reference(model: &str, reference: &str) -> Option<(Graph, Program, Rows, Rows)> {
+    let paths = [
+        format!("models/mlperf_tiny/{model}.tflite"),
+        format!("reference/{reference}/inputs.npy"),
+        format!("reference/{reference}/outputs.npy"),
+    ];
+    let [Some(model), Some(inputs), Some(outputs)] = paths.map(|path| conformance::file(&path)) else { return None };
+    let graph = read_model(model).unwrap();
+    let program = compile_and_check(&graph, &machine()).unwrap();
+    print(&program);
+    Some((graph, program, conformance::rows(&inputs).unwrap(), conformance::rows(&outputs).unwrap()))
+}
+
+fn print(program: &Program) {
+    for layer in &program.layers {
+        println!(
+            "{:>8} .. {:>8}  {:22} {:2} tiles  {}",
+            layer.start, layer.end, layer.operator, layer.tiles, layer.name
+        );
+    }
+    let words = program.weights[0].len() / 4;
+    let instructions = program.queues.iter().map(|queue| queue.instructions.len()).max().unwrap();
+    println!(
+        "{}: {} cycles; {words} words of weights, {} scales, {instructions} instructions",
+        program.model,
+        program.cycles,
+        program.scales.len()
+    );
+}
+
+/// Every reference input gives the reference's answer, and no more than `most` cycles.
+fn every_reference_input((graph, program, inputs, outputs): &(Graph, Program, Rows, Rows), most: u64) {
+    assert!(program.cycles <= most, "{} cycles", program.cycles);
+    model_agrees(graph, program, inputs).unwrap();
+    for (number, (input, output)) in inputs.iter().zip(outputs).enumerate() {
+        assert_eq!(&model_run(program, input).unwrap().output, output, "input {number}");
+    }
+}
+
+#[test]
+fn the_machine_fits_its_board() {
+    assert!(total_block_rams(&machine()) <= 208, "{}", total_block_rams(&machine()));
+}
+
+#[test]
+fn image_classification_gives_every_reference_answer_on_the_cycle_model() {
+    let Some(reference) = reference("resnet8_cifar10_int8", "mlperf_ic") else { return };
+    every_reference_input(&reference, 135_000);
+}
+
+#[test]
+fn keyword_spotting_gives_every_reference_answer_on_the_cycle_model() {
+    let Some(reference) = reference("kws_ref_model", "mlperf_kws") else { return };
+    every_reference_input(&reference, 50_000);
+}
+
+/// A wake word's probabilities at each step of both clips, from its initial state, as its runtime has them.
+fn wake_word(name: &str, most: u64) {
+    let paths = [format!("models/microwakeword/{name}.tflite"), "reference/microwakeword/probs.json".into()];
+    let [Some(model), Some(probabilities)] = paths.map(|path: String| conformance::file(&path)) else { return };
+    let probabilities: serde_json::Value = serde_json::from_slice(&std::fs::read(probabilities).unwrap()).unwrap();
+    let graph = read_model(model).unwrap();
+    let program = compile_and_check(&graph, &machine()).unwrap();
+    print(&program);
+    assert!(program.cycles <= most, "{} cycles", program.cycles);
+    for clip in ["alexa_1", "hey_jarvis_1"] {
+        let steps = conformance::file(&format!("reference/microwakeword/{clip}.features.npy")).unwrap();
+        let mut model = CycleModel::new(&program);
+        let mut step = |step: &Vec<i8>| {
+            let outcome = model.run(step).unwrap();
+            assert_eq!(outcome.cycles, program.cycles);
+            outcome.output[0] as u8 ^ 0x80
+        };
+        let answers: Vec<u8> = conformance::rows(&steps).unwrap().iter().map(&mut step).collect();
+        let expected = probabilities["results"][name][clip].as_array().unwrap();
+        let expected: Vec<u8> = expected.iter().map(|value| value.as_u64().unwrap() as u8).collect();
+        assert_eq!(answers, expected, "{clip}");
+    }
+}
+
+#[test]
+fn alexa_gives_the_reference_probability_at_every_step_on_the_cycle_model() {
+    wake_word("alexa", 2_500);
+}
+
+#[test]
+fn hey_jarvis_gives_the_reference_probability_at_every_step_on_the_cycle_model() {
+    wake_word("hey_jarvis", 2_600);
+}
+
+/// Machines whose requantiser looks up, small enough to be built quickly: full and compact pipelines, one part of a word and several.
+fn small_machines() -> [(&'static str, Configuration); 3] {
+    let small = Configuration {
+        tiles: 8,
+        weight_depth: 2048,
+        vector_depth: 2048,
+        scale_depth: 1024,
+        queue_depth: 400,
+        scale_multiplier_lanes: 0,
+        lookup: true,
+        ..Configuration::default()
+    };
+    let compact = Pipeline { compact: true, crossbar: 1, ..small.pipeline };
+    [
+        ("two parts", small.clone()),
+        (
+            "one part, fast crossbar",
+            Configuration {
+                requantise_interval: 1,
+                pipeline: Pipeline { crossbar: 1, ..small.pipeline },
+                ..small.clone()
+            },
+        ),
+        ("compact, four parts", Configuration { requantise_interval: 4, pipeline: compact, ..small }),
+    ]
+}
+
+#[test]
+fn sums_convolutions_and_logistic_functions_agree_on_the_rtl() {
+    for (name, machine) in small_machines() {
+        let Some(library) = library(&machine, name).unwrap() else { return };
+        for operator in ["ADD", "LOGISTIC", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "CONCATENATION"] {
+            let number = OPERATORS.iter().position(|(other, _)| *other == operator).unwrap();
+            for seed in 0..4 {
+                let case = case(number, seed);
+                let graph = import(&case.model.bytes(), "case").unwrap();
+                let turned = graph.tensors[graph.inputs[0].0].element == Element::Uint8;
+                let turn = |&byte: &u8| (if turned { byte ^ 0x80 } else { byte }) as i8;
+                let inputs: Vec<Vec<i8>> =
+                    case.inputs[..2].iter().map(|input| input.iter().map(turn).collect()).collect();
+                let program = compile_and_check(&graph, &machine).unwrap();
+                rtl_agrees(&graph, &program, &library, &inputs)
+                    .unwrap_or_else(|error| panic!("{name}, {operator} {seed}: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn image_classification_gives_the_reference_answer_on_the_rtl() {
+    let Some((graph, program, inputs, _)) = reference("resnet8_cifar10_int8", "mlperf_ic") else { return };
+    let Some(library) = library(&program.configuration, "resnet8 on the RTL").unwrap() else { return };
+    rtl_agrees(&graph, &program, &library, &inputs[..1]).unwrap();
+}
