@@ -65,6 +65,7 @@ pub use violation::{Place, Violation};
 
 use dataflow::Dataflow;
 use lpu_isa::instruction::{Source, Unit};
+use lpu_isa::latency::Latency;
 use lpu_isa::program::Program;
 use lpu_isa::timeline::entry_points;
 use std::fmt;
@@ -146,6 +147,11 @@ impl fmt::Display for Remark {
 /// The violations in the order of their cycles; of each kind, the first of every instruction. Those behind the first may be
 /// its consequences.
 pub fn check(program: &Program) -> Result<CheckReport, Vec<Violation>> {
+    check_by(program, &Latency::of(&program.configuration))
+}
+
+/// [`check`] by a latency table of one's own.
+fn check_by(program: &Program, latency: &Latency) -> Result<CheckReport, Vec<Violation>> {
     let mut violations = Violations::default();
     if program.configuration.check().is_ok() {
         timeline::check_fields(program, &mut violations);
@@ -165,8 +171,8 @@ pub fn check(program: &Program) -> Result<CheckReport, Vec<Violation>> {
     let schedules: Vec<ScheduleReport> = entries
         .iter()
         .map(|entry| {
-            let timeline = Timeline::of(program, entry, &mut violations);
-            Dataflow::new(program, &timeline).run(&mut violations)
+            let timeline = Timeline::of(program, entry, latency, &mut violations);
+            Dataflow::new(program, &timeline, latency).run(&mut violations)
         })
         .collect();
     match schedules.last() {

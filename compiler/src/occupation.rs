@@ -6,7 +6,7 @@
 
 use crate::checker::registers::Registers;
 use lpu_isa::instruction::{Operation, Unit};
-use lpu_isa::latency::ISSUE_TO_STEP;
+use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
 use lpu_isa::program::Program;
 use lpu_isa::timeline::{EntryPoint, Issue, issues};
 use serde::Serialize;
@@ -101,7 +101,8 @@ impl Occupation {
         let all: Vec<Vec<Issue<'_>>> =
             (0..program.queues.len()).map(|queue| issues(program, queue, entry.instruction)).collect();
         let cycles = all.iter().filter_map(|queue| queue.last()).map(|halt| halt.cycle + 1).max().unwrap_or(0);
-        let (registers, _) = Registers::of(program, &all, entry.positions.unwrap_or(1), cycles);
+        let (registers, _) =
+            Registers::of(program, &all, entry.positions.unwrap_or(1), cycles, &Latency::of(&program.configuration));
         let stored = stored_words(program, &all, &registers);
         let mut spans = Vec::new();
         for (queue, issues) in all.iter().enumerate() {

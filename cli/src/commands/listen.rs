@@ -272,7 +272,8 @@ impl Detector {
         self.last.push(probability);
         let mean = self.last.iter().sum::<f64>() / self.window as f64;
         let above = mean >= self.cutoff;
-        above && !std::mem::replace(&mut self.above, above)
+        let before = std::mem::replace(&mut self.above, above);
+        above && !before
     }
 }
 

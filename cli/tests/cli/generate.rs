@@ -109,7 +109,7 @@ fn a_board_file_of_ones_own_brings_its_clock_and_a_bare_configuration_none() {
         (&"mine".into(), &80.0.into())
     );
     let (_, bare) = board.split_once("[configuration]").unwrap();
-    scratch.write("bare.toml", bare);
+    scratch.write("bare.toml", bare.replace("[configuration.", "["));
     let called = scratch.lpu(&["generate", "--config", "bare.toml", "--out", "g"]);
     assert_eq!(called.status, 0, "{}", called.stderr);
     assert_eq!(manifest(&scratch)["board"], Value::Null);

@@ -101,9 +101,9 @@ impl Now<'_> {
 
 impl<'a> Dataflow<'a> {
     /// The machine before the first cycle, with the input in place.
-    pub(super) fn new(program: &'a Program, timeline: &'a Timeline<'a>) -> Dataflow<'a> {
+    pub(super) fn new(program: &'a Program, timeline: &'a Timeline<'a>, latency: &Latency) -> Dataflow<'a> {
         let configuration = &program.configuration;
-        let latency = Latency::of(configuration);
+        let latency = latency.clone();
         let queues = program.queues.iter().zip(&timeline.queues);
         let mut slices: Vec<Slice> = (0..configuration.vector_slices)
             .map(|slice| Slice::new(slice, configuration.vector_beats(), latency.write_to_read))

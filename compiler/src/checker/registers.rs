@@ -154,11 +154,17 @@ struct Writer<'a> {
 impl Registers {
     /// The registers during the run that issues `issues`, a list for each queue, at positions below `positions`, and the rules that
     /// their writers break. The run ends at cycle `end`.
-    pub fn of(program: &Program, issues: &[Vec<Issue<'_>>], positions: u32, end: u64) -> (Registers, Vec<Flaw>) {
+    pub fn of(
+        program: &Program,
+        issues: &[Vec<Issue<'_>>],
+        positions: u32,
+        end: u64,
+        latency: &Latency,
+    ) -> (Registers, Vec<Flaw>) {
         let configuration = &program.configuration;
         let mut registers = Registers { histories: vec![Vec::new(); configuration.registers() as usize + 1] };
         let mut flaws = Vec::new();
-        let Some(latency) = Latency::of(configuration).extensions else { return (registers, flaws) };
+        let Some(latency) = latency.extensions else { return (registers, flaws) };
         if let Some(language) = &program.language {
             let slots = language.slots.iter().map(|&slot| slot as u16).collect();
             registers.preset(language.token, Value::OfToken(slots));

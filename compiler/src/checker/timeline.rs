@@ -3,7 +3,7 @@
 use super::registers::{FlawKind, Registers, Unready};
 use super::violation::{Place, Violation, Violations};
 use lpu_isa::instruction::{Operation, Unit};
-use lpu_isa::latency::ISSUE_TO_STEP;
+use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
 use lpu_isa::program::Program;
 use lpu_isa::timeline::{EntryPoint, Issue, issues};
 
@@ -69,12 +69,17 @@ pub(super) struct Timeline<'a> {
 
 impl<'a> Timeline<'a> {
     /// The timeline of a run from `entry` on, of a program whose fields are all in range.
-    pub(super) fn of(program: &'a Program, entry: &EntryPoint, violations: &mut Violations) -> Timeline<'a> {
+    pub(super) fn of(
+        program: &'a Program,
+        entry: &EntryPoint,
+        latency: &Latency,
+        violations: &mut Violations,
+    ) -> Timeline<'a> {
         let all: Vec<Vec<Issue<'a>>> =
             (0..program.queues.len()).map(|queue| issues(program, queue, entry.instruction)).collect();
         let positions = entry.positions;
         let end = all.iter().filter_map(|queue| queue.last()).map(|halt| halt.cycle + 1).max().unwrap_or(0);
-        let (registers, flaws) = Registers::of(program, &all, positions.unwrap_or(1), end);
+        let (registers, flaws) = Registers::of(program, &all, positions.unwrap_or(1), end, latency);
         for flaw in flaws {
             let at = Place::of(program, flaw.queue, flaw.instruction, flaw.cycle).for_positions(positions);
             violations.add(match flaw.kind {

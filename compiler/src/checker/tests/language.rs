@@ -1,9 +1,9 @@
 //! A small token by hand, and what the checker says when one number in it is wrong: registers, scalars, weights that are stored and
 //! fetched, schedules for several contexts.
 
-use super::{machine, messages, program, region, rejected};
-use crate::checker::{CheckReport, check};
-use expect_test::expect;
+use super::{machine, program, region};
+use crate::checker::{CheckReport, Violation, check_by};
+use expect_test::{Expect, expect};
 use lpu_isa::configuration::{Configuration, Extensions};
 use lpu_isa::fixed_point::table::Table;
 use lpu_isa::latency::{ExtensionLatency, Latency};
@@ -100,9 +100,8 @@ fn changed(from: &str, to: &str) -> Program {
     token(&TOKEN.replacen(from, to, 1))
 }
 
-#[test]
-fn the_latencies_are_those_that_the_token_was_written_for() {
-    let latency = Latency::of(&extended());
+/// The latencies that the token was written for: those of the machine, but for the extensions, which are quicker here.
+fn written_for() -> Latency {
     let extensions = ExtensionLatency {
         vector_to_scalar: 32,
         requantise_to_scalar: 22,
@@ -111,8 +110,37 @@ fn the_latencies_are_those_that_the_token_was_written_for() {
         store_to_weights: 4,
         fetch: 9,
     };
-    assert_eq!(latency.extensions, Some(extensions));
-    assert_eq!((latency.vector_read, latency.step_to_drain, latency.requantise, latency.vector_unit), (4, 11, 20, 22));
+    Latency { vector_unit: 22, extensions: Some(extensions), ..Latency::of(&extended()) }
+}
+
+/// What the checker says by these latencies.
+fn check(program: &Program) -> Result<CheckReport, Vec<Violation>> {
+    check_by(program, &written_for())
+}
+
+/// The checker's messages by these latencies.
+fn messages(program: &Program) -> String {
+    match check(program) {
+        Ok(report) => format!("accepted: {report:?}"),
+        Err(violations) => violations.iter().map(|violation| format!("{violation}\n")).collect(),
+    }
+}
+
+/// The checker's messages for `program` are `expected`.
+fn rejected(program: &Program, expected: Expect) {
+    expected.assert_eq(&messages(program));
+}
+
+#[test]
+fn the_latencies_are_those_that_the_token_was_written_for() {
+    let Latency { vector_read, step_to_drain, requantise, .. } = Latency::of(&extended());
+    assert_eq!((vector_read, step_to_drain, requantise), (4, 11, 20));
+}
+
+#[test]
+fn the_machine_s_own_latencies_reject_the_token() {
+    let violations = crate::checker::check(&token(TOKEN)).unwrap_err();
+    assert!(violations.iter().any(|violation| violation.to_string().contains("takes register 4 before")));
 }
 
 #[test]
