@@ -132,8 +132,9 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         print_json(&report)?;
     } else {
         let mut lines = vec![("machine", machine.describe())];
-        if let (Some(cycles), Some(seconds)) = (report.cycles_predicted, report.seconds_per_inference) {
-            lines.push(("a picture", format!("{} cycles, {}", count(cycles), duration(seconds))));
+        if let Some(cycles) = report.cycles_predicted {
+            let time = report.seconds_per_inference.map_or_else(String::new, |time| format!(", {}", duration(time)));
+            lines.push(("a picture", format!("{} cycles{time}", count(cycles))));
         }
         print(&format!("{}{}", describe(&report, arguments.top.into()), pairs(&lines)))?;
     }

@@ -311,14 +311,11 @@ fn describe(report: &Report, machine: &Machine, word: &str, step_seconds: Option
         ("highest", format!("{highest:.3}, cutoff {}", report.cutoff)),
         ("heard", if heard.is_empty() { "nothing".into() } else { format!("{word} at {}", heard.join(", ")) }),
     ];
-    if let (Some(cycles), Some(seconds), Some(factor)) =
-        (report.cycles_predicted, step_seconds, report.real_time_factor)
-    {
-        let times = count((1.0 / factor).round() as u64);
-        lines.push((
-            "a step",
-            format!("{} cycles, {}: {times} times as fast as speech", count(cycles), duration(seconds)),
-        ));
+    if let Some(cycles) = report.cycles_predicted {
+        let speed = step_seconds.zip(report.real_time_factor).map_or_else(String::new, |(seconds, factor)| {
+            format!(", {}: {} times as fast as speech", duration(seconds), count((1.0 / factor).round() as u64))
+        });
+        lines.push(("a step", format!("{} cycles{speed}", count(cycles))));
     }
     format!("{}\n{}", curve(&report.probabilities, report.seconds, WIDTH), pairs(&lines))
 }
