@@ -30,6 +30,7 @@ impl Token<'_> {
             base: buffers.logits.base,
             per_pass: (placed.rows * g.beats_per_word) as i32,
             last_beats: g.beats_per_word,
+            copy: None,
         };
         let begin = self.product(placed, input, operator, target);
         // Nothing looks at the position any more.

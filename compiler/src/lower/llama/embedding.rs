@@ -85,6 +85,7 @@ impl Token<'_> {
                 sequence: stride(residual.base),
                 last_beats: g.beats_per_word,
                 lag: 0,
+                copy: plan.buffers.copy.map(|Buffer { slice, base }| (slice, base)),
             },
         });
         Ok(())
@@ -103,6 +104,7 @@ impl Token<'_> {
                 sequence: self.words(to.base, words),
                 last_beats: self.plan.geometry.beats_per_word,
                 lag: 0,
+                copy: None,
             },
         });
     }

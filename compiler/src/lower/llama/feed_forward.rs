@@ -1,6 +1,7 @@
 //! The second half of a layer: SiLU of the gate, times what stands beside it, and back to the residual stream.
 
 use super::emitter::Operator;
+use super::plan::Buffer;
 use super::{NORM, Token};
 
 impl Token<'_> {
@@ -13,12 +14,30 @@ impl Token<'_> {
         gate.arithmetic.table = Some(placed.silu);
         let to = self.target(&placed.gate, buffers.gate);
         self.projection(&placed.gate, gate, to);
-        let to = self.target(&placed.up, buffers.up);
-        self.projection(&placed.up, Operator::scaled(NORM, layer.up.right_shift), to);
+        // What comes of the last pass is waited for: what comes before it is multiplied in the meantime, the first of it even before
+        // the vector unit has the last pass.
+        let up = Operator::scaled(NORM, layer.up.right_shift);
+        let before = placed.up.passes - 1;
+        if before > 0 {
+            self.projection_part(&placed.up, 0, before, up.clone(), buffers.up);
+        }
+        self.projection_part(&placed.up, before, 1, up, buffers.up);
 
         let words = placed.down.beats.div_ceil(g.beats_per_word);
         let limit = i32::from(layer.down.requantisation.input_limit);
-        self.multiply([buffers.gate, buffers.up, buffers.hidden], words, layer.hidden_shift as i32, limit);
+        let of_passes = |passes: u32| passes * placed.up.pitch(g) / g.beats_per_word;
+        let between = placed.up.beats.saturating_sub(placed.up.rows);
+        let early = of_passes(before.saturating_sub(1)).min(between);
+        let ends = [early, of_passes(before), words];
+        let mut first = 0;
+        for end in ends.into_iter().filter(|&end| end <= words) {
+            if end > first {
+                let part = |Buffer { slice, base }| Buffer { slice, base: base + first * g.beats_per_word };
+                let parts = [buffers.gate, buffers.up, buffers.hidden].map(part);
+                self.multiply(parts, end - first, layer.hidden_shift as i32, limit);
+                first = end;
+            }
+        }
         let next = graph.layers.get(number + 1).map_or(&graph.classifier.norm, |layer| &layer.attention.norm);
         self.add_to_residual(&placed.down, buffers.hidden, next);
     }

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | [`geometry`] | how the model's sizes meet the machine's |
 //! | [`plan`] | where weights, scales, constants and vectors stand |
-//! | [`emitter`] | instructions in time |
+//! | [`emitter`] | jobs in time: what each waits for |
+//! | [`timeline`] | the queues, and the first hole in them |
 //! | [`embedding`] | registers of the token and the position, the token's row |
 //! | [`attention`] | projections, RoPE and cache, scores and softmax, weighted sum |
 //! | [`feed_forward`] | the other half of a layer |
@@ -22,6 +23,7 @@ pub mod emitter;
 pub mod feed_forward;
 pub mod geometry;
 pub mod plan;
+pub mod timeline;
 
 use crate::error::{CompileError, Resource};
 use crate::llama::graph::QuantisedLlama;

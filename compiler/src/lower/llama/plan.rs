@@ -27,6 +27,8 @@ pub struct Placed {
     pub passes: u32,
     /// Results of a pass, one for each of so many tiles.
     pub width: u32,
+    /// Results of all passes.
+    pub results: u32,
     /// First entry of the scale table; a row of results has one, a pass `rows`.
     pub scales: u32,
     /// Rows of results.
@@ -34,6 +36,22 @@ pub struct Placed {
 }
 
 impl Placed {
+    /// Its passes from number `first` on, `count` of them, as a matrix of their own. The last of all passes may have fewer results.
+    pub fn part(&self, first: u32, count: u32, geometry: &Geometry) -> Placed {
+        let left = self.results - (first * self.width).min(self.results);
+        let results = left.min(count * self.width);
+        let width = if count == 1 { results.next_multiple_of(geometry.dot).min(self.width) } else { self.width };
+        Placed {
+            base: self.base + first * self.beats,
+            passes: count,
+            width,
+            results,
+            scales: self.scales + first * self.rows,
+            rows: width.div_ceil(geometry.elements),
+            ..self.clone()
+        }
+    }
+
     /// Beats of the results of a pass, where they stand without holes.
     pub fn pitch(&self, geometry: &Geometry) -> u32 {
         self.width.div_ceil(geometry.dot)
@@ -83,6 +101,9 @@ pub struct Buffers {
     pub row: Buffer,
     /// The residual stream.
     pub residual: Buffer,
+    /// A copy of it in another slice than the hidden vector, where there are enough: what is added to a product of the hidden vector
+    /// is read while that is.
+    pub copy: Option<Buffer>,
     /// Queries before RoPE, and behind it.
     pub query: (Buffer, Buffer),
     /// Keys before RoPE, and behind it.
@@ -103,6 +124,13 @@ pub struct Buffers {
     pub last: Buffer,
     /// The classifier's results.
     pub logits: Buffer,
+}
+
+impl Buffers {
+    /// Where products find the residual stream that they are added to.
+    pub fn beside(&self) -> Buffer {
+        self.copy.unwrap_or(self.residual)
+    }
 }
 
 /// A model in memory.
@@ -242,7 +270,7 @@ impl Memory<'_> {
             }
         }
         let scales = self.scales(entries);
-        Placed { base, beats, passes, width, scales, rows }
+        Placed { base, beats, passes, width, results: slots.len() as u32, scales, rows }
     }
 
     /// Whether what has been placed fits.
@@ -419,6 +447,9 @@ fn place_layer(
 fn buffers(memory: &mut Memory<'_>, graph: &QuantisedLlama, layers: &[PlacedLayer], classifier: &Placed) -> Buffers {
     let g = memory.geometry.clone();
     let (first, second, constant) = (0, 1 % memory.configuration.vector_slices, g.constant_slice);
+    // With three slices, three vectors that are read at once stand in slices of their own.
+    let apart = memory.configuration.vector_slices > 2;
+    let other = if apart { second } else { first };
     // Of what is written in passes, the last pass may be longer than the vector.
     let written = |placed: &Placed| placed.passes * placed.pitch(&g) + g.beats_per_word;
     let widest = |of: fn(&PlacedLayer) -> &Placed| layers.iter().map(|layer| written(of(layer))).max().unwrap_or(1);
@@ -430,17 +461,20 @@ fn buffers(memory: &mut Memory<'_>, graph: &QuantisedLlama, layers: &[PlacedLaye
     Buffers {
         row: memory.buffer(first, residual),
         residual: memory.buffer(first, residual),
-        query: (memory.buffer(first, query), memory.buffer(first, query)),
-        key: (memory.buffer(first, key), memory.buffer(first, key)),
+        copy: apart.then(|| memory.buffer(constant, residual)),
+        // What is turned is read while the residual stream is.
+        query: (memory.buffer(other, query), memory.buffer(first, query)),
+        key: (memory.buffer(other, key), memory.buffer(first, key)),
         scores: (0..graph.shape.heads).map(|_| memory.buffer(constant, probabilities)).collect(),
         probabilities: (0..graph.shape.heads)
             .map(|head| memory.buffer(g.stream_of(head, &graph.shape), probabilities))
             .collect(),
         attention: memory.buffer(second, g.attention_words() * g.beats_per_word),
-        gate: memory.buffer(first, hidden),
-        up: memory.buffer(second, hidden),
-        hidden: memory.buffer(second, hidden),
-        last: memory.buffer(first, residual),
+        // Both are multiplied while `up`'s product reads the residual stream, and while `down`'s reads the hidden vector.
+        gate: memory.buffer(constant, hidden),
+        up: memory.buffer(other, hidden),
+        hidden: memory.buffer(if apart { first } else { second }, hidden),
+        last: memory.buffer(second, residual),
         logits: memory.buffer(second, classifier.passes * classifier.rows * g.beats_per_word),
     }
 }
