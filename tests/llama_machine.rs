@@ -104,6 +104,17 @@ fn machines_of_any_shape_give_golden_s_tokens() {
 }
 
 #[test]
+fn a_machine_with_narrow_scales_gives_golden_s_tokens() {
+    let narrow = Configuration { narrow_scales: true, ..machine() };
+    narrow.check().unwrap();
+    let shape = Shape { context: 36, ..small_shape() };
+    let (graph, program) = compiled(12, &shape, true, &narrow);
+    agrees(&graph, &program, shape.context);
+    let (_, wide) = compiled(12, &shape, true, &machine());
+    assert!(program.cycles < wide.cycles, "its requantiser is shorter: {} {}", program.cycles, wide.cycles);
+}
+
+#[test]
 fn a_second_sequence_knows_nothing_of_the_first() {
     let (graph, program) = compiled(5, &small_shape(), true, &machine());
     let mut machine = LanguageModel::new(&program).unwrap();

@@ -47,6 +47,11 @@ pub struct Configuration {
     pub vector_depth: u32,
     /// Entries of the requantiser's scale table; an entry is one multiplier, shift and bias for each element of a word.
     pub scale_depth: u32,
+    /// Are the scales narrow? Then an entry of the scale table has a multiplier of [`NARROW_MULTIPLIER_BITS`] and a right shift, but
+    /// neither a left shift nor a bias, and the requantiser adds no zero point: a quarter of the scale table, and a shorter lane.
+    /// The scales of language models are narrow; only machines with [`Extensions`] can have them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub narrow_scales: bool,
     /// Is there a vector unit? Without it the crossbar has a source and two destinations less, and the requantiser does what
     /// changes an element's zero point and limits alone. Operators on two streams need it.
     #[serde(default = "default_vector_unit")]
@@ -76,6 +81,9 @@ pub struct Configuration {
     /// where there is the choice (ECP5); those of the other lanes are made of logic, 1,110 look-up tables each.
     #[serde(default)]
     pub scale_multiplier_lanes: u32,
+    /// Memories made of look-up tables instead of block RAMs.
+    #[serde(default, skip_serializing_if = "Distributed::is_none")]
+    pub distributed: Distributed,
     /// Registers added between units.
     #[serde(default)]
     pub pipeline: Pipeline,
@@ -97,6 +105,31 @@ pub struct Extensions {
     pub scalars: u32,
     /// Function tables of the vector unit, 1 to 16.
     pub tables: u32,
+}
+
+/// Memories that are made of look-up tables (distributed RAM) where an FPGA's block RAMs are needed for something else. Only a
+/// machine with [`Extensions`] can have them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Distributed {
+    /// The instruction queues: a word may then be as wide as an instruction.
+    pub queues: bool,
+    /// The scale tables.
+    pub scales: bool,
+}
+
+impl Distributed {
+    /// Are all memories block RAMs?
+    pub fn is_none(&self) -> bool {
+        *self == Distributed::default()
+    }
+}
+
+/// Bits of the multiplier of a narrow scale, its highest bit, always 1, included.
+pub const NARROW_MULTIPLIER_BITS: u32 = 13;
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Bits of a run-time register.
@@ -177,6 +210,8 @@ impl Default for Configuration {
             vector_slices: 3,
             vector_depth: 1024,
             scale_depth: 256,
+            narrow_scales: false,
+            distributed: Distributed::default(),
             vector_unit: true,
             queue_depth: 80,
             queue_word_bits: 36,
@@ -274,7 +309,11 @@ impl Configuration {
         range("pipeline.multiply", self.pipeline.multiply, 0, 4)?;
         range("pipeline.drain", self.pipeline.drain, 1, 4)?;
         range("pipeline.vector_read", self.pipeline.vector_read, 0, 4)?;
-        let Some(extensions) = self.extensions else { return Ok(()) };
+        let Some(extensions) = self.extensions else {
+            range("narrow_scales", u32::from(self.narrow_scales), 0, 0)?;
+            range("distributed.queues", u32::from(self.distributed.queues), 0, 0)?;
+            return range("distributed.scales", u32::from(self.distributed.scales), 0, 0);
+        };
         range("extensions.registers", extensions.registers, 1, 15)?;
         range("extensions.scalars", extensions.scalars, 2, 64)?;
         range("extensions.tables", extensions.tables, 1, 16)?;
@@ -282,6 +321,22 @@ impl Configuration {
         range("tiles", self.tiles, self.stream_elements, 64)?;
         range("weight_bits", self.weight_bits, WEIGHT_BITS, WEIGHT_BITS)?;
         range("vector_unit", u32::from(self.vector_unit), 1, 1)
+    }
+
+    /// Are the scales of any multiplier, shift and bias?
+    pub fn wide_scales(&self) -> bool {
+        !self.narrow_scales
+    }
+
+    /// Are the multipliers short and the shifts to the right?
+    pub fn narrow_scales(&self) -> bool {
+        self.narrow_scales
+    }
+
+    /// Multiplier cells that the product of a requantiser lane takes, where it takes any.
+    pub fn cells_per_scale_multiplier(&self) -> u32 {
+        // A narrow multiplier is one factor of 18 bits, the accumulator two.
+        if self.narrow_scales { 2 } else { CELLS_PER_SCALE_MULTIPLIER }
     }
 
     /// Run-time registers; 0 where there are none.

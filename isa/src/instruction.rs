@@ -100,6 +100,9 @@ pub struct Tracking {
     pub mask: u32,
     /// The scalar that becomes the instruction's largest result.
     pub maximum: Option<u32>,
+    /// Do the indices of the mask begin at 0 in each run?
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub each_run: bool,
 }
 
 /// How a stored word is spread over the tiles.
@@ -138,6 +141,12 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// `register[destination] = register[source]`.
+    #[must_use]
+    pub fn move_register(destination: u32, source: u32) -> Assignment {
+        Assignment { destination, source, multiplier: 1, addend: 0, constant: 0, shift: 0, bits: 16 }
+    }
+
     /// The value assigned, where the registers read hold `source` and `addend`.
     #[must_use]
     pub fn value(&self, source: u16, addend: u16) -> u16 {
@@ -403,6 +412,9 @@ impl Instruction {
             }
             Operation::Requantise { zero_point, minimum, maximum, .. } => {
                 element("zero_point", zero_point)?;
+                if configuration.narrow_scales {
+                    range("zero_point", i64::from(zero_point), 0, 0)?;
+                }
                 element("minimum", minimum)?;
                 element("maximum", maximum)?;
                 range("maximum", i64::from(maximum), i64::from(minimum), i64::from(i16::MAX))?;

@@ -1,7 +1,8 @@
 //! What a configuration costs on an FPGA, counted before any tool runs.
 
-use crate::configuration::{CELLS_PER_SCALE_MULTIPLIER, Configuration, ELEMENT_BITS};
-use crate::host::SCALE_BITS;
+use crate::configuration::{Configuration, ELEMENT_BITS};
+use crate::fixed_point::table::{SEGMENT_BITS, SEGMENTS};
+use crate::host::scale_bits;
 use crate::unit::Unit;
 
 /// Data bits of an 18-Kbit block RAM in its widest form.
@@ -52,7 +53,7 @@ pub fn block_rams(width: u32, depth: u32) -> u32 {
 /// Hardware multipliers of the whole machine on an FPGA whose blocks the generator places: those of the tiles, and those of the
 /// requantiser's lanes where it takes any.
 pub fn multipliers(configuration: &Configuration) -> u32 {
-    configuration.multipliers() + configuration.scale_multiplier_lanes * CELLS_PER_SCALE_MULTIPLIER
+    configuration.multipliers() + configuration.scale_multiplier_lanes * configuration.cells_per_scale_multiplier()
 }
 
 /// Memories in block RAM that are alike.
@@ -79,16 +80,43 @@ impl Memories {
         Memories { count, width: configuration.dot * ELEMENT_BITS, depth: configuration.vector_depth }
     }
 
-    /// All memories of a machine: weights, vectors, instruction queues, the requantiser's scale tables.
-    pub fn all(configuration: &Configuration) -> [Memories; 4] {
-        let queues = Unit::all(configuration).len() as u32;
-        let lanes = configuration.requantiser_lanes();
-        [
-            Memories::weights(configuration),
-            Memories::vectors(configuration),
-            Memories { count: queues, width: configuration.queue_word_bits, depth: configuration.queue_words() },
-            Memories { count: lanes, width: SCALE_BITS, depth: configuration.scale_words() },
-        ]
+    /// The instruction queues.
+    fn queues(configuration: &Configuration) -> Memories {
+        let count = Unit::all(configuration).len() as u32;
+        Memories { count, width: configuration.queue_word_bits, depth: configuration.queue_words() }
+    }
+
+    /// The requantiser's scale tables.
+    fn scales(configuration: &Configuration) -> Memories {
+        let (count, depth) = (configuration.requantiser_lanes(), configuration.scale_words());
+        Memories { count, width: scale_bits(configuration), depth }
+    }
+
+    /// The function tables of the vector unit's lanes: a segment of each function is a word.
+    fn tables(configuration: &Configuration) -> Memories {
+        let count = if configuration.vector_multiplies() { configuration.stream_elements } else { 0 };
+        Memories { count, width: SEGMENT_BITS, depth: configuration.tables() * SEGMENTS as u32 }
+    }
+
+    /// All memories of a machine that are made of block RAMs: weights, vectors, instruction queues, the requantiser's scale tables,
+    /// the vector unit's function tables.
+    pub fn all(configuration: &Configuration) -> Vec<Memories> {
+        let distributed = configuration.distributed;
+        let mut memories = vec![Memories::weights(configuration), Memories::vectors(configuration)];
+        memories.extend((!distributed.queues).then(|| Memories::queues(configuration)));
+        memories.extend((!distributed.scales).then(|| Memories::scales(configuration)));
+        memories.push(Memories::tables(configuration));
+        memories.retain(|memories| memories.count > 0);
+        memories
+    }
+
+    /// The memories of a machine that are made of look-up tables.
+    pub fn distributed(configuration: &Configuration) -> Vec<Memories> {
+        let distributed = configuration.distributed;
+        let mut memories = Vec::new();
+        memories.extend(distributed.queues.then(|| Memories::queues(configuration)));
+        memories.extend(distributed.scales.then(|| Memories::scales(configuration)));
+        memories
     }
 
     fn block_rams(self) -> u32 {

@@ -79,9 +79,11 @@ fn full_unit(range: f64) -> f64 {
     unit_of(range, HEADROOM, i16::MAX)
 }
 
+/// The narrow scale nearest to `real`, so that it is the same number on every machine. One to the left is left as it is.
 fn scale_of(real: f64) -> Scale {
     let (multiplier, shift) = quantize_multiplier(real);
-    Scale { multiplier, shift, bias: 0 }
+    let scale = Scale { multiplier, shift, bias: 0 };
+    scale.narrowed().unwrap_or(scale)
 }
 
 /// From accumulators of `matrix` with inputs in `input_unit` to elements in `unit(row)`.

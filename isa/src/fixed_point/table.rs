@@ -21,6 +21,8 @@ use crate::arithmetic::rounding_divide_by_pot;
 
 /// Segments of a table.
 pub const SEGMENTS: usize = 256;
+/// Bits of a segment in hardware: its value and the difference to the next.
+pub const SEGMENT_BITS: u32 = 33;
 
 /// The largest argument of an [exponential](Table::exponential): the one that stands for 0, less a unit.
 pub const EXPONENTIAL_ORIGIN: i16 = i16::MAX;

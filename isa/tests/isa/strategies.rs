@@ -1,6 +1,6 @@
 //! Random machines, instructions and programs, all of them valid.
 
-use lpu_isa::configuration::{Configuration, Extensions, Pipeline};
+use lpu_isa::configuration::{Configuration, Distributed, Extensions, Pipeline};
 use lpu_isa::instruction::{
     Assignment, Function, Instruction, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
 };
@@ -55,6 +55,8 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             interval_bits,
             requantise_interval: 1 << halvings.min(stream_elements.trailing_zeros()),
             scale_multiplier_lanes: u32::from(halvings > 0 && !pipeline.compact),
+            narrow_scales: false,
+            distributed: Distributed::default(),
             pipeline,
             extensions: extensions
                 .filter(|_| vector_unit && weight_bits == 8 && tiles >= stream_elements)
@@ -117,8 +119,8 @@ fn tracking(configuration: &Configuration) -> BoxedStrategy<Tracking> {
     if configuration.scalars() == 0 {
         return Just(Tracking::default()).boxed();
     }
-    (0..=configuration.registers(), proptest::option::of(0..configuration.scalars()))
-        .prop_map(|(mask, maximum)| Tracking { mask, maximum })
+    (0..=configuration.registers(), proptest::option::of(0..configuration.scalars()), any::<bool>())
+        .prop_map(|(mask, maximum, each_run)| Tracking { mask, maximum, each_run })
         .boxed()
 }
 

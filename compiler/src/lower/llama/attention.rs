@@ -86,9 +86,14 @@ impl Token<'_> {
         Target::Memory { slice, base, per_pass, last_beats, copy: None }
     }
 
-    /// A product of `input` with `placed`, through the vector unit. Returns the cycle of its first step.
+    /// Places a product of `input` with `placed`, through the vector unit. Returns the cycle of its first step.
     pub(super) fn product(&mut self, placed: &Placed, input: Buffer, operator: Operator, target: Target) -> u64 {
-        let job = ProductJob {
+        self.emitter.product(&self.product_job(placed, input, operator, target))
+    }
+
+    /// A product of `input` with `placed`, through the vector unit.
+    pub(super) fn product_job(&self, placed: &Placed, input: Buffer, operator: Operator, target: Target) -> ProductJob {
+        ProductJob {
             streams: self.everywhere(input),
             beats: placed.beats,
             passes: placed.passes,
@@ -98,8 +103,7 @@ impl Token<'_> {
             scales: (placed.scales, 1, placed.rows as i32),
             tracking: Tracking::default(),
             sink: Sink::Vector(Box::new(operator), target),
-        };
-        self.emitter.product(&job)
+        }
     }
 
     /// A product of the residual stream.
@@ -227,7 +231,7 @@ impl Token<'_> {
             stored: Some(Stored { address: placed.keys, passes: self.positions / g.full - 1, beats: 0 }),
             rows: (0, g.full_rows),
             scales: (placed.scores[head], 0, 0),
-            tracking: Tracking { mask: register::POSITION, maximum: Some(scalar) },
+            tracking: Tracking { mask: register::POSITION, maximum: Some(scalar), each_run: false },
             sink: Sink::Memory(Target::Memory {
                 slice: scores.slice,
                 base: scores.base,

@@ -1,8 +1,8 @@
 //! The end of a token: the last norm's weights, the classifier, the slot of the largest result, the next position.
 
-use super::emitter::Operator;
+use super::emitter::{Operator, ProductJob};
 use super::{Token, register};
-use lpu_isa::instruction::{Assignment, Function};
+use lpu_isa::instruction::{Assignment, Function, Tracking};
 use lpu_isa::vector::{Arithmetic, Reduction};
 
 impl Token<'_> {
@@ -32,17 +32,12 @@ impl Token<'_> {
             last_beats: g.beats_per_word,
             copy: None,
         };
-        let begin = self.product(placed, input, operator, target);
+        // Columns without a tile in the last row have no logit: what they deliver must not be the largest.
+        let tracking = Tracking { mask: register::LAST_TILE, maximum: None, each_run: true };
+        let job = self.product_job(placed, input, operator, target);
+        let begin = self.emitter.product(&ProductJob { tracking, ..job });
         // Nothing looks at the position any more.
-        let next = Assignment {
-            destination: register::POSITION,
-            source: register::POSITION,
-            multiplier: 1,
-            addend: 0,
-            constant: 1,
-            shift: 0,
-            bits: 16,
-        };
+        let next = Assignment { constant: 1, ..Assignment::move_register(register::POSITION, register::POSITION) };
         self.emitter.assign(next, begin);
     }
 }

@@ -21,7 +21,8 @@ fn reciprocal(divisor: u32, limit: u32) -> Option<(i32, u32)> {
 impl Token<'_> {
     /// `destination = ((source × multiplier + addend) >> shift) mod 2^bits`.
     fn assign(&mut self, destination: u32, source: u32, multiplier: i32, addend: u32, shift: u32, bits: u32) {
-        let assignment = Assignment { destination, source, multiplier, addend, constant: 0, shift, bits };
+        let moved = Assignment::move_register(destination, source);
+        let assignment = Assignment { multiplier, addend, shift, bits, ..moved };
         self.emitter.assign(assignment, 0);
     }
 
@@ -49,6 +50,10 @@ impl Token<'_> {
         self.assign(register::KEY_ADDRESS, register::TEMPORARY, whole(g.key_words), 0, 0, 16);
         self.assign(register::KEY_TILE, register::TEMPORARY, -whole(g.full), register::POSITION, 0, 16);
         self.assign(register::VALUE_ADDRESS, register::POSITION, 1, 0, g.dot.trailing_zeros(), 16);
+
+        let constant = whole(g.tiles) - 1;
+        let last = Assignment { constant, ..Assignment::move_register(register::LAST_TILE, 0) };
+        self.emitter.assign(last, 0);
 
         let row = plan.buffers.row;
         let weights = Sequence::linear(plan.embedding.base, plan.embedding.beats).offset_by(register::ROW_ADDRESS);

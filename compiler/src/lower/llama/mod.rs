@@ -60,8 +60,10 @@ pub mod register {
     pub const FACTOR: u32 = 9;
     /// Passing results.
     pub const TEMPORARY: u32 = 10;
+    /// The number of the last tile.
+    pub const LAST_TILE: u32 = 11;
     /// How many there are.
-    pub const COUNT: u32 = 10;
+    pub const COUNT: u32 = 11;
 }
 
 /// One token under construction, for positions below `positions`.

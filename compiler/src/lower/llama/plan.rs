@@ -174,11 +174,6 @@ struct Memory<'a> {
     used: Vec<u32>,
 }
 
-/// A hole in the classifier's results is the least number, so that it is never the largest.
-fn hole() -> Scale {
-    Scale { multiplier: 1 << 30, shift: 1, bias: i32::from(i16::MIN) }
-}
-
 impl Memory<'_> {
     fn does_not_fit(
         &self,
@@ -293,6 +288,10 @@ impl Memory<'_> {
             let what = "entries of the scale table";
             return Err(self.does_not_fit("classifier", Resource::ScaleTable, entries, available, what, 0));
         }
+        if self.scales.iter().flatten().any(|scale| !scale.is_encodable_in(configuration)) {
+            let why = "it has scales with a left shift, and the machine's are narrow".into();
+            return Err(CompileError::Unsupported { layer: self.model.into(), why });
+        }
         let beats = self.used.iter().copied().max().unwrap_or(0);
         if beats > configuration.vector_beats() {
             let available = u64::from(configuration.vector_beats());
@@ -336,8 +335,11 @@ impl Plan {
         let layers: Vec<PlacedLayer> = layers.collect();
         let vocabulary = in_order(shape.vocabulary);
         let classifier = &graph.classifier.requantisation.scales;
-        let classifier =
-            memory.matrix((graph.classifier_matrix(), classifier), residual, (&vocabulary, g.tiles), hole());
+        // Tiles without a token compute the last one's logit once more: the first of equals is the largest.
+        let slots = vocabulary.len().next_multiple_of(g.tiles as usize);
+        let twice: Vec<Option<usize>> = (0..slots).map(|slot| Some(slot.min(vocabulary.len() - 1))).collect();
+        let none = Scale::default();
+        let classifier = memory.matrix((graph.classifier_matrix(), classifier), residual, (&twice, g.tiles), none);
         let embedding = if graph.classifier.matrix.is_none() {
             classifier.clone()
         } else {
