@@ -11,6 +11,7 @@ use lpu_compiler::lower::llama::compile;
 use lpu_isa::assembly::{assemble, disassemble};
 use lpu_isa::configuration::{Configuration, Extensions};
 use lpu_isa::program::Program;
+use lpu_isa::resources::{multipliers, total_block_rams};
 use lpu_sim::golden_llama::GoldenLlama;
 use lpu_sim::language::{LanguageError, LanguageModel};
 use lpu_tests::conformance;
@@ -54,18 +55,41 @@ fn compiled(seed: u64, shape: &Shape, tied: bool, configuration: &Configuration)
     (graph, program)
 }
 
+/// Mean cycles of the first `positions` tokens.
+fn mean(program: &Program, positions: u32) -> f64 {
+    let entries = &program.language.as_ref().unwrap().entries;
+    let cycles = |position| entries.iter().find(|entry| position < entry.positions).unwrap().cycles;
+    (0..positions).map(cycles).sum::<u64>() as f64 / f64::from(positions)
+}
+
 #[test]
 fn a_whole_generation_of_stories260k_is_golden_s_and_takes_the_cycles_predicted() {
     let Some(path) = conformance::file("models/stories260K/stories260K.bin") else { return };
     let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
     let program = compile(&graph, &machine(), "test", Some(256)).unwrap();
     agrees(&graph, &program, 256);
-    let mean = |positions: std::ops::Range<u32>| {
-        let entries = &program.language.as_ref().unwrap().entries;
-        let cycles = |position| entries.iter().find(|entry| position < entry.positions).unwrap().cycles;
-        positions.clone().map(cycles).sum::<u64>() as f64 / positions.len() as f64
-    };
-    println!("mean of 256 tokens: {} cycles", mean(0..256));
+    println!("mean of 256 tokens: {} cycles", mean(&program, 256));
+    assert!(mean(&program, 256) <= 5_000.0);
+}
+
+/// The machine for language models of the board with an LFE5U-85F.
+fn of_the_board() -> Configuration {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../constraints/ulx3s-85f");
+    Configuration::from_toml(&std::fs::read_to_string(folder.join("language.toml")).unwrap()).unwrap()
+}
+
+#[test]
+fn stories260k_fits_one_chip_with_244_positions() {
+    let configuration = of_the_board();
+    assert!(total_block_rams(&configuration) <= 208, "{} block RAMs", total_block_rams(&configuration));
+    assert!(multipliers(&configuration) <= 156, "{} multipliers", multipliers(&configuration));
+    let Some(path) = conformance::file("models/stories260K/stories260K.bin") else { return };
+    let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
+    let program = compile(&graph, &configuration, "ulx3s-85f", Some(244)).unwrap();
+    agrees(&graph, &program, 244);
+    println!("{} block RAMs, mean of 244 tokens: {} cycles", total_block_rams(&configuration), mean(&program, 244));
+    let refused = compile(&graph, &configuration, "ulx3s-85f", Some(245)).unwrap_err().to_string();
+    assert!(refused.contains("2564 words of weight RAM in each tile, the machine has 2560"), "{refused}");
 }
 
 #[test]

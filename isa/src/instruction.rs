@@ -257,9 +257,10 @@ pub enum Operation {
     /// Changes a run-time register.
     Assign(Assignment),
     /// Ends a loop: the `back` instructions before it, and it, are executed `times` times in all. At the end of its interval the
-    /// queue issues the first of them, after the last time the instruction behind it. How often is written in the instruction: no
-    /// value of the run changes it. Loops do not contain each other, so a queue needs one counter, 0 when a run starts. Takes no
-    /// step; the steps under way go on. Only a machine with extensions has it.
+    /// queue issues the first of them; after the last time, the instruction behind it, already at the end of the least interval
+    /// ([`Configuration::minimum_interval`]). How often is written in the instruction: no value of the run changes it. Loops do not
+    /// contain each other, so a queue needs one counter, 0 when a run starts. Takes no step; the steps under way go on. Only a
+    /// machine with extensions has it.
     Repeat {
         /// Instructions between the loop's first, included, and this one.
         back: u32,

@@ -69,7 +69,7 @@ impl Queue {
 
     /// The instructions that a run issues from instruction `entry` on, with their cycles, loops unrolled, up to the first that halts:
     /// cycle, number of the instruction.
-    pub fn issued(&self, entry: usize) -> Vec<(u64, usize)> {
+    pub fn issued(&self, entry: usize, configuration: &Configuration) -> Vec<(u64, usize)> {
         let (mut index, mut cycle, mut executed) = (entry, 0, 1);
         let mut issued = Vec::new();
         while let Some(placed) = self.instructions.get(index) {
@@ -81,7 +81,10 @@ impl Queue {
                     index = index.saturating_sub(back as usize);
                     executed += 1;
                 }
-                Operation::Repeat { .. } => (index, executed) = (index + 1, 1),
+                Operation::Repeat { .. } => {
+                    cycle += u64::from(configuration.minimum_interval()) - u64::from(placed.instruction.interval);
+                    (index, executed) = (index + 1, 1);
+                }
                 _ => index += 1,
             }
         }

@@ -9,7 +9,7 @@ use lpu_isa::board::Family;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::Memory;
 use lpu_isa::instruction::{self, word_bits};
-use lpu_isa::resources::block_shape;
+use lpu_isa::resources::{Memories, block_shape};
 
 /// A unit of the machine, as its cost is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +32,28 @@ pub enum Unit {
     HostPort,
     /// Serial line, frames, reset: what surrounds the machine.
     Link,
+}
+
+/// What the formula says of machines for language models. Their units have not been through synthesis: these are counts of adders and
+/// multiplexers, in look-up tables of an ECP5.
+mod language {
+    /// A lane of a vector unit that multiplies, beyond a plain one: two products of 16 by 16 bits (value, square), one of 17 by 8
+    /// (place in a segment), two shifters, roundings, the sum with the step before.
+    pub const VECTOR_LANE: f64 = 1350.0;
+    /// What there is once: two normalising shifters, the trees of sum and maximum, scalars, registers with their multiplier.
+    pub const VECTOR_ONCE: f64 = 3500.0;
+    /// What the product of a requantiser lane in logic saves with a narrow multiplier: 18 of 31 rows.
+    pub const NARROW_PRODUCT: f64 = 645.0;
+    /// What a requantiser lane saves without left shift, bias and zero point.
+    pub const NARROW_LANE: f64 = 240.0;
+}
+
+/// Sites of a memory of distributed RAM: a 16 × 4 primitive takes six, and behind them a bit is chosen from all words of a column.
+fn distributed_sites(memories: Memories) -> f64 {
+    let Memories { count, width, depth } = memories;
+    let columns = depth.div_ceil(16);
+    let primitives = width.div_ceil(4) * columns;
+    f64::from(count) * (6.0 * f64::from(primitives) + 0.6 * f64::from(width * (columns - 1)))
 }
 
 /// All units, in the order of the report.
@@ -126,6 +148,30 @@ impl Unit {
             }
             Unit::HostPort => vec![1.0, Memory::all(c).len() as f64, f64::from(Memory::staging_bits(c)), slices * beat],
             Unit::Link => vec![1.0, beat],
+        }
+    }
+
+    /// Sites of look-up tables beyond the sum of [`sizes`](Self::sizes): what only machines for language models have.
+    pub fn language_sites(self, configuration: &Configuration) -> f64 {
+        let Some(_) = configuration.extensions else { return 0.0 };
+        let queues = || {
+            let mut memories = Memories::distributed(configuration).into_iter();
+            let queues = memories.next().filter(|_| configuration.distributed.queues);
+            queues.map_or(0.0, distributed_sites)
+        };
+        match self {
+            Unit::Vector => f64::from(configuration.stream_elements) * language::VECTOR_LANE + language::VECTOR_ONCE,
+            Unit::Requantiser => {
+                let tables = Memories::distributed(configuration).into_iter().last();
+                let tables = tables.filter(|_| configuration.distributed.scales).map_or(0.0, distributed_sites);
+                let lanes = f64::from(configuration.requantiser_lanes());
+                let in_logic = lanes - f64::from(configuration.scale_multiplier_lanes);
+                let narrow = lanes * language::NARROW_LANE + in_logic * language::NARROW_PRODUCT;
+                tables - if configuration.narrow_scales { narrow } else { 0.0 }
+            }
+            // All queues together.
+            Unit::HostPort => queues(),
+            _ => 0.0,
         }
     }
 

@@ -388,6 +388,7 @@ impl State {
                     return;
                 }
                 sequencer.repeated = 0;
+                sequencer.issue_cycle = cycle + u64::from(self.configuration.minimum_interval());
             }
             Operation::Halt => {
                 sequencer.halted = true;

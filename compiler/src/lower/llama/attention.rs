@@ -3,7 +3,7 @@
 //! The largest score of a head is kept behind the requantiser, so only the exponential waits for it. Queries, scores and
 //! probabilities stand in different slices, so that the exponentials of a head pass while the scores of the next are made. The reciprocal of their sum is applied to the weighted sum on its way out.
 
-use super::emitter::{
+use super::job::{
     Beside, Destination, Operator, ProductJob, Sink, Stored, Stream, Target, VectorJob, WHOLE, beat_by_beat,
 };
 use super::plan::{Buffer, Placed};
@@ -18,22 +18,24 @@ impl Token<'_> {
     /// Attention of layer `number`, added to the residual stream.
     pub(super) fn attention(&mut self, number: usize) {
         let (graph, plan) = (self.graph, self.plan);
-        let (layer, placed) = (&graph.layers[number].attention, &plan.layers[number]);
+        let layer = &graph.layers[number].attention;
+        let Some(placed) = &plan.layer else { return };
         let (shape, buffers) = (&graph.shape, &plan.buffers);
         let g = &plan.geometry;
         // Keys first: theirs is the longest way to the scores. The vector unit is theirs as soon as they are there: all but the first
         // pass of the queries gives way.
-        let to = self.target(&placed.key, buffers.key.0);
+        let part = usize::from(self.positions > plan.second_angles);
+        let to = self.target(&placed.key, buffers.key.0[part]);
         self.projection(&placed.key, Operator::scaled(NORM, layer.key.right_shift), to);
         let query = Operator::scaled(NORM, layer.query.right_shift);
-        self.projection_part(&placed.query, 0, 1, query.clone(), buffers.query.0);
+        self.projection_part(&placed.query, 0, 1, query.clone(), buffers.query.0[part]);
         let cached = (-i32::from(CACHE_LIMIT), i32::from(CACHE_LIMIT));
-        self.rotate(buffers.key, 0..shape.kv_heads as u32, WHOLE);
+        self.rotate((buffers.key.0[part], buffers.key.1), plan.angles[part], 0..shape.kv_heads as u32, WHOLE);
         self.cache(buffers.key.1, placed.key_offsets, placed.keys, layer.key_shift, cached);
         let (mut turned, limit) = (0, i32::from(layer.query_limit));
         for pass in 0..placed.query.passes {
             if pass > 0 {
-                self.projection_part(&placed.query, pass, 1, query.clone(), buffers.query.0);
+                self.projection_part(&placed.query, pass, 1, query.clone(), buffers.query.0[part]);
             }
             // The heads that are complete. Heads narrower than a word are turned in whole words.
             let complete = if pass + 1 < placed.query.passes {
@@ -44,7 +46,7 @@ impl Token<'_> {
             let heads = turned..complete / g.head_pitch;
             if !heads.is_empty() {
                 turned = heads.end;
-                self.rotate(buffers.query, heads, (-limit, limit));
+                self.rotate((buffers.query.0[part], buffers.query.1), plan.angles[part], heads, (-limit, limit));
             }
         }
         let value = Operator { limits: cached, ..Operator::scaled(NORM, layer.value.right_shift) };
@@ -57,7 +59,7 @@ impl Token<'_> {
                 for stream in 0..g.streams {
                     if let Some(head) = g.head_of(block, shared, stream, shape) {
                         let scalar = g.scalar_of(block, shared, stream);
-                        self.scores(number, head, scalar);
+                        self.scores(head, scalar);
                         self.probabilities(head, scalar);
                     }
                 }
@@ -98,6 +100,7 @@ impl Token<'_> {
             beats: placed.beats,
             passes: placed.passes,
             weights: (placed.base, placed.beats),
+            registers: placed.registers,
             stored: None,
             rows: (0, placed.rows),
             scales: (placed.scales, 1, placed.rows as i32),
@@ -160,7 +163,7 @@ impl Token<'_> {
     }
 
     /// RoPE on `heads`, the first of which begins a word: the products with cosines and sines are two steps of a run.
-    fn rotate(&mut self, (from, to): (Buffer, Buffer), heads: Range<u32>, limits: (i32, i32)) {
+    fn rotate(&mut self, (from, to): (Buffer, Buffer), angles: Buffer, heads: Range<u32>, limits: (i32, i32)) {
         let g = &self.plan.geometry;
         let skipped = heads.start * g.head_pitch / g.dot;
         let [from, to] = [from, to].map(|Buffer { slice, base }| Buffer { slice, base: base + skipped });
@@ -177,14 +180,14 @@ impl Token<'_> {
             register: 0,
         };
         let back = -(2 * pattern as i32 - 1) * word;
-        let angles = twice(self.plan.angles.base, word, word, back).offset_by(register::ANGLE);
+        let factors = twice(angles.base, word, word, back).offset_by(register::ANGLE);
         let arithmetic =
             Arithmetic { combine: Combine::Rotation, shift: ROPE_FRACTION_BITS as i32, ..Arithmetic::default() };
         let beats = heads * g.head_pitch / g.dot;
         let last_beats = beats - (words - 1) * g.beats_per_word;
         let job = VectorJob {
             a: (from.slice, twice(from.base, 0, word, word)),
-            b: Some((self.plan.angles.slice, angles)),
+            b: Some((angles.slice, factors)),
             operator: Operator { limits, arithmetic, ..Operator::new(Function::Multiply) },
             sequence: twice(0, 0, 0, 0),
             to: Destination::Memory {
@@ -204,7 +207,7 @@ impl Token<'_> {
         let arithmetic = Arithmetic { shift: shift as i32, ..Arithmetic::default() };
         let job = VectorJob {
             a: (keys.slice, beat_by_beat(keys.base, beats)),
-            b: Some((offsets.slice, beat_by_beat(offsets.base, beats))),
+            b: Some((offsets.slice, beat_by_beat(offsets.base, beats).offset_by(register::OFFSETS))),
             operator: Operator { limits, arithmetic, ..Operator::new(Function::Subtract) },
             sequence: Sequence { delta: [0; 4], ..beat_by_beat(0, beats) },
             to: Destination::Weights {
@@ -215,12 +218,20 @@ impl Token<'_> {
         self.emitter.vector(&job);
     }
 
+    /// Where the scores of `head` stand: one head behind the other, and again from the beginning.
+    fn scores_of(&self, head: usize) -> Buffer {
+        let (buffers, beats) = (&self.plan.buffers, self.positions / self.plan.geometry.dot);
+        let heads = (buffers.score_beats / beats).max(1);
+        let Buffer { slice, base } = buffers.scores;
+        Buffer { slice, base: base + head as u32 % heads * beats }
+    }
+
     /// The scores of `head` for all positions of the bucket; those that are still to come are the least number.
-    fn scores(&mut self, layer: usize, head: usize, scalar: u32) {
+    fn scores(&mut self, head: usize, scalar: u32) {
         let (plan, g) = (self.plan, &self.plan.geometry);
-        let placed = &plan.layers[layer];
+        let Some(placed) = &plan.layer else { return };
         let words = g.head_pitch / g.dot;
-        let (query, scores) = (plan.buffers.query.1, plan.buffers.scores[head]);
+        let (query, scores) = (plan.buffers.query.1, self.scores_of(head));
         let query = Buffer { base: query.base + head as u32 * words, ..query };
         let kv_head = self.graph.shape.kv_head(head) as u32;
         let job = ProductJob {
@@ -228,6 +239,7 @@ impl Token<'_> {
             beats: words,
             passes: self.positions / g.full,
             weights: (placed.keys + kv_head * words, g.key_words),
+            registers: (register::WEIGHTS, register::SCALES),
             stored: Some(Stored { address: placed.keys, passes: self.positions / g.full - 1, beats: 0 }),
             rows: (0, g.full_rows),
             scales: (placed.scores[head], 0, 0),
@@ -248,7 +260,7 @@ impl Token<'_> {
         let g = &self.plan.geometry;
         let exponential = &self.graph.exponential;
         let words = self.positions / g.elements;
-        let scores = self.plan.buffers.scores[head];
+        let scores = self.scores_of(head);
         let arithmetic = Arithmetic {
             scalar: ScalarOperand::One,
             shift: -(exponential.left_shift as i32),
@@ -281,7 +293,8 @@ impl Token<'_> {
     /// Values weighted with the probabilities of the heads of `block` with number `shared`, one on each stream.
     fn weighted_sum(&mut self, layer: usize, block: u32, shared: u32, limit: i32) {
         let (plan, g) = (self.plan, &self.plan.geometry);
-        let (shape, placed) = (&self.graph.shape, &plan.layers[layer]);
+        let shape = &self.graph.shape;
+        let Some(placed) = &plan.layer else { return };
         let heads: Vec<Option<usize>> = (0..g.streams).map(|stream| g.head_of(block, shared, stream, shape)).collect();
         let mut streams: Vec<Stream> = heads
             .iter()
@@ -325,9 +338,10 @@ impl Token<'_> {
             };
             let job = ProductJob {
                 streams: streams.clone(),
-                beats: self.positions / g.dot,
+                beats: (self.positions / g.dot).min(g.value_words),
                 passes: 1,
                 weights: (placed.values + pass * g.value_words, 0),
+                registers: (register::WEIGHTS, register::SCALES),
                 stored: Some(Stored { address: placed.values, passes: 0, beats: (self.positions - g.full) / g.dot }),
                 rows: (within, rows),
                 scales: (placed.weighted + row, 1, 0),

@@ -1,6 +1,6 @@
 //! The end of a token: the last norm's weights, the classifier, the slot of the largest result, the next position.
 
-use super::emitter::{Operator, ProductJob};
+use super::job::{Operator, ProductJob};
 use super::{Token, register};
 use lpu_isa::instruction::{Assignment, Function, Tracking};
 use lpu_isa::vector::{Arithmetic, Reduction};
@@ -25,7 +25,7 @@ impl Token<'_> {
             address: (0, g.elements as i32, g.slot_pitch as i32),
             ..Operator::new(Function::Pass)
         };
-        let target = super::emitter::Target::Memory {
+        let target = super::job::Target::Memory {
             slice: buffers.logits.slice,
             base: buffers.logits.base,
             per_pass: (placed.rows * g.beats_per_word) as i32,

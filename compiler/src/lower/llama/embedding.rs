@@ -1,6 +1,6 @@
 //! The beginning of a token: its registers, and its row of the embedding as the residual stream.
 
-use super::emitter::{Destination, Operator, VectorJob};
+use super::job::{Destination, Operator, VectorJob};
 use super::plan::Buffer;
 use super::{NORM, Token, register};
 use crate::error::CompileError;
@@ -54,6 +54,9 @@ impl Token<'_> {
         let constant = whole(g.tiles) - 1;
         let last = Assignment { constant, ..Assignment::move_register(register::LAST_TILE, 0) };
         self.emitter.assign(last, 0);
+        for distance in [register::WEIGHTS, register::SCALES, register::OFFSETS] {
+            self.emitter.assign(Assignment::move_register(distance, 0), 0);
+        }
 
         let row = plan.buffers.row;
         let weights = Sequence::linear(plan.embedding.base, plan.embedding.beats).offset_by(register::ROW_ADDRESS);

@@ -1,14 +1,16 @@
 //! The second half of a layer: SiLU of the gate, times what stands beside it, and back to the residual stream.
 
-use super::emitter::Operator;
-use super::plan::Buffer;
-use super::{NORM, Token};
+use super::job::Operator;
+use super::plan::{Buffer, Strides};
+use super::{NORM, Token, register};
+use lpu_isa::instruction::Assignment;
 
 impl Token<'_> {
     /// The feed-forward network of layer `number`, added to the residual stream.
     pub(super) fn feed_forward(&mut self, number: usize) {
         let (graph, plan) = (self.graph, self.plan);
-        let (layer, placed, buffers) = (&graph.layers[number].feed_forward, &plan.layers[number], &plan.buffers);
+        let (layer, buffers) = (&graph.layers[number].feed_forward, &plan.buffers);
+        let Some(placed) = &plan.layer else { return };
         let g = &plan.geometry;
         let mut gate = Operator::scaled(NORM, layer.gate.right_shift);
         gate.arithmetic.table = Some(placed.silu);
@@ -40,5 +42,24 @@ impl Token<'_> {
         }
         let next = graph.layers.get(number + 1).map_or(&graph.classifier.norm, |layer| &layer.attention.norm);
         self.add_to_residual(&placed.down, buffers.hidden, next);
+        if self.graph.layers.len() > 1 {
+            self.next_layer();
+        }
+    }
+
+    /// What the registers add for the next layer.
+    fn next_layer(&mut self) {
+        let Strides { weights, scales, constants } = self.plan.strides;
+        let steps = [
+            (register::KEY_ADDRESS, weights),
+            (register::VALUE_ADDRESS, weights),
+            (register::OFFSETS, constants),
+            (register::WEIGHTS, weights),
+            (register::SCALES, scales),
+        ];
+        for (number, stride) in steps {
+            let same = Assignment::move_register(number, number);
+            self.emitter.assign(Assignment { constant: stride as i32, ..same }, 0);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Where everything of a language model stands: weights, scales, constants and buffers. The same for every length of the context.
 
 use super::geometry::Geometry;
+use super::register;
 use crate::error::{CompileError, Resource};
 use crate::llama::graph::{Matrix, QuantisedLayer, QuantisedLlama};
 use lpu_isa::configuration::Configuration;
@@ -33,6 +34,8 @@ pub struct Placed {
     pub scales: u32,
     /// Rows of results.
     pub rows: u32,
+    /// Registers with the distance to the present layer's weights and scales; 0 for what no layer has.
+    pub registers: (u32, u32),
 }
 
 impl Placed {
@@ -94,6 +97,17 @@ pub struct PlacedLayer {
     pub silu: u32,
 }
 
+/// From layer to layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strides {
+    /// Weight words.
+    pub weights: u32,
+    /// Entries of the scale table.
+    pub scales: u32,
+    /// Beats of constants.
+    pub constants: u32,
+}
+
 /// Buffers that all layers share.
 #[derive(Clone, Debug)]
 pub struct Buffers {
@@ -104,12 +118,15 @@ pub struct Buffers {
     /// A copy of it in another slice than the hidden vector, where there are enough: what is added to a product of the hidden vector
     /// is read while that is.
     pub copy: Option<Buffer>,
-    /// Queries before RoPE, and behind it.
-    pub query: (Buffer, Buffer),
-    /// Keys before RoPE, and behind it.
-    pub key: (Buffer, Buffer),
-    /// Scores of each head, in another slice than the queries and the probabilities: all of them are on the way at once.
-    pub scores: Vec<Buffer>,
+    /// Queries before RoPE, beside the first part of the angles and beside the second, and behind it.
+    pub query: ([Buffer; 2], Buffer),
+    /// Keys, likewise.
+    pub key: ([Buffer; 2], Buffer),
+    /// Scores of as many heads as there is room for, in another slice than the queries and the probabilities: all of them are on the
+    /// way at once.
+    pub scores: Buffer,
+    /// Beats of that room.
+    pub score_beats: u32,
     /// Probabilities of each head, in the slice of its stream.
     pub probabilities: Vec<Buffer>,
     /// The result of attention.
@@ -146,16 +163,20 @@ pub struct Plan {
     pub constants: Vec<Constants>,
     /// Tables; number 0 is the exponential.
     pub tables: Vec<Table>,
-    /// The layers.
-    pub layers: Vec<PlacedLayer>,
+    /// The first layer. The others stand behind it, each the same distance from the one before.
+    pub layer: Option<PlacedLayer>,
+    /// These distances.
+    pub strides: Strides,
     /// The classifier.
     pub classifier: Placed,
     /// The embedding, whose rows are read out.
     pub embedding: Placed,
     /// The buffers.
     pub buffers: Buffers,
-    /// Cosines and sines of each position.
-    pub angles: Buffer,
+    /// Cosines and sines of each position, in two parts. Both begin where position 0 would stand.
+    pub angles: [Buffer; 2],
+    /// The first position of the second part.
+    pub second_angles: u32,
     /// What the embedding's rows are multiplied with, by slot.
     pub factors: Buffer,
     /// Weights of the last norm.
@@ -205,14 +226,20 @@ impl Memory<'_> {
         base as u32 / self.geometry.dot
     }
 
-    /// Entries of the scale table, found again where they are there already.
+    /// Entries of the scale table.
     fn scales(&mut self, entries: Vec<Vec<Scale>>) -> u32 {
-        let found = self.scales.windows(entries.len().max(1)).position(|window| window == entries.as_slice());
-        found.unwrap_or_else(|| {
-            let first = self.scales.len();
-            self.scales.extend(entries);
-            first
-        }) as u32
+        let first = self.scales.len();
+        self.scales.extend(entries);
+        first as u32
+    }
+
+    /// What is in use of what each layer takes a part of.
+    fn strides(&self) -> Strides {
+        Strides {
+            weights: self.weights[0].len() as u32 / self.geometry.dot,
+            scales: self.scales.len() as u32,
+            constants: self.used[self.geometry.constant_slice as usize],
+        }
     }
 
     fn buffer(&mut self, slice: u32, beats: u32) -> Buffer {
@@ -222,10 +249,13 @@ impl Memory<'_> {
         Buffer { slice, base }
     }
 
-    fn constants(&mut self, name: &str, mut elements: Vec<i16>) -> Buffer {
+    fn constants(&mut self, name: &str, elements: Vec<i16>) -> Buffer {
+        self.constants_in(self.geometry.constant_slice, name, elements)
+    }
+
+    fn constants_in(&mut self, slice: u32, name: &str, mut elements: Vec<i16>) -> Buffer {
         let dot = self.geometry.dot as usize;
         elements.resize(elements.len().next_multiple_of(self.geometry.elements as usize), 0);
-        let slice = self.geometry.constant_slice;
         let buffer = self.buffer(slice, (elements.len() / dot) as u32);
         self.constants.push(Constants { name: name.into(), slice, base: buffer.base, elements });
         buffer
@@ -265,7 +295,7 @@ impl Memory<'_> {
             }
         }
         let scales = self.scales(entries);
-        Placed { base, beats, passes, width, results: slots.len() as u32, scales, rows }
+        Placed { base, beats, passes, width, results: slots.len() as u32, scales, rows, registers: (0, 0) }
     }
 
     /// Whether what has been placed fits.
@@ -331,8 +361,20 @@ impl Plan {
         let residual: Vec<u32> = (0..shape.dim as u32).collect();
         let residual = (&residual[..], (shape.dim as u32).div_ceil(g.dot));
         let mut tables = vec![graph.exponential.table.clone()];
-        let layers = graph.layers.iter().map(|layer| place_layer(&mut memory, graph, layer, residual, &mut tables));
-        let layers: Vec<PlacedLayer> = layers.collect();
+        // All layers have the same sizes, so they take the same room.
+        let before = memory.strides();
+        let layers = graph.layers.iter().map(|layer| {
+            let placed = place_layer(&mut memory, graph, layer, residual, &mut tables);
+            (placed, memory.strides())
+        });
+        let layers: Vec<(PlacedLayer, Strides)> = layers.collect();
+        let (layer, strides) = layers.into_iter().next().unzip();
+        let strides: Strides = strides.unwrap_or(before);
+        let strides = Strides {
+            weights: strides.weights - before.weights,
+            scales: strides.scales - before.scales,
+            constants: strides.constants - before.constants,
+        };
         let vocabulary = in_order(shape.vocabulary);
         let classifier = &graph.classifier.requantisation.scales;
         // Tiles without a token compute the last one's logit once more: the first of equals is the largest.
@@ -347,15 +389,15 @@ impl Plan {
             let scales = vec![Scale::default(); shape.vocabulary];
             memory.matrix((&graph.embedding, &scales), residual, (&vocabulary, g.tiles), Scale::default())
         };
-        let angles = memory.constants("angles", g.angles(graph));
         let mut factors = vec![0; shape.vocabulary.div_ceil(g.tiles as usize) * g.slot_pitch as usize];
         for token in 0..shape.vocabulary {
             factors[g.slot(token as u32) as usize] = graph.embedding_factors[token];
         }
-        let factors = memory.constants("factors of the embedding", factors);
+        let factors = memory.constants_in(0, "factors of the embedding", factors);
         let last_norm = graph.classifier.weights.as_ref();
         let last_norm = last_norm.map(|weights| memory.constants("weights of the last norm", weights.values.clone()));
-        let buffers = buffers(&mut memory, graph, &layers, &classifier);
+        let buffers = buffers(&mut memory, graph, layer.as_ref(), &classifier);
+        let (angles, second_angles) = angles(&mut memory, graph);
         memory.check()?;
         if tables.len() > configuration.tables() as usize {
             let why = format!("it needs {} function tables, the machine has {}", tables.len(), configuration.tables());
@@ -368,11 +410,13 @@ impl Plan {
             scales,
             constants,
             tables,
-            layers,
+            layer,
+            strides,
             classifier,
             embedding,
             buffers,
             angles,
+            second_angles,
             factors,
             last_norm,
         })
@@ -443,31 +487,65 @@ fn place_layer(
         tables.len() - 1
     });
     let silu = silu as u32;
+    let registers = (register::WEIGHTS, register::SCALES);
+    let [query, key, value, output, gate, up, down] =
+        [query, key, value, output, gate, up, down].map(|placed| Placed { registers, ..placed });
     PlacedLayer { query, key, value, output, gate, up, down, keys, values, key_offsets, scores, weighted, silu }
 }
 
-fn buffers(memory: &mut Memory<'_>, graph: &QuantisedLlama, layers: &[PlacedLayer], classifier: &Placed) -> Buffers {
+/// Places the angles: those of the first positions in the slice of the constants, the others in another, because one slice would have
+/// to be as large as everything else together.
+fn angles(memory: &mut Memory<'_>, graph: &QuantisedLlama) -> ([Buffer; 2], u32) {
+    let g = memory.geometry.clone();
+    let mut first = g.angles(graph);
+    let parts = memory.configuration.vector_slices > 2;
+    // A power of two of passes: no schedule serves positions of both parts.
+    let half = g.key_passes.next_power_of_two() / 2;
+    let position = if parts && half > 0 { (half * g.full).min(g.context) } else { g.context };
+    let before = position * g.angle_beats();
+    let second = first.split_off((before * g.dot) as usize);
+    let first = memory.constants("angles", first);
+    if second.is_empty() {
+        return ([first; 2], position);
+    }
+    // A position's distance from the first one is added to the base, which is no less than 0.
+    let slice = 1;
+    let used = &mut memory.used[slice as usize];
+    *used = (*used).max(before);
+    let second = memory.constants_in(slice, "angles of later positions", second);
+    ([first, Buffer { base: second.base - before, ..second }], position)
+}
+
+fn buffers(
+    memory: &mut Memory<'_>,
+    graph: &QuantisedLlama,
+    layer: Option<&PlacedLayer>,
+    classifier: &Placed,
+) -> Buffers {
     let g = memory.geometry.clone();
     let (first, second, constant) = (0, 1 % memory.configuration.vector_slices, g.constant_slice);
     // With three slices, three vectors that are read at once stand in slices of their own.
     let apart = memory.configuration.vector_slices > 2;
-    let other = if apart { second } else { first };
+    let (other, beside) = if apart { (second, constant) } else { (first, first) };
     // Of what is written in passes, the last pass may be longer than the vector.
     let written = |placed: &Placed| placed.passes * placed.pitch(&g) + g.beats_per_word;
-    let widest = |of: fn(&PlacedLayer) -> &Placed| layers.iter().map(|layer| written(of(layer))).max().unwrap_or(1);
+    let widest = |of: fn(&PlacedLayer) -> &Placed| layer.map_or(1, |layer| written(of(layer)));
     let residual =
         widest(|layer| &layer.output).max(widest(|layer| &layer.down)).max(classifier.beats + g.beats_per_word);
     let (query, key) = (widest(|layer| &layer.query), widest(|layer| &layer.key));
     let hidden = widest(|layer| &layer.gate).max(widest(|layer| &layer.up));
     let probabilities = g.key_passes * g.full / g.dot;
+    // Four heads of the longest context keep the exponentials busy.
+    let score_beats = probabilities * (graph.shape.heads as u32).min(4);
     Buffers {
         row: memory.buffer(first, residual),
         residual: memory.buffer(first, residual),
         copy: apart.then(|| memory.buffer(constant, residual)),
         // What is turned is read while the residual stream is.
-        query: (memory.buffer(other, query), memory.buffer(first, query)),
-        key: (memory.buffer(other, key), memory.buffer(first, key)),
-        scores: (0..graph.shape.heads).map(|_| memory.buffer(constant, probabilities)).collect(),
+        query: ([other, beside].map(|slice| memory.buffer(slice, query)), memory.buffer(first, query)),
+        key: ([other, beside].map(|slice| memory.buffer(slice, key)), memory.buffer(first, key)),
+        scores: memory.buffer(constant, score_beats),
+        score_beats,
         probabilities: (0..graph.shape.heads)
             .map(|head| memory.buffer(g.stream_of(head, &graph.shape), probabilities))
             .collect(),
@@ -477,6 +555,6 @@ fn buffers(memory: &mut Memory<'_>, graph: &QuantisedLlama, layers: &[PlacedLaye
         up: memory.buffer(other, hidden),
         hidden: memory.buffer(if apart { first } else { second }, hidden),
         last: memory.buffer(second, residual),
-        logits: memory.buffer(second, classifier.passes * classifier.rows * g.beats_per_word),
+        logits: memory.buffer(first, classifier.passes * classifier.rows * g.beats_per_word),
     }
 }
