@@ -1,6 +1,7 @@
 //! What a configuration costs on an FPGA, counted before any tool runs.
 
 use crate::configuration::{Configuration, ELEMENT_BITS};
+use crate::encoding::word_bits;
 use crate::fixed_point::table::{SEGMENT_BITS, SEGMENTS};
 use crate::host::scale_bits;
 use crate::unit::Unit;
@@ -110,13 +111,23 @@ impl Memories {
         memories
     }
 
-    /// The memories of a machine that are made of look-up tables.
-    pub fn distributed(configuration: &Configuration) -> Vec<Memories> {
-        let distributed = configuration.distributed;
-        let mut memories = Vec::new();
-        memories.extend(distributed.queues.then(|| Memories::queues(configuration)));
-        memories.extend(distributed.scales.then(|| Memories::scales(configuration)));
-        memories
+    /// The instruction queues, if they are made of look-up tables: where a word holds an instruction, each queue's are as wide as its
+    /// own.
+    pub fn distributed_queues(configuration: &Configuration) -> Vec<Memories> {
+        if !configuration.distributed.queues {
+            return vec![];
+        }
+        let queue = Memories { count: 1, ..Memories::queues(configuration) };
+        let width = |unit| {
+            if configuration.queue_words_per_instruction() == 1 { word_bits(unit, configuration) } else { queue.width }
+        };
+        let units = Unit::all(configuration).into_iter();
+        units.map(|unit| Memories { width: width(unit), ..queue }).collect()
+    }
+
+    /// The scale tables, if they are made of look-up tables.
+    pub fn distributed_scales(configuration: &Configuration) -> Option<Memories> {
+        configuration.distributed.scales.then(|| Memories::scales(configuration))
     }
 
     fn block_rams(self) -> u32 {

@@ -1,7 +1,7 @@
 //! Machines to test on: small ones that differ in every way, and random ones.
 
 use lpu_isa::board::Board;
-use lpu_isa::configuration::{Configuration, Pipeline};
+use lpu_isa::configuration::{Configuration, Distributed, Pipeline};
 
 use crate::random::Random;
 
@@ -216,6 +216,8 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         count_bits: 12,
         sequence_levels: count(2, 4),
         interval_bits: count(8, 16),
+        narrow_scales: false,
+        distributed: Distributed::default(),
         pipeline: Pipeline {
             compact,
             crossbar: count(1, 4),

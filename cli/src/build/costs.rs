@@ -154,23 +154,17 @@ impl Unit {
     /// Sites of look-up tables beyond the sum of [`sizes`](Self::sizes): what only machines for language models have.
     pub fn language_sites(self, configuration: &Configuration) -> f64 {
         let Some(_) = configuration.extensions else { return 0.0 };
-        let queues = || {
-            let mut memories = Memories::distributed(configuration).into_iter();
-            let queues = memories.next().filter(|_| configuration.distributed.queues);
-            queues.map_or(0.0, distributed_sites)
-        };
         match self {
             Unit::Vector => f64::from(configuration.stream_elements) * language::VECTOR_LANE + language::VECTOR_ONCE,
             Unit::Requantiser => {
-                let tables = Memories::distributed(configuration).into_iter().last();
-                let tables = tables.filter(|_| configuration.distributed.scales).map_or(0.0, distributed_sites);
+                let tables = Memories::distributed_scales(configuration).map_or(0.0, distributed_sites);
                 let lanes = f64::from(configuration.requantiser_lanes());
                 let in_logic = lanes - f64::from(configuration.scale_multiplier_lanes);
                 let narrow = lanes * language::NARROW_LANE + in_logic * language::NARROW_PRODUCT;
                 tables - if configuration.narrow_scales { narrow } else { 0.0 }
             }
             // All queues together.
-            Unit::HostPort => queues(),
+            Unit::HostPort => Memories::distributed_queues(configuration).into_iter().map(distributed_sites).sum(),
             _ => 0.0,
         }
     }
