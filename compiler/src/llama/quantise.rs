@@ -15,7 +15,7 @@
 //! `n` is the largest with which the raw elements, as calibrated, still fit: half a bit of precision is lost to it on average.
 //!
 //! # What layers share
-//! A machine executes one schedule for all layers ([`Shared`]): what stands in its instructions (shifts, limits, the table of SiLU)
+//! A machine executes one schedule for all layers (`Shared`): what stands in its instructions (shifts, limits, the table of SiLU)
 //! is the same for all, what stands in memories (scales, weights, middles of keys) each layer's own.
 
 use lpu_isa::arithmetic::quantize_multiplier;
