@@ -175,7 +175,7 @@ pub struct Plan {
     pub buffers: Buffers,
     /// Cosines and sines of each position, in two parts. Both begin where position 0 would stand.
     pub angles: [Buffer; 2],
-    /// The first position of the second part.
+    /// The first position of the second part; beyond all positions where there is none.
     pub second_angles: u32,
     /// What the embedding's rows are multiplied with, by slot.
     pub factors: Buffer,
@@ -506,7 +506,7 @@ fn angles(memory: &mut Memory<'_>, graph: &QuantisedLlama) -> ([Buffer; 2], u32)
     let second = first.split_off((before * g.dot) as usize);
     let first = memory.constants("angles", first);
     if second.is_empty() {
-        return ([first; 2], position);
+        return ([first; 2], u32::MAX);
     }
     // A position's distance from the first one is added to the base, which is no less than 0.
     let slice = 1;
