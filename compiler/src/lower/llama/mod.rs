@@ -36,7 +36,7 @@ use lpu_isa::instruction::{Instruction, Operation};
 use lpu_isa::latency::Latency;
 use lpu_isa::program::{Entry, FORMAT, Language, Layer, Placed, Program, Queue, Region};
 use plan::Plan;
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry as Slot};
 
 /// The scalar of the norm's factor.
 pub const NORM: u32 = 0;
@@ -124,10 +124,10 @@ pub fn compile(
         let mut entries = Vec::new();
         for passes in (step..g.key_passes + step).step_by(step as usize).map(|passes| passes.min(g.key_passes)) {
             let positions = passes * g.full;
-            if !schedules.contains_key(&passes) {
-                schedules.insert(passes, new(positions).schedule()?);
-            }
-            let (bucket, cycles) = &schedules[&passes];
+            let (bucket, cycles) = match schedules.entry(passes) {
+                Slot::Occupied(known) => known.into_mut(),
+                Slot::Vacant(vacant) => vacant.insert(new(positions).schedule()?),
+            };
             // All queues begin a schedule at the same instruction.
             let instruction = queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
             append(&mut queues, bucket.clone(), instruction, configuration);

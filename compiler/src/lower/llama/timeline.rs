@@ -178,7 +178,7 @@ impl Timeline {
                         .into_iter()
                         .all(|(first, other)| other.issue == first.issue + later && other.operation == first.operation)
             };
-            let room = match (of(0).next(), of(0).last()) {
+            let room = match (of(0).next(), of(0).next_back()) {
                 (Some(first), Some(last)) => last.issue + 2 * shortest <= first.issue + period,
                 _ => true,
             };
