@@ -11,7 +11,7 @@ use lpu_compiler::lower::llama::compile;
 use lpu_isa::assembly::{assemble, disassemble};
 use lpu_isa::configuration::{Configuration, Extensions};
 use lpu_isa::instruction::{Operation, Unit};
-use lpu_isa::program::{Placed, Program};
+use lpu_isa::program::{Placed, Program, Queue};
 use lpu_isa::resources::{multipliers, total_block_rams};
 use lpu_sim::golden_llama::GoldenLlama;
 use lpu_sim::language::{LanguageError, LanguageModel};
@@ -196,6 +196,20 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
     assert!(plain.contains("`extensions`"), "{plain}");
     let short = refused(&Configuration { queue_depth: 12, ..machine() });
     assert!(short.contains("instructions in one queue, the machine has 12"), "{short}");
+}
+
+#[test]
+fn queues_with_their_loops_unrolled_halt_in_the_cycle_predicted() {
+    let (_, program) = compiled(13, &small_shape(), true, &machine());
+    let repeats = |queue: &Queue| {
+        queue.instructions.iter().any(|placed| matches!(placed.instruction.operation, Operation::Repeat { .. }))
+    };
+    assert!(program.queues.iter().any(repeats), "layers are alike");
+    for entry in &program.language.as_ref().unwrap().entries {
+        let issued = |queue: &Queue| queue.issued(entry.instruction as usize, &program.configuration);
+        let halts = program.queues.iter().filter_map(|queue| issued(queue).last().map(|&(cycle, _)| cycle));
+        assert_eq!(halts.max().unwrap() + 1, entry.cycles);
+    }
 }
 
 #[test]
