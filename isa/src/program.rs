@@ -82,7 +82,8 @@ impl Queue {
                     executed += 1;
                 }
                 Operation::Repeat { .. } => {
-                    cycle += u64::from(configuration.minimum_interval()) - u64::from(placed.instruction.interval);
+                    cycle -= u64::from(placed.instruction.interval);
+                    cycle += u64::from(configuration.minimum_interval());
                     (index, executed) = (index + 1, 1);
                 }
                 _ => index += 1,
