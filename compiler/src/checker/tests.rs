@@ -4,7 +4,7 @@
 mod language;
 mod properties;
 
-use super::{CheckReport, Remark, check};
+use super::{CheckReport, Remark, Violation, check};
 use expect_test::{Expect, expect};
 use lpu_isa::assembly::assemble;
 use lpu_isa::configuration::{Configuration, Pipeline};
@@ -111,7 +111,12 @@ fn changed(from: &str, to: &str) -> Program {
 }
 
 fn messages(program: &Program) -> String {
-    match check(program) {
+    told(check(program))
+}
+
+/// A judgement as text.
+fn told(judgement: Result<CheckReport, Vec<Violation>>) -> String {
+    match judgement {
         Ok(report) => format!("accepted: {report:?}"),
         Err(violations) => violations.iter().map(|violation| format!("{violation}\n")).collect(),
     }

@@ -1,7 +1,7 @@
 //! A small token by hand, and what the checker says when one number in it is wrong: registers, scalars, weights that are stored and
 //! fetched, schedules for several contexts.
 
-use super::{machine, program, region};
+use super::{machine, program, region, told};
 use crate::checker::{CheckReport, Violation, check_by};
 use expect_test::{Expect, expect};
 use lpu_isa::configuration::{Configuration, Extensions};
@@ -120,10 +120,7 @@ fn check(program: &Program) -> Result<CheckReport, Vec<Violation>> {
 
 /// The checker's messages by these latencies.
 fn messages(program: &Program) -> String {
-    match check(program) {
-        Ok(report) => format!("accepted: {report:?}"),
-        Err(violations) => violations.iter().map(|violation| format!("{violation}\n")).collect(),
-    }
+    told(check(program))
 }
 
 /// The checker's messages for `program` are `expected`.
