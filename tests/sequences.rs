@@ -134,7 +134,7 @@ impl Timeline {
         shape.gap = shape.gap.max(configuration.drain_cycles().saturating_sub(run));
         let period = run + shape.gap;
         let sequence = self.addressed(shape, LOADED.0);
-        let operation = Operation::Multiply { source: Source::Slice(0), sequence };
+        let operation = Operation::Multiply { source: Source::Slice(0), full_rows: false, sequence };
         let mut operations: Vec<_> =
             (0..configuration.tile_groups()).map(|group| (Unit::TileGroup(group), 0, operation)).collect();
         let beats = self.beats();

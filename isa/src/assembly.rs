@@ -215,7 +215,11 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
     }
     let mut fields = match operation {
         Operation::Nop | Operation::Halt | Operation::Read { .. } => vec![],
-        Operation::Multiply { source, .. } => vec![field("source", source)],
+        Operation::Multiply { source, full_rows, .. } => {
+            let mut fields = vec![field("source", source)];
+            fields.extend(full_rows.then(|| field("full_rows", 1)));
+            fields
+        }
         Operation::Write { source, last_beats, .. } => vec![field("source", source), field("last_beats", last_beats)],
         Operation::Requantise { from, zero_point, minimum, maximum, tracking, .. } => {
             let mut fields = vec![
@@ -473,7 +477,11 @@ impl Fields<'_> {
 
     fn operation(&mut self) -> Result<Operation, Problem> {
         Ok(match self.operation {
-            "multiply" => Operation::Multiply { source: self.source("source")?, sequence: self.sequence()? },
+            "multiply" => Operation::Multiply {
+                source: self.source("source")?,
+                full_rows: self.extended && self.number_or_zero("full_rows")? != 0,
+                sequence: self.sequence()?,
+            },
             "read" => Operation::Read { sequence: self.sequence()? },
             "write" => Operation::Write {
                 source: self.source("source")?,

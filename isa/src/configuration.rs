@@ -388,6 +388,11 @@ impl Configuration {
         self.tile_rows() * self.channels_per_tile()
     }
 
+    /// Rows of results that the drain of a product delivers, with or without those of an incomplete row of tiles.
+    pub fn drain_rows(&self, full_rows: bool) -> u32 {
+        if full_rows { self.tiles / self.stream_elements * self.channels_per_tile() } else { self.rows() }
+    }
+
     /// Columns that hold at least one tile.
     pub fn columns(&self) -> u32 {
         self.tiles.min(self.stream_elements)

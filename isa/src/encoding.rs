@@ -56,7 +56,9 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     let extended = configuration.extensions.is_some();
     let register_bits = bits_for(configuration.registers() + 1);
     let own: &[(&str, u32, bool)] = match unit {
-        Unit::TileGroup(_) if extended => &[("source", source_bits, false), ("fetch", 1, false)],
+        Unit::TileGroup(_) if extended => {
+            &[("source", source_bits, false), ("fetch", 1, false), ("full_rows", 1, false)]
+        }
         Unit::Weights => &[("source", source_bits, false), ("spread", 1, false)],
         Unit::Registers => &[
             ("destination", register_bits, false),
@@ -170,8 +172,9 @@ impl Instruction {
             }
         }
         match self.operation {
-            Operation::Multiply { source, .. } => match name {
+            Operation::Multiply { source, full_rows, .. } => match name {
                 "source" => port(source),
+                "full_rows" => i64::from(full_rows),
                 _ => 0,
             },
             Operation::Fetch { tile, .. } => match name {
@@ -310,7 +313,9 @@ impl Instruction {
             (OPCODE_RUN, Unit::TileGroup(_)) if value("fetch") == 1 => {
                 Operation::Fetch { tile: value("tile") as u32, sequence }
             }
-            (OPCODE_RUN, Unit::TileGroup(_)) => Operation::Multiply { source: source("source")?, sequence },
+            (OPCODE_RUN, Unit::TileGroup(_)) => {
+                Operation::Multiply { source: source("source")?, full_rows: value("full_rows") == 1, sequence }
+            }
             (OPCODE_RUN, Unit::Weights) => Operation::Store {
                 source: source("source")?,
                 spread: if value("spread") == 0 { Spread::Beat } else { Spread::Columns },

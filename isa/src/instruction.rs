@@ -173,6 +173,10 @@ pub enum Operation {
     Multiply {
         /// Where the activations come from.
         source: Source,
+        /// Do only the complete rows of tiles take part in the drains? Then the next product's drain may follow the sooner by the
+        /// cycles of the last row ([`Configuration::drain_rows`]). Only a machine with extensions can leave a row out.
+        #[serde(default, skip_serializing_if = "is_default")]
+        full_rows: bool,
         /// Weight addresses.
         sequence: Sequence,
     },
@@ -466,6 +470,9 @@ impl Instruction {
             range("register", i64::from(sequence.register), 0, most)?;
         }
         match self.operation {
+            Operation::Multiply { full_rows, .. } if configuration.extensions.is_none() => {
+                range("full_rows", i64::from(full_rows), 0, 0)
+            }
             Operation::Requantise { from, tracking, .. } => {
                 let looks_up = matches!(from, RequantiseFrom::Lookup { .. });
                 range("lookup", i64::from(looks_up), 0, i64::from(configuration.lookup))?;

@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::scalars::Scalars;
-use super::state::{Chain, Flaws, Port, Slice};
+use super::state::{Chain, Entered, Flaws, Port, Slice};
 use super::stores::Stores;
 use super::timeline::{Stepping, Timeline};
 use super::violation::{Place, Violation, Violations};
@@ -188,8 +188,8 @@ impl<'a> Dataflow<'a> {
                 let beats = if now.step.end_of_level_0 { last_beats } else { whole };
                 self.store(now, slice, source, beats, violations);
             }
-            (Unit::TileGroup(group), Operation::Multiply { source, .. }) => {
-                self.multiply(now, group, source, violations);
+            (Unit::TileGroup(group), Operation::Multiply { source, full_rows, .. }) => {
+                self.multiply(now, group, source, self.configuration.drain_rows(full_rows), violations);
             }
             (Unit::Weights, Operation::Store { source, spread, .. }) => {
                 let flaws = self.listen(now, source, violations);
@@ -263,7 +263,8 @@ impl<'a> Dataflow<'a> {
         (beat * dot, beat * dot + dot - 1)
     }
 
-    fn multiply(&mut self, now: &Now<'_>, group: u32, source: Source, violations: &mut Violations) {
+    /// A step of `group`, whose product drains `rows` rows when it is finished.
+    fn multiply(&mut self, now: &Now<'_>, group: u32, source: Source, rows: u32, violations: &mut Violations) {
         self.take_weights(now, group, violations);
         let flaws = self.listen(now, source, violations);
         if let Some(&(0, cause)) = flaws.first().filter(|_| !self.all_zero(now, group)) {
@@ -273,12 +274,15 @@ impl<'a> Dataflow<'a> {
         }
         if now.step.last {
             let start = now.cycle + u64::from(self.latency.step_to_drain);
-            let cycles = self.configuration.drain_cycles();
+            let cycles = rows * self.configuration.requantise_interval;
+            let product = Entered { cycle: now.cycle, instruction: now.stepping.index, cycles };
             let chain = &mut self.chains[group as usize];
-            if let Some(cycle) = chain.meets_fetch(start, u64::from(cycles)) {
+            let fetched = chain.meets_fetch(start, u64::from(cycles));
+            let before = chain.enter(product, start, rows);
+            if let Some(cycle) = fetched {
                 violations.add(Violation::FetchMeetsResult { at: self.place(now), cycle });
             }
-            if let Some((last, previous)) = self.chains[group as usize].enter(now.cycle, start, now.stepping.index) {
+            if let Some(Entered { cycle: last, instruction: previous, cycles }) = before {
                 let distance = now.cycle - last;
                 if distance < u64::from(cycles) {
                     violations.add(Violation::DrainConflict { at: self.place(now), previous, distance, cycles });

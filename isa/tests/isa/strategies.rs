@@ -153,11 +153,11 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
     let limit = unit.address_limit(configuration);
     let operation = match unit {
         Unit::TileGroup(_) if configuration.extensions.is_some() => {
-            let sources = (proptest::option::of(1..=configuration.registers()), source(configuration));
+            let sources = (proptest::option::of(1..=configuration.registers()), source(configuration), any::<bool>());
             (sources, moved(limit, noisy, configuration))
-                .prop_map(|((tile, source), sequence)| match tile {
+                .prop_map(|((tile, source, full_rows), sequence)| match tile {
                     Some(tile) => Operation::Fetch { tile, sequence },
-                    None => Operation::Multiply { source, sequence },
+                    None => Operation::Multiply { source, full_rows, sequence },
                 })
                 .boxed()
         }
@@ -174,7 +174,7 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
         }
         Unit::Registers => assignment(configuration.registers()).prop_map(Operation::Assign).boxed(),
         Unit::TileGroup(_) => (source(configuration), sequence(limit, noisy, configuration))
-            .prop_map(|(source, sequence)| Operation::Multiply { source, sequence })
+            .prop_map(|(source, sequence)| Operation::Multiply { source, full_rows: false, sequence })
             .boxed(),
         Unit::Read(_) => moved(limit, noisy, configuration).prop_map(|sequence| Operation::Read { sequence }).boxed(),
         Unit::Write(_) => {

@@ -429,17 +429,21 @@ impl State {
         source.port(&self.configuration) as usize
     }
 
-    /// The results of `group` leave its drain chains, row 0 at `cycle`. Columns without a tile in the last row deliver zero.
-    fn drain(&mut self, group: usize, cycle: u64) {
+    /// The first `rows` rows of results of `group` leave its drain chains, row 0 at `cycle`. Columns without a tile in the last row
+    /// deliver zero.
+    fn drain(&mut self, group: usize, rows: u32, cycle: u64) {
         let dot = self.configuration.dot as usize;
         let pace = u64::from(self.configuration.requantise_interval);
-        for row in 0..u64::from(self.configuration.rows()) {
+        for row in 0..u64::from(rows) {
             let at = self.slot(cycle + row * pace) + group * dot;
             self.drains[at..at + dot].fill(0);
         }
         for tile in &self.tiles[group] {
             for (part, weights) in tile.weights.iter().enumerate() {
                 let row = tile.row * tile.weights.len() + part;
+                if row >= rows as usize {
+                    continue;
+                }
                 let at = self.slot(cycle + row as u64 * pace) + tile.column;
                 self.drains[at] = self.runs[group].accumulator(weights, dot);
             }
@@ -454,13 +458,14 @@ impl State {
         let now = self.slot(cycle);
         let latency = &options.latency;
         match (self.units[index], operation) {
-            (Unit::TileGroup(group), Operation::Multiply { source, .. }) => {
+            (Unit::TileGroup(group), Operation::Multiply { source, full_rows, .. }) => {
                 let group = group as usize;
                 let port = self.port(*source);
                 self.runs[group].step(&step, &self.ports[port][now..now + dot], self.multiplied_bits);
                 if step.last {
                     self.land_stores(group, cycle);
-                    self.drain(group, cycle + u64::from(latency.step_to_drain));
+                    let rows = self.configuration.drain_rows(*full_rows);
+                    self.drain(group, rows, cycle + u64::from(latency.step_to_drain));
                 }
             }
             (Unit::TileGroup(group), Operation::Fetch { .. }) => {

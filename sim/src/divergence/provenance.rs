@@ -175,9 +175,12 @@ impl<'a> Provenance<'a> {
         let group = Unit::TileGroup(lane / configuration.dot);
         let queue = self.program.queue(group)?;
         let delivered = requantised.checked_sub(u64::from(self.latency.step_to_drain))?;
-        let (pace, cycles) = (u64::from(configuration.requantise_interval), u64::from(configuration.drain_cycles()));
+        let pace = u64::from(configuration.requantise_interval);
         let mut pass = 0;
         for taken in steps(queue).filter(|taken| taken.step.last) {
+            let operation = queue.instructions[taken.instruction].instruction.operation;
+            let full_rows = matches!(operation, Operation::Multiply { full_rows: true, .. });
+            let cycles = pace * u64::from(configuration.drain_rows(full_rows));
             if (taken.cycle..taken.cycle + cycles).contains(&delivered) {
                 let delivered_row = ((delivered - taken.cycle) / pace) as u32;
                 let row = delivered_row / configuration.channels_per_tile();

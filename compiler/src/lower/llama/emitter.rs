@@ -350,7 +350,7 @@ impl Emitter {
         let arrival = -i64::from(latency.vector_read);
         for Stream { groups, slice, base } in &job.streams {
             let source = Source::Slice(*slice);
-            let multiply = Operation::Multiply { source, sequence: weights };
+            let multiply = Operation::Multiply { source, full_rows: false, sequence: weights };
             let tiles =
                 groups.iter().map(|&group| Draft { unit: Unit::TileGroup(group), offset: 0, operation: multiply });
             drafts.extend(tiles);
