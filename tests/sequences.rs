@@ -112,7 +112,7 @@ impl Timeline {
                 let arithmetic = Arithmetic::default();
                 let operation =
                     Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, sequence: shape };
-                let result = arrival + i64::from(self.latency.vector_unit);
+                let result = arrival + i64::from(self.latency.vector(function, &arithmetic));
                 (Some((Unit::Vector, arrival, operation)), Source::Vector, result)
             }
             _ => (None, Source::Slice(0), arrival),

@@ -4,6 +4,7 @@
 //! is said here only: the RTL takes its registers from these lists, and the latency table their sum.
 
 use crate::configuration::Configuration;
+use crate::vector::Path;
 
 macro_rules! stages {
     ($(#[$about:meta])* $name:ident {
@@ -79,6 +80,33 @@ stages! {
         Compared: 1, 0;
         /// The element.
         Clamped: 1, 1;
+    }
+}
+
+impl VectorStage {
+    /// Is the stage on the way `path`?
+    pub fn is_on(self, path: Path) -> bool {
+        match self {
+            VectorStage::Operands
+            | VectorStage::Candidates
+            | VectorStage::Value
+            | VectorStage::Saturated
+            | VectorStage::Compared
+            | VectorStage::Clamped => true,
+            VectorStage::Product
+            | VectorStage::WithHalf
+            | VectorStage::CoarseShift
+            | VectorStage::Shifted
+            | VectorStage::Narrowed
+            | VectorStage::Combined => path >= Path::Arithmetic,
+            VectorStage::Segment | VectorStage::Slope | VectorStage::Interpolated => path >= Path::Table,
+        }
+    }
+
+    /// Cycles of all stages on the way `path`.
+    pub fn cycles_of_path(path: Path, configuration: &Configuration) -> u32 {
+        let stages = Self::ALL.iter().filter(|stage| stage.is_on(path));
+        stages.map(|stage| stage.cycles(configuration)).sum()
     }
 }
 
@@ -175,5 +203,7 @@ mod tests {
         let extensions = Some(Extensions { registers: 1, scalars: 2, tables: 1 });
         let [full, compact] = [full, compact].map(|configuration| Configuration { extensions, ..configuration });
         assert_eq!((VectorStage::cycles_of_all(&full), VectorStage::cycles_of_all(&compact)), (20, 9));
+        let paths = [Path::Plain, Path::Arithmetic, Path::Table].map(|path| VectorStage::cycles_of_path(path, &full));
+        assert_eq!(paths, [6, 14, 20]);
     }
 }

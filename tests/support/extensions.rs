@@ -144,13 +144,21 @@ impl Timeline {
             Operation::Requantise { tracking: Tracking { maximum: Some(_), .. }, .. } => {
                 Some((1, last + i64::from(self.extension.requantise_to_scalar)))
             }
-            Operation::Vector { arithmetic: Arithmetic { reduction: Reduction::ArgMax, .. }, .. } => {
-                Some((0, last + i64::from(self.extension.vector_to_register)))
+            Operation::Vector { function, arithmetic, .. } if arithmetic.reduction == Reduction::ArgMax => {
+                Some((0, last + i64::from(self.latency.vector_to_register(*function, arithmetic))))
             }
-            Operation::Vector { arithmetic, .. } if arithmetic.reduction.makes_scalar() => {
-                Some((1, last + i64::from(self.extension.vector_to_scalar)))
+            Operation::Vector { function, arithmetic, .. } if arithmetic.reduction.makes_scalar() => {
+                Some((1, last + i64::from(self.latency.vector_to_scalar(*function, arithmetic))))
             }
             _ => None,
+        }
+    }
+
+    /// Cycles that a word takes through the vector unit; 0 for operations of other units.
+    fn way(&self, operation: &Operation) -> u32 {
+        match operation {
+            Operation::Vector { function, arithmetic, .. } => self.latency.vector(*function, arithmetic),
+            _ => 0,
         }
     }
 
@@ -179,9 +187,11 @@ impl Timeline {
         let mut origin = 60;
         for (unit, offset, operation) in operations {
             origin = origin.max(self.weights_free(operation) - offset);
-            if let Some(&(issue, operation)) = self.queues.get(unit).and_then(|queue| queue.last()) {
+            if let Some(&(issue, before)) = self.queues.get(unit).and_then(|queue| queue.last()) {
                 let more = if *unit == Unit::Requantiser { self.configuration.requantise_interval - 1 } else { 0 };
-                let busy = operation.duration() + u64::from(more);
+                // No word overtakes one with a longer way.
+                let more = more + self.way(&before).saturating_sub(self.way(operation));
+                let busy = before.duration() + u64::from(more);
                 origin = origin.max((issue + busy.max(shortest)) as i64 - offset);
             }
         }
@@ -316,7 +326,7 @@ impl Timeline {
         if streams {
             operations.push(self.read(1, shape));
         }
-        operations.push(self.write(Source::Vector, self.latency.vector_unit, shape));
+        operations.push(self.write(Source::Vector, self.latency.vector(function, &arithmetic), shape));
         self.place(&operations);
     }
 

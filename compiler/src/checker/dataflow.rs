@@ -228,14 +228,19 @@ impl<'a> Dataflow<'a> {
                 }
                 self.drive(now, Source::Requantiser, self.latency.requantise, flaws);
             }
-            (Unit::Vector, Operation::Vector { a, b, arithmetic, .. }) => {
+            (Unit::Vector, Operation::Vector { function, a, b, arithmetic, .. }) => {
                 let mut flaws = self.listen(now, a, violations);
                 if let Some(b) = b {
                     flaws = together(flaws, self.listen(now, b, violations));
                 }
-                self.compute(now, &arithmetic, &mut flaws, violations);
+                self.compute(now, function, &arithmetic, &mut flaws, violations);
                 merge(&mut flaws);
-                self.drive(now, Source::Vector, self.latency.vector_unit, flaws);
+                let latency = self.latency.vector(function, &arithmetic);
+                let (cycle, port) = (now.cycle + u64::from(latency), Source::Vector.port(self.configuration));
+                if let Some(before) = self.ports[port as usize].last().filter(|&before| before >= cycle) {
+                    violations.add(Violation::Overtakes { at: self.place(now), cycle, before });
+                }
+                self.drive(now, Source::Vector, latency, flaws);
             }
             // Field checks have refused everything else.
             _ => {}

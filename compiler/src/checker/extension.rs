@@ -5,7 +5,7 @@ use super::dataflow::{Dataflow, Now};
 use super::scalars::Unready;
 use super::state::Flaws;
 use super::violation::{Violation, Violations};
-use lpu_isa::instruction::{Operation, Source, Spread};
+use lpu_isa::instruction::{Function, Operation, Source, Spread};
 use lpu_isa::vector::{Arithmetic, Reduction, ScalarOperand};
 
 impl<'a> Dataflow<'a> {
@@ -119,6 +119,7 @@ impl<'a> Dataflow<'a> {
     pub(super) fn compute(
         &mut self,
         now: &Now<'_>,
+        function: Function,
         arithmetic: &Arithmetic,
         flaws: &mut Flaws,
         violations: &mut Violations,
@@ -152,7 +153,7 @@ impl<'a> Dataflow<'a> {
             self.reduce(now, flaws, violations);
         }
         if arithmetic.reduction.makes_scalar() {
-            let latency = self.latency.extensions.map_or(0, |latency| latency.vector_to_scalar);
+            let latency = self.latency.vector_to_scalar(function, arithmetic);
             let numbers: Vec<i64> = now.addresses().collect();
             self.make_scalar(now, &numbers, latency, violations);
         }

@@ -164,7 +164,7 @@ impl Registers {
         let configuration = &program.configuration;
         let mut registers = Registers { histories: vec![Vec::new(); configuration.registers() as usize + 1] };
         let mut flaws = Vec::new();
-        let Some(latency) = latency.extensions else { return (registers, flaws) };
+        let Some(extensions) = latency.extensions else { return (registers, flaws) };
         if let Some(language) = &program.language {
             let slots = language.slots.iter().map(|&slot| slot as u16).collect();
             registers.preset(language.token, Value::OfToken(slots));
@@ -197,14 +197,14 @@ impl Registers {
                     let any = Value::Within(0, u16::MAX);
                     let [source, addend] = operands.map(|operand| operand.unwrap_or_else(|_| any.clone()));
                     let value = Value::assigned(&assignment, &source, &addend);
-                    (assignment.destination, value, written + u64::from(latency.register))
+                    (assignment.destination, value, written + u64::from(extensions.register))
                 }
-                Operation::Vector { arithmetic, sequence, .. } => {
+                Operation::Vector { function, arithmetic, sequence, .. } => {
                     let (low, high) = sequence.extent();
                     let high = high + i64::from(configuration.stream_elements) - 1;
                     let element = |value: i64| value.clamp(0, i64::from(u16::MAX)) as u16;
                     let value = Value::Within(element(low), element(high));
-                    (arithmetic.register, value, written + u64::from(latency.vector_to_register))
+                    (arithmetic.register, value, written + u64::from(latency.vector_to_register(function, &arithmetic)))
                 }
                 _ => continue,
             };

@@ -22,10 +22,16 @@ struct Driven {
 }
 
 impl Port {
-    /// Puts a word on the port at `cycle`, later than all before. `now` is the current cycle.
+    /// Puts a word on the port at `cycle`. `now` is the current cycle.
     pub(super) fn drive(&mut self, now: u64, cycle: u64, flaws: Flaws) {
         self.retire(now);
-        self.words.push_back(Driven { cycle, flaws, heard: false });
+        let place = self.words.partition_point(|word| word.cycle < cycle);
+        self.words.insert(place, Driven { cycle, flaws, heard: false });
+    }
+
+    /// When the last of the words on their way comes, if any is.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.words.back().map(|word| word.cycle)
     }
 
     /// The word on the port at `cycle`, the current one.

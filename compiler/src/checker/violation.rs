@@ -101,6 +101,16 @@ pub enum Violation {
         /// The port.
         port: Source,
     },
+    /// A word leaves the vector unit in the cycle of one that entered it earlier, or before it.
+    #[error("{at}: its word would leave at cycle {cycle}, but one that entered earlier leaves at cycle {before}")]
+    Overtakes {
+        /// The vector unit, at its step.
+        at: Place,
+        /// Cycle of its word.
+        cycle: u64,
+        /// Cycle of the earlier step's word, which has a longer way.
+        before: u64,
+    },
     /// A product takes a beat that means nothing.
     #[error("{at}: multiplies beat {beat} (elements {first}..{last}) of the word on {port}, which was {cause}")]
     InvalidOperand {
@@ -436,6 +446,7 @@ impl Violation {
             | Violation::InvalidStore { at, .. }
             | Violation::WeightMissing { at, .. }
             | Violation::DrainConflict { at, .. }
+            | Violation::Overtakes { at, .. }
             | Violation::SilentDrain { at }
             | Violation::RequantiserBusy { at, .. }
             | Violation::ScaleMissing { at, .. }

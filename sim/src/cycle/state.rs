@@ -137,7 +137,8 @@ impl State {
             latency.write_to_read,
         ];
         if let Some(extensions) = &latency.extensions {
-            shortest.extend([extensions.register, extensions.store_to_weights, extensions.fetch]);
+            let vector = extensions.vector_plain;
+            shortest.extend([vector, extensions.register, extensions.store_to_weights, extensions.fetch]);
         }
         let shortest = u64::from(shortest.into_iter().min().unwrap_or(1).max(1));
         let window = shortest.max(LONGEST_WINDOW) as usize;
@@ -151,7 +152,10 @@ impl State {
                 Unit::Write(_) => Some(latency.write_to_read),
                 Unit::Weights => extensions.map(|latency| latency.store_to_weights),
                 Unit::Registers => extensions.map(|latency| latency.register),
-                Unit::Vector => extensions.map(|latency| latency.vector_to_register.min(latency.vector_to_scalar)),
+                Unit::Vector => extensions.map(|extensions| {
+                    let longest = extensions.vector_to_register.min(extensions.vector_to_scalar);
+                    longest.saturating_sub(latency.vector_unit.saturating_sub(extensions.vector_plain))
+                }),
                 _ => None,
             };
             Some((index, u64::from(cycles?)))
@@ -549,7 +553,7 @@ impl State {
             (Unit::Vector, &Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, .. })
                 if self.extension.is_some() =>
             {
-                let at = self.slot(cycle + u64::from(latency.vector_unit));
+                let at = self.slot(cycle + u64::from(latency.vector(function, &arithmetic)));
                 let (first, second) = (self.port(a), b.map(|b| self.port(b)));
                 let Some(extension) = &mut self.extension else { return };
                 let limits = (minimum, maximum);
@@ -569,10 +573,9 @@ impl State {
                     limits,
                     arithmetic,
                 };
-                let cycles = latency.extensions.map_or((0, 0), |latency| {
-                    (u64::from(latency.vector_to_scalar), u64::from(latency.vector_to_register))
-                });
-                let results = extension.vector(&now, cycles.0, cycles.1);
+                let to_scalar = latency.vector_to_scalar(function, &arithmetic);
+                let to_register = latency.vector_to_register(function, &arithmetic);
+                let results = extension.vector(&now, u64::from(to_scalar), u64::from(to_register));
                 let output = self.configuration.vector_slices as usize + 1;
                 self.ports[output][at..at + elements].copy_from_slice(&results);
             }
