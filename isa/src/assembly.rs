@@ -237,6 +237,7 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
             }
             fields.extend((tracking.mask > 0).then(|| field("mask", tracking.mask)));
             fields.extend(tracking.maximum.map(|scalar| field("largest", scalar)));
+            fields.extend(tracking.each_run.then(|| field("each_run", 1)));
             fields
         }
         Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, .. } => {
@@ -458,7 +459,8 @@ impl Fields<'_> {
     fn tracking(&mut self) -> Result<Tracking, Problem> {
         let mask = self.number_or_zero("mask")?;
         let maximum = self.optional("largest", "a number", |value| value.parse().ok())?;
-        Ok(Tracking { mask, maximum })
+        let each_run = self.number_or_zero("each_run")? != 0;
+        Ok(Tracking { mask, maximum, each_run })
     }
 
     fn arithmetic(&mut self) -> Result<Arithmetic, Problem> {

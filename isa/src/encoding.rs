@@ -91,7 +91,9 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     specification.extend(named.iter().map(|name| (name.to_string(), register_bits, false)));
     specification.extend(own.iter().map(|&(name, bits, signed)| (name.to_string(), bits, signed)));
     let more: &[(&str, u32, bool)] = match unit {
-        Unit::Requantiser if extended => &[("scalar", bits_for(configuration.scalars() + 1), false)],
+        Unit::Requantiser if extended => {
+            &[("scalar", bits_for(configuration.scalars() + 1), false), ("each_run", 1, false)]
+        }
         Unit::Vector if extended => &[
             ("scalar", 2, false),
             ("shift", SHIFT_BITS, true),
@@ -203,6 +205,7 @@ impl Instruction {
             Operation::Requantise { from, zero_point, minimum, maximum, tracking, .. } => match (name, from) {
                 ("mask", _) => i64::from(tracking.mask),
                 ("scalar", _) => tracking.maximum.map_or(0, |scalar| i64::from(scalar) + 1),
+                ("each_run", _) => i64::from(tracking.each_run),
                 ("from_stream", _) => i64::from(from != RequantiseFrom::Tiles),
                 ("source", RequantiseFrom::Stream(source) | RequantiseFrom::Lookup { operand: source, .. }) => {
                     port(source)
@@ -346,7 +349,11 @@ impl Instruction {
                 zero_point: element("zero_point"),
                 minimum: element("minimum"),
                 maximum: element("maximum"),
-                tracking: Tracking { mask: value("mask") as u32, maximum: (value("scalar") as u32).checked_sub(1) },
+                tracking: Tracking {
+                    mask: value("mask") as u32,
+                    maximum: (value("scalar") as u32).checked_sub(1),
+                    each_run: value("each_run") == 1,
+                },
                 sequence,
             },
             (OPCODE_RUN, Unit::Vector) => {

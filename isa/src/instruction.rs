@@ -109,6 +109,9 @@ pub struct Tracking {
     pub mask: u32,
     /// The scalar that becomes the instruction's largest result.
     pub maximum: Option<u32>,
+    /// Do the indices of the mask begin at 0 in each run?
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub each_run: bool,
 }
 
 /// How a stored word is spread over the tiles.
@@ -477,6 +480,7 @@ impl Instruction {
                 let looks_up = matches!(from, RequantiseFrom::Lookup { .. });
                 range("lookup", i64::from(looks_up), 0, i64::from(configuration.lookup))?;
                 register("mask", tracking.mask, 0)?;
+                range("each_run", i64::from(tracking.each_run), 0, i64::from(configuration.extensions.is_some()))?;
                 let scalar = tracking.maximum.map_or(0, |scalar| i64::from(scalar) + 1);
                 range("scalar", scalar, 0, i64::from(configuration.scalars()))
             }

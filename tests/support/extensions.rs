@@ -339,7 +339,7 @@ impl Timeline {
         } else {
             Some(self.random.below(self.configuration.scalars() as usize) as u32)
         };
-        let tracking = Tracking { mask: self.any_register(), maximum: maximum_to };
+        let tracking = Tracking { mask: self.any_register(), maximum: maximum_to, each_run: false };
         let from = RequantiseFrom::Stream(Source::Slice(0));
         let operation = Operation::Requantise { from, zero_point: -3, minimum, maximum, tracking, sequence };
         let operations = [
@@ -373,7 +373,7 @@ impl Timeline {
         };
         let taken = run - 1 + self.latency.step_to_drain;
         let sequence = self.addressed(drain, LOADED.1);
-        let tracking = Tracking { mask: self.any_register(), maximum: None };
+        let tracking = Tracking { mask: self.any_register(), maximum: None, each_run: false };
         let from = RequantiseFrom::Tiles;
         let (minimum, maximum) = self.limits();
         let operation = Operation::Requantise { from, zero_point: 5, minimum, maximum, tracking, sequence };

@@ -118,8 +118,8 @@ fn tracking(configuration: &Configuration) -> BoxedStrategy<Tracking> {
     if configuration.scalars() == 0 {
         return Just(Tracking::default()).boxed();
     }
-    (0..=configuration.registers(), proptest::option::of(0..configuration.scalars()))
-        .prop_map(|(mask, maximum)| Tracking { mask, maximum })
+    (0..=configuration.registers(), proptest::option::of(0..configuration.scalars()), any::<bool>())
+        .prop_map(|(mask, maximum, each_run)| Tracking { mask, maximum, each_run })
         .boxed()
 }
 

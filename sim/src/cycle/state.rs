@@ -547,6 +547,7 @@ impl State {
                     let ready = latency.extensions.map_or(0, |latency| latency.requantise_to_scalar);
                     let results = &mut self.ports[output][at..at + elements];
                     let (mask, ready) = (captured.mask, cycle + u64::from(ready));
+                    let number = if tracking.each_run { run_step } else { number };
                     extension.track(results, mask, minimum, ends, number, tracking.maximum, ready);
                 }
             }

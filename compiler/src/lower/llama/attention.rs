@@ -185,7 +185,7 @@ impl Token<'_> {
             stored: true,
             rows: (0, g.full_rows),
             scales: (placed.scores[head], 0, 0),
-            tracking: Tracking { mask: register::POSITION, maximum: Some(scalar) },
+            tracking: Tracking { mask: register::POSITION, maximum: Some(scalar), each_run: false },
             sink: Sink::Memory(Target::Memory {
                 slice: scores.slice,
                 base: scores.base,
