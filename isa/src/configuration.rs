@@ -50,6 +50,11 @@ pub struct Configuration {
     pub vector_depth: u32,
     /// Entries of the requantiser's scale table; an entry is one multiplier, shift and bias for each element of a word.
     pub scale_depth: u32,
+    /// Are the scales narrow? Then an entry of the scale table has a multiplier of [`NARROW_MULTIPLIER_BITS`] and a right shift, but
+    /// neither a left shift nor a bias, and the requantiser adds no zero point: a quarter of the scale table, and a shorter lane.
+    /// The scales of language models are narrow; only machines with [`Extensions`] can have them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub narrow_scales: bool,
     /// Is there a vector unit? Without it the crossbar has a source and two destinations less, and the requantiser does what
     /// changes an element's zero point and limits alone. Operators on two streams need it.
     #[serde(default = "default_vector_unit")]
@@ -106,6 +111,9 @@ pub struct Extensions {
     /// Function tables of the vector unit, 1 to 16.
     pub tables: u32,
 }
+
+/// Bits of the multiplier of a narrow scale, its highest bit, always 1, included.
+pub const NARROW_MULTIPLIER_BITS: u32 = 13;
 
 /// Bits of a run-time register.
 pub const REGISTER_BITS: u32 = 16;
@@ -190,6 +198,7 @@ impl Default for Configuration {
             vector_slices: 3,
             vector_depth: 1024,
             scale_depth: 256,
+            narrow_scales: false,
             vector_unit: true,
             queue_depth: 80,
             queue_word_bits: 36,
@@ -288,6 +297,9 @@ impl Configuration {
         range("pipeline.multiply", self.pipeline.multiply, 0, 4)?;
         range("pipeline.drain", self.pipeline.drain, 1, 4)?;
         range("pipeline.vector_read", self.pipeline.vector_read, 0, 4)?;
+        // What looks scales up needs biases.
+        let narrow = u32::from(self.extensions.is_some() && !self.lookup);
+        range("narrow_scales", u32::from(self.narrow_scales), 0, narrow)?;
         let Some(extensions) = self.extensions else { return Ok(()) };
         range("extensions.registers", extensions.registers, 1, 15)?;
         range("extensions.scalars", extensions.scalars, 2, 64)?;
@@ -296,6 +308,22 @@ impl Configuration {
         range("tiles", self.tiles, self.stream_elements, 64)?;
         range("weight_bits", self.weight_bits, WEIGHT_BITS, WEIGHT_BITS)?;
         range("vector_unit", u32::from(self.vector_unit), 1, 1)
+    }
+
+    /// Are the scales of any multiplier, shift and bias?
+    pub fn wide_scales(&self) -> bool {
+        !self.narrow_scales
+    }
+
+    /// Are the multipliers short and the shifts to the right?
+    pub fn narrow_scales(&self) -> bool {
+        self.narrow_scales
+    }
+
+    /// Multiplier cells that the product of a requantiser lane takes, where it takes any.
+    pub fn cells_per_scale_multiplier(&self) -> u32 {
+        // A narrow multiplier is one factor of 18 bits, the accumulator two.
+        if self.narrow_scales { 2 } else { CELLS_PER_SCALE_MULTIPLIER }
     }
 
     /// Run-time registers; 0 where there are none.

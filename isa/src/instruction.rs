@@ -150,6 +150,12 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// `register[destination] = register[source]`.
+    #[must_use]
+    pub fn move_register(destination: u32, source: u32) -> Assignment {
+        Assignment { destination, source, multiplier: 1, addend: 0, constant: 0, shift: 0, bits: 16 }
+    }
+
     /// The value assigned, where the registers read hold `source` and `addend`.
     #[must_use]
     pub fn value(&self, source: u16, addend: u16) -> u16 {
@@ -436,6 +442,9 @@ impl Instruction {
             }
             Operation::Requantise { zero_point, minimum, maximum, .. } => {
                 element("zero_point", zero_point)?;
+                if configuration.narrow_scales {
+                    range("zero_point", i64::from(zero_point), 0, 0)?;
+                }
                 element("minimum", minimum)?;
                 element("maximum", maximum)?;
                 range("maximum", i64::from(maximum), i64::from(minimum), i64::from(i16::MAX))?;

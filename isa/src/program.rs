@@ -270,7 +270,7 @@ impl Program {
             ));
         }
         for scale in self.scales.iter().flatten() {
-            if !scale.is_encodable() {
+            if !scale.is_encodable_in(configuration) {
                 return inconsistent(format!("scale {scale:?} is out of range"));
             }
         }

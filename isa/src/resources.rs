@@ -1,7 +1,7 @@
 //! What a configuration costs on an FPGA, counted before any tool runs.
 
-use crate::configuration::{CELLS_PER_SCALE_MULTIPLIER, Configuration, ELEMENT_BITS};
-use crate::host::{Memory, SCALE_BITS};
+use crate::configuration::{Configuration, ELEMENT_BITS};
+use crate::host::Memory;
 use crate::unit::Unit;
 
 /// Data bits of an 18-Kbit block RAM in its widest form.
@@ -54,7 +54,8 @@ pub fn block_rams(width: u32, depth: u32) -> u32 {
 pub fn multipliers(configuration: &Configuration) -> u32 {
     // A lane's product, its slope in a table, its square; the slope of the reciprocals' table, the product of an assignment.
     let extensions = configuration.extensions.map_or(0, |_| 3 * configuration.stream_elements + 2);
-    configuration.multipliers() + configuration.scale_multiplier_lanes * CELLS_PER_SCALE_MULTIPLIER + extensions
+    let scales = configuration.scale_multiplier_lanes * configuration.cells_per_scale_multiplier();
+    configuration.multipliers() + scales + extensions
 }
 
 /// Memories in block RAM that are alike.

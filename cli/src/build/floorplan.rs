@@ -10,7 +10,7 @@
 use super::netlist::Cell;
 use lpu_isa::board::Board;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
-use lpu_isa::host::SCALE_BITS;
+use lpu_isa::host::scale_bits;
 use lpu_isa::resources::{block_rams, block_shape};
 use std::collections::{HashMap, HashSet};
 
@@ -232,7 +232,7 @@ impl Clusters {
                 (lane as usize, Primitive::Multiplier(product))
             }
             (None, Some(lane)) => {
-                let (width, depth) = (SCALE_BITS, configuration.scale_words());
+                let (width, depth) = (scale_bits(configuration), configuration.scale_words());
                 let index = (lane * block_rams(width, depth) + name.block(width, depth)?) as usize;
                 (index / BLOCK_RAMS, Primitive::BlockRam(index % BLOCK_RAMS))
             }

@@ -56,6 +56,7 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             requantise_interval: 1 << halvings.min(stream_elements.trailing_zeros()),
             scale_multiplier_lanes: u32::from(halvings > 0 && !pipeline.compact),
             lookup: scale_depth >= LOOKUP_ENTRIES && tiles.is_multiple_of(2),
+            narrow_scales: false,
             pipeline,
             extensions: extensions
                 .filter(|_| vector_unit && weight_bits == 8 && tiles >= stream_elements)
