@@ -108,7 +108,7 @@ impl Occupation {
         for (queue, issues) in all.iter().enumerate() {
             for issue in issues {
                 let operation = issue.operation();
-                if matches!(operation, Operation::Nop | Operation::Halt) {
+                if matches!(operation, Operation::Nop | Operation::Halt | Operation::Repeat { .. }) {
                     continue;
                 }
                 let work = match operation {

@@ -215,6 +215,7 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
     }
     let mut fields = match operation {
         Operation::Nop | Operation::Halt | Operation::Read { .. } => vec![],
+        Operation::Repeat { back, times } => vec![field("back", back), field("times", times)],
         Operation::Multiply { source, full_rows, .. } => {
             let mut fields = vec![field("source", source)];
             fields.extend(full_rows.then(|| field("full_rows", 1)));
@@ -367,9 +368,10 @@ fn instruction(line: &str, cycle: u64, unit: Unit, extended: bool) -> Result<Pla
         Unit::Weights => &["store"],
         Unit::Registers => &["assign"],
     };
-    let operation = own.iter().copied().chain(["nop", "halt"]).find(|&name| name == found);
+    let every: &[&str] = if extended { &["nop", "halt", "repeat"] } else { &["nop", "halt"] };
+    let operation = own.iter().chain(every).copied().find(|&name| name == found);
     let Some(operation) = operation else {
-        let allowed = format!("{}, nop, halt", own.join(", "));
+        let allowed = format!("{}, {}", own.join(", "), every.join(", "));
         return Err(Problem::UnknownOperation { found: found.into(), unit, allowed });
     };
     let mut fields = Fields { operation, extended, given: Vec::new(), known: Vec::new() };
@@ -545,6 +547,7 @@ impl Fields<'_> {
                 bits: self.number("bits")?,
             }),
             "halt" => Operation::Halt,
+            "repeat" => Operation::Repeat { back: self.number("back")?, times: self.number("times")? },
             _ => Operation::Nop,
         })
     }

@@ -6,7 +6,7 @@ use crate::configuration::{Configuration, ELEMENT_BITS, REGISTER_BITS, bits_for}
 use crate::instruction::{
     Assignment, Function, Instruction, InstructionError, Operation, RequantiseFrom, Spread, Tracking, last_beats_bits,
 };
-use crate::instruction::{FUNCTION_BITS, OPCODE_BITS, OPCODE_HALT, OPCODE_NOP, OPCODE_RUN};
+use crate::instruction::{FUNCTION_BITS, MOST_TIMES, OPCODE_BITS, OPCODE_HALT, OPCODE_NOP, OPCODE_REPEAT, OPCODE_RUN};
 use crate::sequence::{LEVELS, Sequence, field_bits};
 use crate::unit::{Source, Unit};
 use crate::vector::{Arithmetic, Combine, Reduction, ScalarOperand};
@@ -121,6 +121,18 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     placed(specification)
 }
 
+/// The fields of an instruction that ends a loop, the same in every queue: they stand where other instructions have those of their
+/// unit, right behind the interval.
+pub fn repeat_fields(configuration: &Configuration) -> Vec<Field> {
+    let field = |name: &str, bits| (name.to_string(), bits, false);
+    placed(vec![
+        field("opcode", OPCODE_BITS),
+        field("interval", configuration.interval_bits),
+        field("back", bits_for(configuration.queue_depth)),
+        field("times", bits_for(MOST_TIMES)),
+    ])
+}
+
 /// Fields one behind the other.
 fn placed(specification: Vec<(String, u32, bool)>) -> Vec<Field> {
     let mut position = 0;
@@ -151,6 +163,7 @@ impl Instruction {
                 return match self.operation {
                     Operation::Nop => OPCODE_NOP,
                     Operation::Halt => OPCODE_HALT,
+                    Operation::Repeat { .. } => OPCODE_REPEAT,
                     _ => OPCODE_RUN,
                 } as i64;
             }
@@ -236,6 +249,11 @@ impl Instruction {
                 "minimum" => i64::from(minimum),
                 _ => i64::from(maximum),
             },
+            Operation::Repeat { back, times } => match name {
+                "back" => i64::from(back),
+                "times" => i64::from(times) - 1,
+                _ => 0,
+            },
             Operation::Nop | Operation::Halt | Operation::Read { .. } => 0,
         }
     }
@@ -268,10 +286,13 @@ impl Instruction {
     pub fn encode(&self, unit: Unit, configuration: &Configuration) -> Result<Word, InstructionError> {
         self.check(unit, configuration)?;
         let mut word = Word::new();
-        for field in fields(unit, configuration) {
+        let of_repeat = matches!(self.operation, Operation::Repeat { .. });
+        let specification = if of_repeat { repeat_fields(configuration) } else { fields(unit, configuration) };
+        for field in specification {
             let value = self.value(&field.name, configuration) as u64;
             word.extend_from_bitslice(&value.view_bits::<Lsb0>()[..field.bits as usize]);
         }
+        word.resize(word_bits(unit, configuration) as usize, false);
         Ok(word)
     }
 
@@ -286,8 +307,10 @@ impl Instruction {
         if word.len() != width as usize {
             return Err(undecodable(format!("{} bits instead of {width}", word.len())));
         }
+        let of_repeat = repeat_fields(configuration);
         let value = |name: &str| -> i64 {
-            fields.iter().find(|field| field.name == name).map_or(0, |field| {
+            let repeats = || of_repeat.iter().find(|field| field.name == name);
+            fields.iter().find(|field| field.name == name).or_else(repeats).map_or(0, |field| {
                 let slice = &word[field.position as usize..(field.position + field.bits) as usize];
                 let raw: u64 = slice.iter().rev().fold(0, |value, bit| value << 1 | u64::from(*bit));
                 let shift = 64 - field.bits;
@@ -313,6 +336,9 @@ impl Instruction {
         let operation = match (value("opcode") as u64, unit) {
             (OPCODE_NOP, _) => Operation::Nop,
             (OPCODE_HALT, _) => Operation::Halt,
+            (OPCODE_REPEAT, _) if configuration.extensions.is_some() => {
+                Operation::Repeat { back: value("back") as u32, times: value("times") as u32 + 1 }
+            }
             (OPCODE_RUN, Unit::TileGroup(_)) if value("fetch") == 1 => {
                 Operation::Fetch { tile: value("tile") as u32, sequence }
             }

@@ -22,6 +22,10 @@ pub const OPCODE_NOP: u64 = 0;
 pub const OPCODE_HALT: u64 = 1;
 /// Opcode that starts the unit's sequencer.
 pub const OPCODE_RUN: u64 = 2;
+/// Opcode that ends a loop of instructions, in a machine with extensions.
+pub const OPCODE_REPEAT: u64 = 3;
+/// Most times that a loop of instructions is executed.
+pub const MOST_TIMES: u32 = 256;
 /// Bits of the vector unit's function field.
 pub const FUNCTION_BITS: u32 = 3;
 /// Bits of the count of beats that the last word of a level-0 loop writes, less one.
@@ -261,13 +265,24 @@ pub enum Operation {
     },
     /// Changes a run-time register.
     Assign(Assignment),
+    /// Ends a loop: the `back` instructions before it, and it, are executed `times` times in all. At the end of its interval the
+    /// queue issues the first of them; after the last time, the instruction behind it, already at the end of the least interval
+    /// ([`Configuration::minimum_interval`]). How often is written in the instruction: no value of the run changes it. Loops do not
+    /// contain each other, so a queue needs one counter, 0 when a run starts. Takes no step; the steps under way go on. Only a
+    /// machine with extensions has it.
+    Repeat {
+        /// Instructions between the loop's first, included, and this one.
+        back: u32,
+        /// 2 to [`MOST_TIMES`].
+        times: u32,
+    },
 }
 
 impl Operation {
     /// The sequence of an operation that has one.
     pub fn sequence(&self) -> Option<&Sequence> {
         match self {
-            Operation::Nop | Operation::Halt | Operation::Assign(_) => None,
+            Operation::Nop | Operation::Halt | Operation::Assign(_) | Operation::Repeat { .. } => None,
             Operation::Multiply { sequence, .. }
             | Operation::Fetch { sequence, .. }
             | Operation::Store { sequence, .. }
@@ -318,6 +333,7 @@ impl Operation {
         match self {
             Operation::Nop => "nop",
             Operation::Halt => "halt",
+            Operation::Repeat { .. } => "repeat",
             Operation::Multiply { .. } => "multiply",
             Operation::Read { .. } => "read",
             Operation::Write { .. } => "write",
@@ -384,7 +400,7 @@ impl Instruction {
         let operation = self.operation.name();
         let belongs = matches!(
             (unit, &self.operation),
-            (_, Operation::Nop | Operation::Halt)
+            (_, Operation::Nop | Operation::Halt | Operation::Repeat { .. })
                 | (Unit::TileGroup(_), Operation::Multiply { .. } | Operation::Fetch { .. })
                 | (Unit::Weights, Operation::Store { .. })
                 | (Unit::Registers, Operation::Assign(_))
@@ -482,6 +498,11 @@ impl Instruction {
             range("register", i64::from(sequence.register), 0, most)?;
         }
         match self.operation {
+            Operation::Repeat { back, times } => {
+                let exists = configuration.extensions.is_some();
+                range("back", back.into(), 1, if exists { i64::from(configuration.queue_depth) - 1 } else { 0 })?;
+                range("times", times.into(), 2, MOST_TIMES.into())
+            }
             Operation::Multiply { full_rows, .. } if configuration.extensions.is_none() => {
                 range("full_rows", i64::from(full_rows), 0, 0)
             }

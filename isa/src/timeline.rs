@@ -1,7 +1,8 @@
 //! When a program's instructions issue: known before the run, for each of its entry points.
 //!
-//! A queue issues its instructions one after the other, each an interval behind the one before it, up to the one that halts. Whoever
-//! wants to know what a run does (the checker, a trace) walks through the queues here and nowhere else.
+//! A queue issues its instructions one after the other, each an interval behind the one before it, up to the one that halts; loops as
+//! often as their ends say ([`Queue::issued`](crate::program::Queue::issued)). Whoever wants to know what a run does (the checker, a
+//! trace) walks through the queues here and nowhere else.
 
 use crate::instruction::Operation;
 use crate::latency::ISSUE_TO_STEP;
@@ -61,17 +62,10 @@ pub fn entry_points(program: &Program) -> Vec<EntryPoint> {
     }
 }
 
-/// What queue number `queue` issues in a run that begins at instruction `entry`, up to the instruction that halts and with it.
+/// What queue number `queue` issues in a run that begins at instruction `entry`, loops unrolled, up to the instruction that halts and
+/// with it.
 pub fn issues(program: &Program, queue: usize, entry: usize) -> Vec<Issue<'_>> {
-    let mut cycle = 0u64;
-    let mut issues = Vec::new();
-    let instructions = program.queues.get(queue).map_or(&[][..], |queue| &queue.instructions);
-    for (index, placed) in instructions.iter().enumerate().skip(entry) {
-        issues.push(Issue { index, cycle, placed });
-        if placed.instruction.operation == Operation::Halt {
-            break;
-        }
-        cycle += u64::from(placed.instruction.interval);
-    }
-    issues
+    let Some(queue) = program.queues.get(queue) else { return vec![] };
+    let issued = queue.issued(entry, &program.configuration).into_iter();
+    issued.map(|(cycle, index)| Issue { index, cycle, placed: &queue.instructions[index] }).collect()
 }

@@ -2,7 +2,7 @@
 
 use lpu_isa::configuration::{Configuration, Extensions, LOOKUP_ENTRIES, Pipeline};
 use lpu_isa::instruction::{
-    Assignment, Function, Instruction, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
+    Assignment, Function, Instruction, MOST_TIMES, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
 };
 use lpu_isa::program::{FORMAT, Layer, Placed, Program, Queue, Region, Scale};
 use lpu_isa::sequence::{LEVELS, Sequence};
@@ -237,7 +237,15 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
 pub fn placed_instruction(noisy: bool) -> impl Strategy<Value = (Configuration, Unit, Instruction)> {
     (configuration(), any::<Index>()).prop_flat_map(move |(configuration, index)| {
         let unit = *index.get(&Unit::all(&configuration));
-        instruction(unit, &configuration, noisy).prop_map(move |instruction| (configuration.clone(), unit, instruction))
+        let repeat = (3..=configuration.longest_interval(), 1..configuration.queue_depth, 2..=MOST_TIMES);
+        let shortest = configuration.minimum_interval();
+        let repeat = repeat.prop_map(move |(interval, back, times)| Instruction {
+            interval: interval.max(shortest),
+            operation: Operation::Repeat { back, times },
+        });
+        let weight = u32::from(configuration.extensions.is_some());
+        let any = prop_oneof![9 => instruction(unit, &configuration, noisy), weight => repeat];
+        any.prop_map(move |instruction| (configuration.clone(), unit, instruction))
     })
 }
 

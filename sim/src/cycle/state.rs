@@ -387,6 +387,15 @@ impl State {
         match &placed.instruction.operation {
             // The steps under way go on.
             Operation::Nop => {}
+            Operation::Repeat { back, times } => {
+                sequencer.repeated += 1;
+                if sequencer.repeated < *times {
+                    sequencer.program_counter = sequencer.program_counter.saturating_sub(*back as usize);
+                    return;
+                }
+                sequencer.repeated = 0;
+                sequencer.issue_cycle = cycle + u64::from(self.configuration.minimum_interval());
+            }
             Operation::Halt => {
                 sequencer.halted = true;
                 self.running -= 1;
