@@ -96,7 +96,7 @@ impl Memories {
             Memories::weights(configuration),
             Memories::vectors(configuration),
             Memories { count: queues, width: configuration.queue_word_bits, depth: configuration.queue_words() },
-            Memories { count: lanes, width: SCALE_BITS, depth: configuration.scale_words() },
+            tables(lanes, Memory::Scale(0)),
         ];
         if configuration.extensions.is_some() {
             all.extend([tables(configuration.stream_elements, Memory::Tables), tables(1, Memory::Normalise)]);

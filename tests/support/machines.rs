@@ -181,6 +181,7 @@ pub fn extended() -> Vec<(&'static str, Configuration)> {
                 stream_elements: 8,
                 requantise_interval: 1,
                 queue_word_bits: 100,
+                narrow_scales: true,
                 pipeline: pipeline(4, 4, 4, 4, 4),
                 ..base.clone()
             },
@@ -192,7 +193,9 @@ pub fn extended() -> Vec<(&'static str, Configuration)> {
                 stream_elements: 16,
                 requantise_interval: 1,
                 weight_depth: 300,
-                queue_word_bits: 250,
+                queue_word_bits: 256,
+                scale_multiplier_lanes: 3,
+                narrow_scales: true,
                 pipeline: pipeline(4, 0, 1, 2, 1),
                 ..base.clone()
             },
@@ -203,6 +206,7 @@ pub fn extended() -> Vec<(&'static str, Configuration)> {
                 tiles: 19,
                 stream_elements: 16,
                 requantise_interval: 2,
+                narrow_scales: true,
                 pipeline: Pipeline { compact: true, ..pipeline(1, 1, 0, 2, 1) },
                 ..base
             },
@@ -284,6 +288,7 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         vector_slices: count(1, 5),
         vector_depth,
         scale_depth,
+        narrow_scales: false,
         queue_depth,
         queue_word_bits: [16, 36, 72, 100, 200][count(0, 4) as usize],
         requantise_interval,

@@ -10,6 +10,7 @@
 //! | [`extended_vector_unit`], [`extended_vector_lane`] | the same with products, tables, scalars, reductions |
 //! | [`largest`], [`reduction`] | the words of an instruction to their largest element, to a sum |
 //! | [`normalise`] | the reciprocal or the reciprocal root of a sum |
+//! | [`leaving`] | where words leave the lanes of the extended vector unit, and what belongs to them from there on |
 //! | [`masking`] | which elements of an instruction lie beyond a register |
 //! | [`registers`] | run-time registers and what changes them |
 //! | [`weight_store`] | a stream into the weight RAMs |
@@ -24,6 +25,7 @@ pub mod extended_vector_unit;
 pub mod fields;
 pub mod host_port;
 pub mod largest;
+pub mod leaving;
 pub mod masking;
 pub mod normalise;
 pub mod queue;
