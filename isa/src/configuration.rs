@@ -61,8 +61,8 @@ pub struct Configuration {
     pub vector_unit: bool,
     /// Instructions that one queue holds.
     pub queue_depth: u32,
-    /// Bits of one word of a queue's block RAM. An instruction is read in as many words as it needs, one a cycle, so fewer bits
-    /// mean fewer block RAMs and a longer least interval between two instructions.
+    /// Bits of one word of a queue's block RAM, at most. An instruction is read in as many words as it needs, one a cycle, so fewer
+    /// bits mean fewer block RAMs and a longer least interval between two instructions; see [`Configuration::queue_word_bits_of`].
     #[serde(default = "default_queue_word_bits")]
     pub queue_word_bits: u32,
     /// Bits of a loop count and of the gap in a sequence, 4 to 12. Each queue holds the counts of the next instruction, those of
@@ -470,6 +470,15 @@ impl Configuration {
     pub fn queue_words_per_instruction(&self) -> u32 {
         let longest = Unit::all(self).into_iter().map(|unit| word_bits(unit, self)).max();
         longest.unwrap_or(1).div_ceil(self.queue_word_bits)
+    }
+
+    /// Bits of one word of the RAM in the queue of `unit`: in a machine with extensions no more than its own instructions need in as many
+    /// words as the longest of any unit.
+    pub fn queue_word_bits_of(&self, unit: Unit) -> u32 {
+        match self.extensions {
+            None => self.queue_word_bits,
+            Some(_) => word_bits(unit, self).div_ceil(self.queue_words_per_instruction()),
+        }
     }
 
     /// Words of a queue's RAM.
