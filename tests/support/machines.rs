@@ -292,6 +292,7 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         count_bits: 12,
         sequence_levels: count(2, 4),
         interval_bits: count(8, 16),
+        narrow_scales: false,
         pipeline: Pipeline {
             compact,
             crossbar: count(1, 4),
