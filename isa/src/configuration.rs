@@ -1,7 +1,7 @@
 //! The configuration of one LPU: every count, width and depth from which the rest of the project derives.
 
-use crate::encoding::word_bits;
-use crate::instruction::MOST_INTERVAL_BITS;
+use crate::encoding::{register_fields, word_bits};
+use crate::instruction::{MOST_INTERVAL_BITS, OPCODE_BITS};
 use crate::latency::SHORTEST_INTERVAL;
 use crate::sequence::{LEVELS, MOST_COUNT_BITS};
 use crate::unit::Unit;
@@ -61,8 +61,8 @@ pub struct Configuration {
     pub vector_unit: bool,
     /// Instructions that one queue holds.
     pub queue_depth: u32,
-    /// Bits of one word of a queue's block RAM. An instruction is read in as many words as it needs, one a cycle, so fewer bits
-    /// mean fewer block RAMs and a longer least interval between two instructions.
+    /// Bits of one word of a queue's block RAM, at most. An instruction is read in as many words as it needs, one a cycle, so fewer
+    /// bits mean fewer block RAMs and a longer least interval between two instructions; see [`Configuration::queue_word_bits_of`].
     #[serde(default = "default_queue_word_bits")]
     pub queue_word_bits: u32,
     /// Bits of a loop count and of the gap in a sequence, 4 to 12. Each queue holds the counts of the next instruction, those of
@@ -470,6 +470,21 @@ impl Configuration {
     pub fn queue_words_per_instruction(&self) -> u32 {
         let longest = Unit::all(self).into_iter().map(|unit| word_bits(unit, self)).max();
         longest.unwrap_or(1).div_ceil(self.queue_word_bits)
+    }
+
+    /// Bits of one word of the RAM in the queue of `unit`: in a machine with extensions no more than its own instructions need in as many
+    /// words as the longest of any unit. But what the queue itself needs has to come in time: the numbers of registers, and how far a
+    /// loop goes back.
+    pub fn queue_word_bits_of(&self, unit: Unit) -> u32 {
+        if self.extensions.is_none() {
+            return self.queue_word_bits;
+        }
+        let words = self.queue_words_per_instruction();
+        let numbers = register_fields(unit, self).len() as u32 * bits_for(self.registers() + 1);
+        let queue_s_own = OPCODE_BITS + self.interval_bits + numbers.max(bits_for(self.queue_depth));
+        // Words before the last two: these come while the registers are looked up and the next instruction is asked for.
+        let in_time = words.saturating_sub(2).max(1);
+        word_bits(unit, self).div_ceil(words).max(queue_s_own.div_ceil(in_time))
     }
 
     /// Words of a queue's RAM.

@@ -111,7 +111,10 @@ impl Memory {
     pub fn bits(self, configuration: &Configuration) -> u32 {
         match self {
             Memory::Weights(_) => configuration.weight_word_bits(),
-            Memory::Queue(_) => configuration.queue_word_bits,
+            Memory::Queue(queue) => {
+                let unit = Unit::all(configuration).get(queue as usize).copied();
+                unit.map_or(configuration.queue_word_bits, |unit| configuration.queue_word_bits_of(unit))
+            }
             Memory::Vector(_) => configuration.dot * ELEMENT_BITS,
             Memory::Scale(_) => scale_bits(configuration),
             Memory::Registers => REGISTER_BITS,

@@ -48,8 +48,9 @@ pub fn images(program: &Program) -> Result<Vec<Image>, InstructionError> {
         let chunks = pack(entries.map(|scale| scale.encode_in(configuration)), scale_bits(configuration), 1);
         images.push(Image { memory: Memory::Scale(lane as u32), chunks });
     }
-    let (word_bits, words) = (configuration.queue_word_bits, configuration.queue_words_per_instruction());
+    let words = configuration.queue_words_per_instruction();
     for (number, queue) in program.queues.iter().enumerate() {
+        let word_bits = configuration.queue_word_bits_of(queue.unit);
         let mut chunks = Vec::new();
         for placed in &queue.instructions {
             let mut bits = placed.instruction.encode(queue.unit, configuration)?;

@@ -85,19 +85,24 @@ impl Memories {
     /// All memories of a machine: weights, vectors, instruction queues, the requantiser's scale tables; the vector unit's tables, one in
     /// each lane, and those of reciprocals where there are any.
     pub fn all(configuration: &Configuration) -> Vec<Memories> {
-        let queues = Unit::all(configuration).len() as u32;
         let lanes = configuration.requantiser_lanes();
         let tables = |count: u32, memory: Memory| Memories {
             count,
             width: memory.bits(configuration),
             depth: memory.words(configuration),
         };
-        let mut all = vec![
-            Memories::weights(configuration),
-            Memories::vectors(configuration),
-            Memories { count: queues, width: configuration.queue_word_bits, depth: configuration.queue_words() },
-            tables(lanes, Memory::Scale(0)),
-        ];
+        let mut all =
+            vec![Memories::weights(configuration), Memories::vectors(configuration), tables(lanes, Memory::Scale(0))];
+        // Each as wide as its own instructions, where they are not all alike.
+        let mut widths: Vec<u32> =
+            Unit::all(configuration).into_iter().map(|unit| configuration.queue_word_bits_of(unit)).collect();
+        widths.sort_unstable();
+        let alike = widths.chunk_by(|a, b| a == b);
+        all.extend(alike.map(|widths| Memories {
+            count: widths.len() as u32,
+            width: widths[0],
+            depth: configuration.queue_words(),
+        }));
         if configuration.extensions.is_some() {
             all.extend([tables(configuration.stream_elements, Memory::Tables), tables(1, Memory::Normalise)]);
         }

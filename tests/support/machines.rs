@@ -288,7 +288,6 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         vector_slices: count(1, 5),
         vector_depth,
         scale_depth,
-        narrow_scales: false,
         queue_depth,
         queue_word_bits: [16, 36, 72, 100, 200][count(0, 4) as usize],
         requantise_interval,
@@ -297,6 +296,7 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         count_bits: 12,
         sequence_levels: count(2, 4),
         interval_bits: count(8, 16),
+        narrow_scales: false,
         pipeline: Pipeline {
             compact,
             crossbar: count(1, 4),

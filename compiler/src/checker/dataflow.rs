@@ -214,7 +214,7 @@ impl<'a> Dataflow<'a> {
                     violations.add(Violation::ScaleMissing { at: self.place(now), index, loaded });
                 }
                 let flaws = match from {
-                    RequantiseFrom::Tiles => self.drain(now, violations),
+                    RequantiseFrom::Tiles => self.drain(now, tracking.each_run, violations),
                     RequantiseFrom::Stream(source) => self.listen(now, source, violations),
                     RequantiseFrom::Lookup { operand, index } => {
                         let flaws = self.listen(now, operand, violations);
@@ -296,8 +296,8 @@ impl<'a> Dataflow<'a> {
         }
     }
 
-    /// The row of results that the requantiser takes.
-    fn drain(&mut self, now: &Now<'_>, violations: &mut Violations) -> Flaws {
+    /// The row of results that the requantiser takes; a mask counts elements run by run, or not.
+    fn drain(&mut self, now: &Now<'_>, each_run: bool, violations: &mut Violations) -> Flaws {
         let delivered: Vec<Option<u32>> = self.chains.iter_mut().map(|chain| chain.take(now.cycle)).collect();
         let Some(row) = delivered.iter().flatten().copied().min() else {
             violations.add(Violation::SilentDrain { at: self.place(now) });
@@ -305,10 +305,12 @@ impl<'a> Dataflow<'a> {
         };
         // Where a row of tiles is incomplete, its columns without a tile deliver zero. That is a hole in the last row of a
         // result, which a write can leave out, but not in the rows before it, which are written whole.
-        // A language model may give those columns a scale and a bias, so that they deliver a number of its choice.
+        // A language model may mask those columns, or give them a scale and a bias, so that they deliver a number of its choice.
         let last = row + 1 == self.configuration.rows();
-        let zero =
-            |group: u32| rows_of_group(self.configuration, group) <= row && (!last || self.has_scales(now, group));
+        let zero = |group: u32| {
+            let chosen = || self.has_scales(now, group) || each_run && self.is_masked(now, group);
+            rows_of_group(self.configuration, group) <= row && (!last || chosen())
+        };
         (0..self.configuration.beats_per_word())
             .filter(|&group| delivered.get(group as usize).copied().flatten().is_none() && !zero(group))
             .map(|group| (group, Cause::NotDelivered { group, cycle: now.cycle }))

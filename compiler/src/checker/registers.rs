@@ -8,6 +8,7 @@ use lpu_isa::latency::Latency;
 use lpu_isa::program::Program;
 use lpu_isa::timeline::Issue;
 use lpu_isa::vector::Reduction;
+use std::collections::BTreeSet;
 
 /// What a register may hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +133,11 @@ pub enum FlawKind {
         /// Cycle in which the other one lands.
         other: u64,
     },
+    /// Another register lands in the same cycle.
+    OnePort {
+        /// The cycle.
+        landed: u64,
+    },
     /// It lands behind the end of the run.
     Pending {
         /// Cycle in which it lands.
@@ -185,6 +191,7 @@ impl Registers {
             }
         }
         writers.sort_by_key(|writer| writer.written);
+        let mut landings = BTreeSet::new();
         for Writer { queue, issue, written } in writers {
             let (register, value, landed) = match *issue.operation() {
                 Operation::Assign(assignment) => {
@@ -216,6 +223,9 @@ impl Registers {
                 history.last().map(|change| change.landed).filter(|&other| other > 0 && other >= landed)
             {
                 flaw(FlawKind::TwoWriters { landed, other });
+            }
+            if !landings.insert(landed) {
+                flaw(FlawKind::OnePort { landed });
             }
             if landed > end {
                 flaw(FlawKind::Pending { landed });

@@ -295,6 +295,16 @@ pub enum Violation {
         /// Cycle in which the earlier write lands.
         other: u64,
     },
+    /// Two registers, or two scalars, change in one cycle.
+    #[error("{at}: two {what} would land at cycle {landed}, and there is one port for them")]
+    OnePort {
+        /// The later writer.
+        at: Place,
+        /// "registers" or "scalars".
+        what: &'static str,
+        /// The cycle.
+        landed: u64,
+    },
     /// A scalar that the machine does not have.
     #[error("{at}: uses scalar {number} of {scalars}")]
     ScalarBeyond {
@@ -456,6 +466,7 @@ impl Violation {
             | Violation::Unwritten { at, .. }
             | Violation::Early { at, .. }
             | Violation::TwoWriters { at, .. }
+            | Violation::OnePort { at, .. }
             | Violation::ScalarBeyond { at, .. }
             | Violation::TableMissing { at, .. }
             | Violation::InvalidReduction { at, .. }

@@ -118,7 +118,7 @@ pub fn extended_vector_unit(configuration: &Configuration) -> Result<Arc<Module>
     let found_write = m.output("found_write", bit());
     let found_number = m.output("found_number", register_type);
     let found_value = m.output("found_value", value_type);
-    let load = LoadBus::ports(&mut m, configuration, "queue");
+    let load = LoadBus::ports(&mut m, configuration, unit, "queue");
     let table_load = |m: &mut ModuleBuilder, name: &str, memory: Memory| {
         let address = address_bits(memory.words(configuration));
         [("enable", 1), ("address", address), ("word", SEGMENT_BITS as usize)]

@@ -45,6 +45,7 @@ pub mod weight_store;
 use crate::layer::{DesignError, Expr, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, REGISTER_BITS, bits_for};
+use lpu_isa::instruction::Unit;
 
 /// A single bit.
 fn bit() -> Type {
@@ -233,13 +234,14 @@ struct LoadBus {
 }
 
 impl LoadBus {
-    /// Declares the ports `NAME_load_enable`, `NAME_load_address` and `NAME_load_word`.
-    fn ports(m: &mut ModuleBuilder, configuration: &Configuration, name: &str) -> LoadBus {
+    /// Declares the ports `NAME_load_enable`, `NAME_load_address` and `NAME_load_word` for the queue of `unit`.
+    fn ports(m: &mut ModuleBuilder, configuration: &Configuration, unit: Unit, name: &str) -> LoadBus {
+        let word_bits = configuration.queue_word_bits_of(unit) as usize;
         m.section("Load");
         LoadBus {
             enable: m.input(&format!("{name}_load_enable"), bit()),
             address: m.input(&format!("{name}_load_address"), Type::bits(configuration.queue_address_bits() as usize)),
-            word: m.input(&format!("{name}_load_word"), Type::bits(configuration.queue_word_bits as usize)),
+            word: m.input(&format!("{name}_load_word"), Type::bits(word_bits)),
         }
     }
 

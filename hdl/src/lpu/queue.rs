@@ -57,8 +57,8 @@ pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, D
     m.latency("start to the issue of the instruction at the entry point", start_to_issue as usize);
     let words = configuration.queue_words_per_instruction();
     // Words that this unit's instructions fill: those behind them are read, but not kept.
-    let own_words = word_bits.div_ceil(configuration.queue_word_bits);
-    let ram_bits = configuration.queue_word_bits as usize;
+    let own_words = word_bits.div_ceil(configuration.queue_word_bits_of(unit));
+    let ram_bits = configuration.queue_word_bits_of(unit) as usize;
     let address_bits = configuration.queue_address_bits() as usize;
     m.section("Control");
     let start = m.input("start", bit());
@@ -266,7 +266,7 @@ impl Repeats {
         fetch_address: &Signal,
     ) -> (Expr, Expr) {
         let words = configuration.queue_words_per_instruction();
-        let ram_bits = configuration.queue_word_bits as usize;
+        let ram_bits = Expr::from(arrival.word).width();
         // Cycles between the arrival of the instruction's first word and the fetch of its last.
         let last_fetch = (words - 1).checked_sub(block_ram(configuration));
         let waits = last_fetch.unwrap_or(0) as usize;
@@ -316,7 +316,7 @@ fn capture(
     arrival: &Arrival<'_>,
     registers: &RegisterBus,
 ) -> Result<(), DesignError> {
-    let ram_bits = configuration.queue_word_bits as usize;
+    let ram_bits = Expr::from(arrival.word).width();
     let number_bits = bits_for(configuration.registers() + 1) as usize;
     let header = header_bits(configuration) as usize;
     let last_word = (header + captures * number_bits - 1) / ram_bits;

@@ -61,7 +61,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     });
     // Where elements may choose their entries: the port of those that do, and the word on it.
     let index = configuration.lookup.then(|| (m.output("index_source", source_type), m.input("index", word_type)));
-    let load = LoadBus::ports(&mut m, configuration, "queue");
+    let load = LoadBus::ports(&mut m, configuration, unit, "queue");
     let scale_load_enable = m.input("scale_load_enable", Type::bits(lanes));
     let scale_load_address = m.input("scale_load_address", table_type);
     let scale_load_entry = m.input("scale_load_entry", Type::bits(scale_bits(configuration) as usize));

@@ -55,7 +55,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     let activation = m.input("activation", Type::bits((configuration.dot * ELEMENT_BITS) as usize));
     m.section("Drain");
     let drain_out: Vec<Signal> = (0..columns).map(|c| m.output(&format!("drain_{c}"), drain_type)).collect();
-    let load = LoadBus::ports(&mut m, configuration, "queue");
+    let load = LoadBus::ports(&mut m, configuration, unit, "queue");
     let weight_load_enable = m.input("weight_load_enable", Type::bits(tiles));
     let weight_load_address = m.input("weight_load_address", Type::bits(configuration.weight_address_bits() as usize));
     let weight_load_word = m.input("weight_load_word", Type::bits(configuration.weight_word_bits() as usize));
