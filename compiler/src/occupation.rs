@@ -101,8 +101,7 @@ impl Occupation {
         let all: Vec<Vec<Issue<'_>>> =
             (0..program.queues.len()).map(|queue| issues(program, queue, entry.instruction)).collect();
         let cycles = all.iter().filter_map(|queue| queue.last()).map(|halt| halt.cycle + 1).max().unwrap_or(0);
-        let (registers, _) =
-            Registers::of(program, &all, entry.positions.unwrap_or(1), cycles, &Latency::of(&program.configuration));
+        let (registers, _) = Registers::of(program, &all, entry, cycles, &Latency::of(&program.configuration));
         let stored = stored_words(program, &all, &registers);
         let mut spans = Vec::new();
         for (queue, issues) in all.iter().enumerate() {

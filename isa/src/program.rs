@@ -209,7 +209,7 @@ pub struct Constants {
 pub struct Entry {
     /// Number of its first instruction, the same in every queue.
     pub instruction: u32,
-    /// The positions for which it is right are below this.
+    /// The positions for which it is right are below this, and not below that of the schedule before it.
     pub positions: u32,
     /// Predicted cycles.
     pub cycles: u64,

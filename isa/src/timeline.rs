@@ -15,6 +15,8 @@ pub struct EntryPoint {
     pub instruction: usize,
     /// The schedule is right for positions below this; none where a network knows no positions.
     pub positions: Option<u32>,
+    /// The first position that it is chosen for: those before have shorter schedules.
+    pub first: u32,
     /// Cycles that the program promises.
     pub cycles: u64,
 }
@@ -50,11 +52,13 @@ impl<'a> Issue<'a> {
 /// The entry points of `program`: those of a language model, or the one at instruction 0.
 pub fn entry_points(program: &Program) -> Vec<EntryPoint> {
     match &program.language {
-        None => vec![EntryPoint { instruction: 0, positions: None, cycles: program.cycles }],
+        None => vec![EntryPoint { instruction: 0, positions: None, first: 0, cycles: program.cycles }],
         Some(language) => {
-            let entries = language.entries.iter().map(|entry| EntryPoint {
+            let firsts = std::iter::once(0).chain(language.entries.iter().map(|entry| entry.positions));
+            let entries = language.entries.iter().zip(firsts).map(|(entry, first)| EntryPoint {
                 instruction: entry.instruction as usize,
                 positions: Some(entry.positions),
+                first,
                 cycles: entry.cycles,
             });
             entries.collect()

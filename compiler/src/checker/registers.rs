@@ -6,7 +6,7 @@
 use lpu_isa::instruction::{Assignment, Operation};
 use lpu_isa::latency::Latency;
 use lpu_isa::program::Program;
-use lpu_isa::timeline::Issue;
+use lpu_isa::timeline::{EntryPoint, Issue};
 use lpu_isa::vector::Reduction;
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 pub enum Value {
     /// The same in every run.
     Constant(u16),
-    /// One value for each position, from 0 on.
+    /// One value for each position that the schedule is for.
     OfPosition(Vec<u16>),
     /// One value for each token.
     OfToken(Vec<u16>),
@@ -158,12 +158,11 @@ struct Writer<'a> {
 }
 
 impl Registers {
-    /// The registers during the run that issues `issues`, a list for each queue, at positions below `positions`, and the rules that
-    /// their writers break. The run ends at cycle `end`.
+    /// The registers during the run that issues `issues`, a list for each queue, from `entry` on, and the rules that their writers break. The run ends at cycle `end`.
     pub fn of(
         program: &Program,
         issues: &[Vec<Issue<'_>>],
-        positions: u32,
+        entry: &EntryPoint,
         end: u64,
         latency: &Latency,
     ) -> (Registers, Vec<Flaw>) {
@@ -174,8 +173,9 @@ impl Registers {
         if let Some(language) = &program.language {
             let slots = language.slots.iter().map(|&slot| slot as u16).collect();
             registers.preset(language.token, Value::OfToken(slots));
-            let last = positions.clamp(1, 1 << 16) - 1;
-            registers.preset(language.position, Value::OfPosition((0..=last as u16).collect()));
+            let last = entry.positions.unwrap_or(1).clamp(1, 1 << 16) - 1;
+            let first = entry.first.min(last);
+            registers.preset(language.position, Value::OfPosition((first as u16..=last as u16).collect()));
         }
         let mut writers = Vec::new();
         for (queue, issues) in issues.iter().enumerate() {

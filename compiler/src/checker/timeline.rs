@@ -81,7 +81,7 @@ impl<'a> Timeline<'a> {
             (0..program.queues.len()).map(|queue| issues(program, queue, entry.instruction)).collect();
         let positions = entry.positions;
         let end = all.iter().filter_map(|queue| queue.last()).map(|halt| halt.cycle + 1).max().unwrap_or(0);
-        let (registers, flaws) = Registers::of(program, &all, positions.unwrap_or(1), end, latency);
+        let (registers, flaws) = Registers::of(program, &all, entry, end, latency);
         for flaw in flaws {
             let at = Place::of(program, flaw.queue, flaw.instruction, flaw.cycle).for_positions(positions);
             violations.add(match flaw.kind {

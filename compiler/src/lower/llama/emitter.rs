@@ -39,6 +39,16 @@ impl Life {
     }
 }
 
+/// A scalar that a job makes.
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    scalar: u32,
+    /// When it is ready, from the job's origin.
+    offset: i64,
+    /// Cycles of that behind the last step of what makes it.
+    cycles: i64,
+}
+
 /// The schedule of one token under construction.
 #[derive(Clone)]
 pub struct Emitter {
@@ -196,12 +206,12 @@ impl Emitter {
         scalars.iter().map(|&scalar| self.scalars[scalar as usize].ready - offset).max().unwrap_or(0)
     }
 
-    /// The scalar that a vector operation makes, and the cycles from its first step to it.
-    fn reduced(&self, operator: &Operator, sequence: &Sequence) -> Option<(u32, i64)> {
+    /// The scalar that a vector operation with its first step `first` cycles behind the origin makes.
+    fn reduced(&self, operator: &Operator, sequence: &Sequence, first: i64) -> Option<Made> {
         let Operator { function, arithmetic, .. } = operator;
         let step = sequence.steps().last().filter(|_| arithmetic.reduction.makes_scalar())?;
         let cycles = i64::from(self.latency.vector_to_scalar(*function, arithmetic));
-        Some((step.address as u32, i64::from(step.offset) + cycles))
+        Some(Made { scalar: step.address as u32, offset: first + i64::from(step.offset) + cycles, cycles })
     }
 
     /// Cycles from a vector operation's first step to the first issue that may take the register with its largest result, if that is
@@ -212,13 +222,17 @@ impl Emitter {
         (arithmetic.reduction == Reduction::ArgMax).then_some(sequence.duration() as i64 - 1 + cycles)
     }
 
-    /// Least origin at which a scalar that is ready `offset` later replaces none that is still to be taken.
-    fn scalar_free(&self, made: Option<(u32, i64)>) -> i64 {
-        made.map_or(0, |(scalar, offset)| self.scalars[scalar as usize].free() - offset)
+    /// Least origin at which a scalar that is ready `offset` later, made by a step `cycles` before that, replaces none that is still to
+    /// be taken.
+    fn scalar_free(&self, made: Option<Made>) -> i64 {
+        made.map_or(0, |Made { scalar, offset, cycles }| {
+            let Life { ready, taken } = self.scalars[scalar as usize];
+            (ready + 1 - offset).max(taken + 1 + cycles - offset)
+        })
     }
 
-    fn scalar_made(&mut self, made: Option<(u32, i64)>, origin: i64) {
-        if let Some((scalar, offset)) = made {
+    fn scalar_made(&mut self, made: Option<Made>, origin: i64) {
+        if let Some(Made { scalar, offset, .. }) = made {
             self.scalars[scalar as usize].ready = origin + offset;
             self.timeline.note_end((origin + offset) as u64);
         }
@@ -242,7 +256,9 @@ impl Emitter {
         let draft = Draft { unit: Unit::Registers, offset: 0, operation: Operation::Assign(assignment) };
         // From issue to the first issue that may take it; origins are steps.
         let ready = i64::from(self.extension.register) - i64::from(ISSUE_TO_STEP);
-        let free = self.registers[assignment.destination as usize].free() - ready;
+        // Nobody takes the old value while the new one is on its way.
+        let Life { ready: before, taken } = self.registers[assignment.destination as usize];
+        let free = (before + 1 - ready).max(taken + 1 + i64::from(ISSUE_TO_STEP));
         let passages = Passages { register: Some(ready), ..Passages::default() };
         let step = self.place(free.max(not_before as i64), &[draft], passages, 0);
         self.registers[assignment.destination as usize].ready = step + ready;
@@ -304,7 +320,8 @@ impl Emitter {
         drafts.push(Draft { unit: Unit::Requantiser, offset: taken, operation: requantise });
         let mut made = job.tracking.maximum.map(|scalar| {
             let last = requantise.duration() as i64 - 1;
-            (scalar, taken + last + i64::from(self.extension.requantise_to_scalar))
+            let cycles = i64::from(self.extension.requantise_to_scalar);
+            Made { scalar, offset: taken + last + cycles, cycles }
         });
         let mut beside = None;
         let (source, target, result, operator) = match &job.sink {
@@ -322,7 +339,7 @@ impl Emitter {
                 origin = origin.max(self.scalars_ready(&operator.scalars, at));
                 let operation = operator.operation(Source::Requantiser, b, sequence);
                 drafts.push(Draft { unit: Unit::Vector, offset: at, operation });
-                made = made.or(self.reduced(operator, &sequence).map(|(scalar, cycles)| (scalar, at + cycles)));
+                made = made.or(self.reduced(operator, &sequence, at));
                 let result = at + i64::from(latency.vector(operator.function, &operator.arithmetic));
                 (Source::Vector, target, result, Some((operator, sequence, at)))
             }
@@ -349,7 +366,7 @@ impl Emitter {
         let drains = Drains { offset: last_step, cycles: later as u64 + u64::from(drain) };
         let register =
             operator.and_then(|(operator, sequence, at)| self.found(operator, &sequence).map(|cycles| at + cycles));
-        let scalar = made.map(|(_, offset)| offset);
+        let scalar = made.map(|made| made.offset);
         let origin = self.place_streams(origin, drafts, beside, Passages { drains: Some(drains), scalar, register });
         self.scalar_made(made, origin);
         if let Some((operator, sequence, offset)) = operator {
@@ -401,7 +418,7 @@ impl Emitter {
             let operation = Operation::Read { sequence: *sequence };
             drafts.push(Draft { unit: Unit::Read(*slice), offset: 0, operation });
         }
-        let made = self.reduced(operator, &job.sequence).map(|(scalar, cycles)| (scalar, arrival + cycles));
+        let made = self.reduced(operator, &job.sequence, arrival);
         let origin = self.scalars_ready(&operator.scalars, arrival).max(self.scalar_free(made));
         let b = job.b.map(|(slice, _)| Source::Slice(slice));
         let operation = operator.operation(Source::Slice(job.a.0), b, job.sequence);
@@ -425,7 +442,7 @@ impl Emitter {
         }
         let passages = Passages {
             drains: None,
-            scalar: made.map(|(_, offset)| offset),
+            scalar: made.map(|made| made.offset),
             register: self.found(operator, &job.sequence).map(|cycles| arrival + cycles),
         };
         let origin = self.place(origin, &drafts, passages, 0);
