@@ -129,7 +129,8 @@ const RTL_TOKENS: usize = 12;
 fn tokens_of_stories260k_from_the_rtl_are_golden_s_and_take_the_cycles_predicted() {
     let Some(path) = conformance::file("models/stories260K/stories260K.bin") else { return };
     let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
-    let program = compile(&graph, &machine(), "test", Some(64)).unwrap();
+    // The board's own machine: narrow scales, queues as wide as their instructions.
+    let program = compile(&graph, &of_the_board(), "ulx3s-85f", Some(192)).unwrap();
     let Some(library) = library(&program.configuration, "stories260K on RTL").unwrap() else { return };
     let mut golden = GoldenLlama::new(&graph).unwrap();
     let mut model = LanguageModel::with_options(&program, recording(&program.configuration)).unwrap();
