@@ -8,7 +8,7 @@ use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_compiler::llama::model::Shape;
 use lpu_compiler::llama::quantise::quantise;
 use lpu_compiler::llama::weights::WeightFormat;
-use lpu_compiler::lower::llama::compile;
+use lpu_compiler::lower::llama::{compile, compile_sequences};
 use lpu_isa::assembly::{assemble, disassemble};
 use lpu_isa::configuration::{Configuration, Extensions};
 use lpu_isa::instruction::{Operation, Unit};
@@ -70,16 +70,23 @@ fn mean(program: &Program, positions: u32) -> f64 {
     (0..positions).map(cycles).sum::<u64>() as f64 / f64::from(positions)
 }
 
+/// Cycles of each schedule, and their mean over all positions, in words.
+fn cycles_of_entries(program: &Program) -> String {
+    let language = program.language.as_ref().unwrap();
+    let cycles = language.entries.iter().map(|entry| format!("{} below {}", entry.cycles, entry.positions));
+    format!("{}; mean {}", cycles.collect::<Vec<_>>().join(", "), mean(program, language.context))
+}
+
 #[test]
 fn a_whole_generation_of_stories260k_is_golden_s_and_takes_the_cycles_predicted() {
     let Some(path) = conformance::file("models/stories260K/stories260K.bin") else { return };
     let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
     let program = compile(&graph, &machine(), "test", Some(256)).unwrap();
-    println!("mean of 256 tokens: {} cycles", mean(&program, 256));
+    println!("256 positions: {}", cycles_of_entries(&program));
     let narrow = Configuration { narrow_scales: true, queue_word_bits: 256, ..machine() };
     let program = compile(&graph, &narrow, "test", Some(256)).unwrap();
     agrees(&graph, &program, 256);
-    println!("mean of 256 tokens, narrow scales, instructions of one word: {} cycles", mean(&program, 256));
+    println!("256 positions, narrow scales, instructions of one word: {}", cycles_of_entries(&program));
     assert!(mean(&program, 256) <= 5_000.0);
 }
 
@@ -115,7 +122,7 @@ fn stories260k_fits_one_chip_with_192_positions() {
     let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
     let program = compile(&graph, &configuration, "ulx3s-85f", Some(192)).unwrap();
     agrees(&graph, &program, 192);
-    println!("{} block RAMs, mean of 192 tokens: {} cycles", total_block_rams(&configuration), mean(&program, 192));
+    println!("{} block RAMs, 192 positions: {}", total_block_rams(&configuration), cycles_of_entries(&program));
     let entry = program.language.as_ref().unwrap().entries.iter().find(|entry| entry.positions == 128).unwrap();
     println!("the tiles at 128 positions, first layer: {}", idle_tiles(&program, entry.instruction as usize));
     let refused = compile(&graph, &configuration, "ulx3s-85f", Some(193)).unwrap_err().to_string();
@@ -221,6 +228,59 @@ fn a_full_context_and_an_unknown_token_are_refused() {
     machine.step(Some(1)).unwrap();
     machine.step(None).unwrap();
     assert_eq!(machine.step(None).unwrap_err(), LanguageError::ContextFull(2));
+}
+
+/// A generation of `count` tokens of two sequences that begin with `begins`; each is that of golden alone.
+fn two_agree(graph: &QuantisedLlama, program: &Program, begins: [u32; 2], count: usize) {
+    program.check().unwrap();
+    if let Err(violations) = checker::check(program) {
+        panic!("{}", violations.iter().map(|violation| format!("{violation}\n")).collect::<String>());
+    }
+    let mut goldens = begins.map(|_| GoldenLlama::new(graph).unwrap());
+    let mut machine = LanguageModel::new(program).unwrap();
+    let mut tokens = begins;
+    for position in 0..count {
+        let got = machine.step_all(&tokens.map(|token| (position == 0).then_some(token))).unwrap();
+        assert_eq!(got.len(), 2);
+        for (sequence, got) in got.iter().enumerate() {
+            let expected = goldens[sequence].step(tokens[sequence]).unwrap();
+            let first = expected.elements.iter().zip(&got.elements).position(|(expected, got)| expected != got);
+            assert_eq!(first, None, "position {position}, sequence {sequence}: first element that differs");
+            assert_eq!(got.next, expected.most_likely(), "position {position}, sequence {sequence}");
+            assert_eq!(got.cycles, got.predicted, "position {position}");
+            tokens[sequence] = got.next;
+        }
+    }
+}
+
+#[test]
+fn two_sequences_in_one_schedule_are_golden_s_each() {
+    let shape = Shape { context: 36, ..small_shape() };
+    let graph = quantise(&random_model(14, &shape, true), WeightFormat::Int8).unwrap();
+    let program = compile_sequences(&graph, &machine(), "test", None, 2).unwrap();
+    two_agree(&graph, &program, [7, 100], shape.context);
+    assert_eq!(Program::from_json(&program.to_json().unwrap()).unwrap(), program);
+    let refused = compile_sequences(&graph, &machine(), "test", None, 3).unwrap_err().to_string();
+    assert!(refused.contains("one sequence or of two, not of 3"), "{refused}");
+}
+
+#[test]
+fn two_sequences_of_stories260k_take_turns_at_the_tiles() {
+    let Some(path) = conformance::file("models/stories260K/stories260K.bin") else { return };
+    let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
+    for tiles in [37, 32] {
+        let narrow = Configuration { tiles, narrow_scales: true, queue_word_bits: 256, ..machine() };
+        let one = compile(&graph, &narrow, "test", Some(256)).unwrap();
+        let two = compile_sequences(&graph, &narrow, "test", Some(256), 2).unwrap();
+        two_agree(&graph, &two, [graph.begin, 403], 40);
+        println!("{tiles} tiles, one sequence: {}", cycles_of_entries(&one));
+        println!("{tiles} tiles, two sequences: {}", cycles_of_entries(&two));
+        for positions in [32, 64, 128, 256] {
+            let speed = 2.0 * mean(&one, positions) / mean(&two, positions);
+            println!("{tiles} tiles, mean of {positions} positions: {speed:.3} times the tokens of one sequence");
+        }
+        assert!(2.0 * mean(&one, 64) >= 1.15 * mean(&two, 64));
+    }
 }
 
 #[test]

@@ -189,6 +189,20 @@ pub struct Language {
     pub slots: Vec<u32>,
     /// Positions that there is room for.
     pub context: u32,
+    /// Further sequences of which each run takes in a token, at the same position.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherSequence>,
+}
+
+/// A sequence beside the first: what it has for itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherSequence {
+    /// Register of its token's slot.
+    pub token: u32,
+    /// Scalar of the last norm's factor.
+    pub norm: u32,
+    /// Where the host reads its classifier's results.
+    pub output: Region,
 }
 
 /// Elements in the vector memory.
@@ -314,7 +328,8 @@ impl Program {
         self.check_constants(&self.constants)?;
         self.check_language()?;
         let layer_results = self.layers.iter().map(|layer| &layer.result);
-        for region in [&self.input, &self.output].into_iter().chain(layer_results) {
+        let others = self.language.iter().flat_map(|language| &language.others).map(|other| &other.output);
+        for region in [&self.input, &self.output].into_iter().chain(layer_results).chain(others) {
             let end = u64::from(region.base) + u64::from(region.beats);
             let elements = u64::from(region.beats) * u64::from(configuration.dot);
             if region.slice >= configuration.vector_slices
@@ -395,8 +410,12 @@ impl Program {
             ));
         }
         let register = |number: u32| (1..=configuration.registers()).contains(&number);
-        if !register(language.token) || !register(language.position) {
+        let mut tokens = std::iter::once(language.token).chain(language.others.iter().map(|other| other.token));
+        if !tokens.all(register) || !register(language.position) {
             return inconsistent("token or position stand in no register".into());
+        }
+        if language.others.iter().any(|other| other.norm >= configuration.scalars()) {
+            return inconsistent("the factor of a sequence's last norm stands in no scalar".into());
         }
         for entry in &language.entries {
             let reached = |queue: &Queue| queue.instructions.len() > entry.instruction as usize;

@@ -587,6 +587,7 @@ pub fn program(configuration: &Configuration, seed: u64, kinds: &[Job], jobs: us
             position: register::TOKEN,
             slots: vec![0],
             context: 2,
+            others: vec![],
         }),
         configuration: configuration.clone(),
     }

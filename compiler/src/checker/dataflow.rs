@@ -10,7 +10,7 @@ use super::{Activity, Remark, ScheduleReport};
 use lpu_isa::configuration::{Configuration, LOOKUP_ENTRIES};
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::latency::Latency;
-use lpu_isa::program::Program;
+use lpu_isa::program::{Program, Region};
 use lpu_isa::sequence::{Step, Steps};
 
 /// The machine during the walk.
@@ -159,7 +159,10 @@ impl<'a> Dataflow<'a> {
             }
             self.fetched(violations);
         }
-        self.check_output(violations);
+        let others = self.program.language.iter().flat_map(|language| &language.others);
+        for output in std::iter::once(&self.program.output).chain(others.map(|other| &other.output)) {
+            self.check_output(output, violations);
+        }
         self.report()
     }
 
@@ -345,8 +348,7 @@ impl<'a> Dataflow<'a> {
         }
     }
 
-    fn check_output(&self, violations: &mut Violations) {
-        let output = &self.program.output;
+    fn check_output(&self, output: &Region, violations: &mut Violations) {
         let beat_of = |position: u32| output.base + position / self.configuration.dot;
         let invalid = output.positions.iter().enumerate().find_map(|(element, &position)| {
             let beat = beat_of(position);

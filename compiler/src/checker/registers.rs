@@ -171,8 +171,10 @@ impl Registers {
         let mut flaws = Vec::new();
         let Some(extensions) = latency.extensions else { return (registers, flaws) };
         if let Some(language) = &program.language {
-            let slots = language.slots.iter().map(|&slot| slot as u16).collect();
-            registers.preset(language.token, Value::OfToken(slots));
+            let slots: Vec<u16> = language.slots.iter().map(|&slot| slot as u16).collect();
+            for token in std::iter::once(language.token).chain(language.others.iter().map(|other| other.token)) {
+                registers.preset(token, Value::OfToken(slots.clone()));
+            }
             let last = entry.positions.unwrap_or(1).clamp(1, 1 << 16) - 1;
             let first = entry.first.min(last);
             registers.preset(language.position, Value::OfPosition((first as u16..=last as u16).collect()));

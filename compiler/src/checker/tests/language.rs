@@ -85,6 +85,7 @@ fn token(text: &str) -> Program {
         position: 2,
         slots: (0..8).collect(),
         context: 4,
+        others: vec![],
     };
     Program {
         weights: vec![vec![1; 14]; 8],

@@ -7,7 +7,7 @@ use super::job::{
     Beside, Destination, Operator, ProductJob, Sink, Stored, Stream, Target, VectorJob, WHOLE, beat_by_beat,
 };
 use super::plan::{Buffer, Placed};
-use super::{NORM, Token, register};
+use super::{Token, register};
 use crate::llama::graph::{CACHE_LIMIT, Norm, ROPE_FRACTION_BITS};
 use lpu_isa::instruction::{Function, Spread, Tracking};
 use lpu_isa::sequence::Sequence;
@@ -20,18 +20,18 @@ impl Token<'_> {
         let (graph, plan) = (self.graph, self.plan);
         let layer = &graph.layers[number].attention;
         let Some(placed) = &plan.layer else { return };
-        let (shape, buffers) = (&graph.shape, &plan.buffers);
+        let (shape, buffers) = (&graph.shape, self.buffers());
         let g = &plan.geometry;
         // Keys first: theirs is the longest way to the scores. The vector unit is theirs as soon as they are there: all but the first
         // pass of the queries gives way.
         let part = usize::from(self.positions > plan.second_angles);
         let to = self.target(&placed.key, buffers.key.0[part]);
-        self.projection(&placed.key, Operator::scaled(NORM, layer.key.right_shift), to);
-        let query = Operator::scaled(NORM, layer.query.right_shift);
+        self.projection(&placed.key, Operator::scaled(self.norm(), layer.key.right_shift), to);
+        let query = Operator::scaled(self.norm(), layer.query.right_shift);
         self.projection_part(&placed.query, 0, 1, query.clone(), buffers.query.0[part]);
         let cached = (-i32::from(CACHE_LIMIT), i32::from(CACHE_LIMIT));
         self.rotate((buffers.key.0[part], buffers.key.1), plan.angles[part], 0..shape.kv_heads as u32, WHOLE);
-        self.cache(buffers.key.1, placed.key_offsets, placed.keys, layer.key_shift, cached);
+        self.cache(buffers.key.1, placed.key_offsets, placed.keys[self.sequence], layer.key_shift, cached);
         let (mut turned, limit) = (0, i32::from(layer.query_limit));
         for pass in 0..placed.query.passes {
             if pass > 0 {
@@ -49,8 +49,8 @@ impl Token<'_> {
                 self.rotate((buffers.query.0[part], buffers.query.1), plan.angles[part], heads, (-limit, limit));
             }
         }
-        let value = Operator { limits: cached, ..Operator::scaled(NORM, layer.value.right_shift) };
-        let address = (placed.values, 0, g.value_words as i32);
+        let value = Operator { limits: cached, ..Operator::scaled(self.norm(), layer.value.right_shift) };
+        let address = (placed.values[self.sequence], 0, g.value_words as i32);
         let (register, place) = (register::VALUE_ADDRESS, register::POSITION);
         self.projection(&placed.value, value, Target::Weights { address, register, spread: Spread::Columns, place });
 
@@ -58,7 +58,7 @@ impl Token<'_> {
             for shared in 0..g.sharing {
                 for stream in 0..g.streams {
                     if let Some(head) = g.head_of(block, shared, stream, shape) {
-                        let scalar = g.scalar_of(block, shared, stream);
+                        let scalar = self.scalar_of(block, shared, stream);
                         self.scores(head, scalar);
                         self.probabilities(head, scalar);
                     }
@@ -111,7 +111,7 @@ impl Token<'_> {
 
     /// A product of the residual stream.
     pub(super) fn projection(&mut self, placed: &Placed, operator: Operator, target: Target) {
-        self.product(placed, self.plan.buffers.residual, operator, target);
+        self.product(placed, self.buffers().residual, operator, target);
     }
 
     /// The same for `count` passes from `first` on, whose results stand in `buffer` behind those of the passes before.
@@ -144,14 +144,14 @@ impl Token<'_> {
             constant: norm.epsilon >> addend_shift,
             limits: (-limit, limit),
             arithmetic,
-            address: (NORM, 0, 0),
+            address: (self.norm(), 0, 0),
             ..Operator::new(Function::Add)
         }
     }
 
     /// A product of `input`, added to the residual stream, which then has the norm `next`.
     pub(super) fn add_to_residual(&mut self, placed: &Placed, input: Buffer, next: &Norm) {
-        let buffers = &self.plan.buffers;
+        let buffers = self.buffers();
         let per_pass = placed.pitch(&self.plan.geometry) as i32;
         let Buffer { slice, base } = buffers.beside();
         let operator = Operator { beside: Some(Beside { slice, base, per_pass }), ..self.normed(next) };
@@ -220,7 +220,7 @@ impl Token<'_> {
 
     /// Where the scores of `head` stand: one head behind the other, and again from the beginning.
     fn scores_of(&self, head: usize) -> Buffer {
-        let (buffers, beats) = (&self.plan.buffers, self.positions / self.plan.geometry.dot);
+        let (buffers, beats) = (self.buffers(), self.positions / self.plan.geometry.dot);
         let heads = (buffers.score_beats / beats).max(1);
         let Buffer { slice, base } = buffers.scores;
         Buffer { slice, base: base + head as u32 % heads * beats }
@@ -231,16 +231,16 @@ impl Token<'_> {
         let (plan, g) = (self.plan, &self.plan.geometry);
         let Some(placed) = &plan.layer else { return };
         let words = g.head_pitch / g.dot;
-        let (query, scores) = (plan.buffers.query.1, self.scores_of(head));
+        let (query, scores) = (self.buffers().query.1, self.scores_of(head));
         let query = Buffer { base: query.base + head as u32 * words, ..query };
         let kv_head = self.graph.shape.kv_head(head) as u32;
         let job = ProductJob {
             streams: self.everywhere(query),
             beats: words,
             passes: self.positions / g.full,
-            weights: (placed.keys + kv_head * words, g.key_words),
+            weights: (placed.keys[self.sequence] + kv_head * words, g.key_words),
             registers: (register::WEIGHTS, register::SCALES),
-            stored: Some(Stored { address: placed.keys, passes: self.positions / g.full - 1, beats: 0 }),
+            stored: Some(Stored { address: placed.keys[self.sequence], passes: self.positions / g.full - 1, beats: 0 }),
             rows: (0, g.full_rows),
             scales: (placed.scores[head], 0, 0),
             tracking: Tracking { mask: register::POSITION, maximum: Some(scalar), each_run: false },
@@ -278,7 +278,7 @@ impl Token<'_> {
             ..Operator::new(Function::Subtract)
         };
         let last_beats = g.beats_per_word;
-        let probabilities = self.plan.buffers.probabilities[head];
+        let probabilities = self.buffers().probabilities[head];
         let sequence = self.words(probabilities.base, words);
         let job = VectorJob {
             a: (scores.slice, self.words(scores.base, words)),
@@ -300,7 +300,7 @@ impl Token<'_> {
             .iter()
             .zip(0..)
             .filter_map(|(head, group)| {
-                let Buffer { slice, base } = plan.buffers.probabilities[(*head)?];
+                let Buffer { slice, base } = self.buffers().probabilities[(*head)?];
                 Some(Stream { groups: vec![group], slice, base })
             })
             .collect();
@@ -309,7 +309,7 @@ impl Token<'_> {
         if let Some(first) = streams.first_mut() {
             first.groups.extend(idle);
         }
-        let scalars: Vec<u32> = (0..g.streams).map(|stream| g.scalar_of(block, shared, stream)).collect();
+        let scalars: Vec<u32> = (0..g.streams).map(|stream| self.scalar_of(block, shared, stream)).collect();
         let arithmetic = Arithmetic {
             scalar: ScalarOperand::OfBeat,
             shift: self.graph.layers[layer].attention.weighted_shift,
@@ -328,7 +328,7 @@ impl Token<'_> {
                 scalars: scalars.clone(),
                 ..Operator::new(Function::Multiply)
             };
-            let attention = plan.buffers.attention;
+            let attention = self.buffers().attention;
             let target = Target::Memory {
                 slice: attention.slice,
                 base: attention.base + word * g.beats_per_word,
@@ -340,9 +340,13 @@ impl Token<'_> {
                 streams: streams.clone(),
                 beats: (self.positions / g.dot).min(g.value_words),
                 passes: 1,
-                weights: (placed.values + pass * g.value_words, 0),
+                weights: (placed.values[self.sequence] + pass * g.value_words, 0),
                 registers: (register::WEIGHTS, register::SCALES),
-                stored: Some(Stored { address: placed.values, passes: 0, beats: (self.positions - g.full) / g.dot }),
+                stored: Some(Stored {
+                    address: placed.values[self.sequence],
+                    passes: 0,
+                    beats: (self.positions - g.full) / g.dot,
+                }),
                 rows: (within, rows),
                 scales: (placed.weighted + row, 1, 0),
                 tracking: Tracking::default(),

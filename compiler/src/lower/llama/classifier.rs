@@ -10,7 +10,7 @@ impl Token<'_> {
     /// the largest.
     pub(super) fn classifier(&mut self) {
         let (graph, plan) = (self.graph, self.plan);
-        let (buffers, placed, g) = (&plan.buffers, &plan.classifier, &plan.geometry);
+        let (buffers, placed, g) = (self.buffers(), &plan.classifier, &plan.geometry);
         let mut input = buffers.residual;
         if let (Some(weights), Some(buffer)) = (&graph.classifier.weights, plan.last_norm) {
             let words = placed.beats.div_ceil(g.beats_per_word);
@@ -18,8 +18,7 @@ impl Token<'_> {
             self.multiply([input, buffer, buffers.last], words, weights.right_shift as i32, limit);
             input = buffers.last;
         }
-        let arithmetic =
-            Arithmetic { reduction: Reduction::ArgMax, register: register::TOKEN, ..Arithmetic::default() };
+        let arithmetic = Arithmetic { reduction: Reduction::ArgMax, register: self.token(), ..Arithmetic::default() };
         let operator = Operator {
             arithmetic,
             address: (0, g.elements as i32, g.slot_pitch as i32),
@@ -36,6 +35,9 @@ impl Token<'_> {
         let tracking = Tracking { mask: register::LAST_TILE, maximum: None, each_run: true };
         let job = self.product_job(placed, input, operator, target);
         let begin = self.emitter.product(&ProductJob { tracking, ..job });
+        if self.sequence + 1 < plan.buffers.len() {
+            return;
+        }
         // Nothing looks at the position any more.
         let next = Assignment { constant: 1, ..Assignment::move_register(register::POSITION, register::POSITION) };
         self.emitter.assign(next, begin);

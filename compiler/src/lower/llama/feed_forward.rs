@@ -2,23 +2,23 @@
 
 use super::job::Operator;
 use super::plan::{Buffer, Strides};
-use super::{NORM, Token, register};
+use super::{Token, register};
 use lpu_isa::instruction::Assignment;
 
 impl Token<'_> {
     /// The feed-forward network of layer `number`, added to the residual stream.
     pub(super) fn feed_forward(&mut self, number: usize) {
         let (graph, plan) = (self.graph, self.plan);
-        let (layer, buffers) = (&graph.layers[number].feed_forward, &plan.buffers);
+        let (layer, buffers) = (&graph.layers[number].feed_forward, self.buffers());
         let Some(placed) = &plan.layer else { return };
         let g = &plan.geometry;
-        let mut gate = Operator::scaled(NORM, layer.gate.right_shift);
+        let mut gate = Operator::scaled(self.norm(), layer.gate.right_shift);
         gate.arithmetic.table = Some(placed.silu);
         let to = self.target(&placed.gate, buffers.gate);
         self.projection(&placed.gate, gate, to);
         // What comes of the last pass is waited for: what comes before it is multiplied in the meantime, the first of it even before
         // the vector unit has the last pass.
-        let up = Operator::scaled(NORM, layer.up.right_shift);
+        let up = Operator::scaled(self.norm(), layer.up.right_shift);
         let before = placed.up.passes - 1;
         if before > 0 {
             self.projection_part(&placed.up, 0, before, up.clone(), buffers.up);
@@ -42,13 +42,10 @@ impl Token<'_> {
         }
         let next = graph.layers.get(number + 1).map_or(&graph.classifier.norm, |layer| &layer.attention.norm);
         self.add_to_residual(&placed.down, buffers.hidden, next);
-        if self.graph.layers.len() > 1 {
-            self.next_layer();
-        }
     }
 
     /// What the registers add for the next layer.
-    fn next_layer(&mut self) {
+    pub(super) fn next_layer(&mut self) {
         let Strides { weights, scales, constants } = self.plan.strides;
         let steps = [
             (register::KEY_ADDRESS, weights),

@@ -34,8 +34,8 @@ use geometry::Geometry;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Instruction, Operation};
 use lpu_isa::latency::Latency;
-use lpu_isa::program::{Entry, FORMAT, Language, Layer, Placed, Program, Queue, Region};
-use plan::Plan;
+use lpu_isa::program::{Entry, FORMAT, Language, Layer, OtherSequence, Placed, Program, Queue, Region};
+use plan::{Buffer, Buffers, Plan};
 use std::collections::btree_map::{BTreeMap, Entry as Slot};
 
 /// The scalar of the norm's factor.
@@ -73,6 +73,8 @@ pub mod register {
     pub const OFFSETS: u32 = 14;
     /// How many there are.
     pub const COUNT: u32 = 14;
+    /// Slot of the second sequence's token, where there are two.
+    pub const OTHER_TOKEN: u32 = 15;
 }
 
 /// One token under construction, for positions below `positions`.
@@ -86,6 +88,8 @@ pub struct Token<'a> {
     pub emitter: Emitter,
     /// Positions of the bucket: a whole number of passes over the keys.
     pub positions: u32,
+    /// The sequence whose token the jobs under construction are for.
+    pub sequence: usize,
 }
 
 /// Compiles `graph` for `configuration`, which `board` names, with room for `context` positions (at most the model's).
@@ -98,24 +102,49 @@ pub fn compile(
     board: &str,
     context: Option<usize>,
 ) -> Result<Program, CompileError> {
+    compile_sequences(graph, configuration, board, context, 1)
+}
+
+/// The same for one sequence or two, of which each run takes in a token, both at the same position: the jobs of the one are placed into
+/// the holes that those of the other leave. Each has keys, values, vectors and scalars of its own.
+///
+/// # Errors
+/// As [`compile`]; and a number of sequences that is neither one nor two.
+pub fn compile_sequences(
+    graph: &QuantisedLlama,
+    configuration: &Configuration,
+    board: &str,
+    context: Option<usize>,
+    sequences: usize,
+) -> Result<Program, CompileError> {
     let unsupported = |why: String| CompileError::Unsupported { layer: graph.name.clone(), why };
     let context = context.unwrap_or(graph.shape.context).min(graph.shape.context) as u32;
     let geometry = Geometry::new(graph, configuration, context.max(1))?;
+    if !(1..=2).contains(&sequences) {
+        return Err(unsupported(format!("a run takes in a token of one sequence or of two, not of {sequences}")));
+    }
+    let registers = if sequences > 1 { register::OTHER_TOKEN } else { register::COUNT };
     for (what, needed, available) in [
-        ("run-time registers", register::COUNT, configuration.registers()),
-        ("scalars", geometry.scalars(), configuration.scalars()),
+        ("run-time registers", registers, configuration.registers()),
+        ("scalars", sequences as u32 * geometry.scalars(), configuration.scalars()),
     ] {
         if needed > available {
             return Err(unsupported(format!("it needs {needed} {what}, the machine has {available}")));
         }
     }
-    let plan = Plan::new(graph, configuration, geometry)?;
+    let plan = Plan::new(graph, configuration, geometry, sequences)?;
     let Some(extension) = Latency::of(configuration).extensions else {
         return Err(unsupported("the machine has no `extensions`".into()));
     };
     let layers = layers(graph);
     let g = &plan.geometry;
-    let new = |positions| Token { graph, plan: &plan, emitter: Emitter::new(configuration, extension), positions };
+    let new = |positions| Token {
+        graph,
+        plan: &plan,
+        emitter: Emitter::new(configuration, extension),
+        positions,
+        sequence: 0,
+    };
     // As many schedules as fit the queues: one for each pass over the keys, or for each second, fourth, ...
     let mut schedules: BTreeMap<u32, (Vec<Queue>, u64)> = BTreeMap::new();
     let mut step = 1;
@@ -132,7 +161,7 @@ pub fn compile(
             let instruction = queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
             append(&mut queues, bucket.clone(), instruction, configuration);
             let last = (positions as usize).min(context as usize);
-            let macs = graph.shape.multiply_accumulates(last);
+            let macs = graph.shape.multiply_accumulates(last) * sequences as u64;
             let (instruction, positions) = (instruction as u32, positions.min(context));
             entries.push(Entry { instruction, positions, cycles: *cycles, macs });
         }
@@ -156,17 +185,26 @@ pub fn compile(
         step *= 2;
     };
     let slots = (0..graph.shape.vocabulary as u32).map(|token| g.slot(token)).collect();
-    let logits = plan.buffers.logits;
     let beats = plan.classifier.passes * plan.classifier.rows * g.beats_per_word;
-    let places = (0..graph.shape.vocabulary as u32)
-        .map(|token| token / g.tiles * plan.classifier.rows * g.elements + token % g.tiles);
-    let output =
-        Region { tensor: "logits".into(), slice: logits.slice, base: logits.base, beats, positions: places.collect() };
+    let places: Vec<u32> = (0..graph.shape.vocabulary as u32)
+        .map(|token| token / g.tiles * plan.classifier.rows * g.elements + token % g.tiles)
+        .collect();
+    let output = |buffers: &Buffers| {
+        let Buffer { slice, base } = buffers.logits;
+        Region { tensor: "logits".into(), slice, base, beats, positions: places.clone() }
+    };
+    let others = plan.buffers.iter().skip(1).map(|buffers| OtherSequence {
+        token: register::OTHER_TOKEN,
+        norm: g.scalars() + NORM,
+        output: output(buffers),
+    });
+    let others = others.collect();
+    let output = output(&plan.buffers[0]);
     let input = Region { tensor: "token".into(), slice: 0, base: 0, beats: 0, positions: vec![] };
     let (macs, cycles) = entries.first().map_or((0, 0), |entry| (entry.macs, entry.cycles));
     let Plan { weights, scales, constants, tables, .. } = plan;
-    let language =
-        Language { constants, tables, entries, token: register::TOKEN, position: register::POSITION, slots, context };
+    let (token, position) = (register::TOKEN, register::POSITION);
+    let language = Language { constants, tables, entries, token, position, slots, context, others };
     Ok(Program {
         format: FORMAT,
         model: graph.name.clone(),
@@ -186,12 +224,42 @@ pub fn compile(
     })
 }
 
-impl Token<'_> {
-    /// Layer `number`.
+impl<'a> Token<'a> {
+    /// The buffers of the sequence under way.
+    fn buffers(&self) -> &'a Buffers {
+        &self.plan.buffers[self.sequence]
+    }
+
+    /// The register of its token's slot.
+    fn token(&self) -> u32 {
+        if self.sequence == 0 { register::TOKEN } else { register::OTHER_TOKEN }
+    }
+
+    /// The scalar of its norm's factor.
+    fn norm(&self) -> u32 {
+        self.sequence as u32 * self.plan.geometry.scalars() + NORM
+    }
+
+    /// The scalar of one of its heads; see [`Geometry::scalar_of`].
+    fn scalar_of(&self, block: u32, number: u32, stream: u32) -> u32 {
+        self.norm() + self.plan.geometry.scalar_of(block, number, stream)
+    }
+
+    /// Layer `number`, of all sequences.
     fn layer(&mut self, number: usize) {
         self.emitter.layer = 1 + number as u32;
-        self.attention(number);
-        self.feed_forward(number);
+        let sequences = 0..self.plan.buffers.len();
+        for sequence in sequences.clone() {
+            self.sequence = sequence;
+            self.attention(number);
+        }
+        for sequence in sequences {
+            self.sequence = sequence;
+            self.feed_forward(number);
+        }
+        if self.graph.layers.len() > 1 {
+            self.next_layer();
+        }
     }
 
     /// The whole token: its queues, and its cycles.
@@ -240,7 +308,10 @@ impl Token<'_> {
             };
         }
         self.emitter.layer = 1 + count as u32;
-        self.classifier();
+        for sequence in 0..self.plan.buffers.len() {
+            self.sequence = sequence;
+            self.classifier();
+        }
         Ok(self.emitter.finish())
     }
 }

@@ -100,10 +100,10 @@ pub struct PlacedLayer {
     pub up: Placed,
     /// W2.
     pub down: Placed,
-    /// First weight address of the keys.
-    pub keys: u32,
-    /// First weight address of the values.
-    pub values: u32,
+    /// First weight address of the keys of each sequence.
+    pub keys: Vec<u32>,
+    /// First weight address of the values of each sequence.
+    pub values: Vec<u32>,
     /// What is subtracted from turned keys.
     pub key_offsets: Buffer,
     /// Scale table entry of each head's scores.
@@ -188,8 +188,8 @@ pub struct Plan {
     pub classifier: Placed,
     /// The embedding, whose rows are read out.
     pub embedding: Placed,
-    /// The buffers.
-    pub buffers: Buffers,
+    /// The buffers of each sequence.
+    pub buffers: Vec<Buffers>,
     /// Cosines and sines of each position, in two parts. Both begin where position 0 would stand.
     pub angles: [Buffer; 2],
     /// The first position of the second part; beyond all positions where there is none.
@@ -205,6 +205,8 @@ struct Memory<'a> {
     model: &'a str,
     configuration: &'a Configuration,
     geometry: Geometry,
+    /// Sequences of which a run takes in a token.
+    sequences: usize,
     weights: Vec<Vec<i8>>,
     scales: Vec<Vec<Scale>>,
     constants: Vec<Constants>,
@@ -393,7 +395,7 @@ fn in_order(count: usize) -> Vec<Option<usize>> {
 }
 
 impl Plan {
-    /// Places `graph` on `configuration`.
+    /// Places `graph` on `configuration`, for so many sequences at once.
     ///
     /// # Errors
     /// A memory that is too small, with the numbers.
@@ -401,12 +403,14 @@ impl Plan {
         graph: &QuantisedLlama,
         configuration: &Configuration,
         geometry: Geometry,
+        sequences: usize,
     ) -> Result<Plan, CompileError> {
         let shape = &graph.shape;
         let mut memory = Memory {
             model: &graph.name,
             configuration,
             geometry: geometry.clone(),
+            sequences,
             weights: vec![Vec::new(); configuration.tiles as usize],
             scales: Vec::new(),
             constants: Vec::new(),
@@ -451,7 +455,7 @@ impl Plan {
         let factors = memory.constants_in(0, "factors of the embedding", factors);
         let last_norm = graph.classifier.weights.as_ref();
         let last_norm = last_norm.map(|weights| memory.constants("weights of the last norm", weights.values.clone()));
-        let buffers = buffers(&mut memory, graph, layer.as_ref(), &classifier);
+        let buffers = (0..sequences).map(|_| buffers(&mut memory, graph, layer.as_ref(), &classifier)).collect();
         let (angles, second_angles) = angles(&mut memory, graph);
         memory.check()?;
         if tables.len() > configuration.tables() as usize {
@@ -531,8 +535,8 @@ fn place_layer(
     let down = &network.down;
     let down = memory.matrix((&down.matrix, &scales(down)), (&positions, beats), (&rows, g.full), none);
 
-    let keys = memory.weights(g.key_passes * g.key_words);
-    let values = memory.weights(g.value_passes * g.value_words);
+    let keys = (0..memory.sequences).map(|_| memory.weights(g.key_passes * g.key_words)).collect();
+    let values = (0..memory.sequences).map(|_| memory.weights(g.value_passes * g.value_words)).collect();
     let mut offsets = vec![0; shape.kv_heads * g.head_pitch as usize];
     for (channel, &offset) in attention.key_offsets.iter().enumerate() {
         offsets[channel / shape.head_size * g.head_pitch as usize + channel % shape.head_size] = offset;
