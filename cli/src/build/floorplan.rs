@@ -399,10 +399,8 @@ mod tests {
     #[test]
     fn a_language_machine_leaves_the_cells_of_its_vector_unit_to_place_and_route() {
         let mut board = Board::find("ulx3s-85f").unwrap();
-        let text = std::fs::read_to_string(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../constraints/ulx3s-85f/language.toml"
-        ));
+        let text =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../constraints/ulx3s-85f/language.toml"));
         board.configuration = Configuration::from_toml(&text.unwrap()).unwrap();
         let names = [
             ("lpu.tile_group_1.row_3.tile_3.multiplier_3.mult18x18d", "MULT18X18D", true),
@@ -411,7 +409,7 @@ mod tests {
             ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_4_0", "PDPW16KD", false),
             ("lpu.registers.queue.program_memory.block_0_0", "DP16KD", true),
             ("lpu.weight_store.queue.program_memory.block_0_0", "DP16KD", true),
-            ("lpu.vector_unit.queue.program_memory.block_1_0", "PDPW16KD", true),
+            ("lpu.vector_unit.queue.program_memory.block_0_1", "PDPW16KD", true),
             ("lpu.tile_group_1.queue.program_memory.block_0_0", "DP16KD", true),
             ("lpu.vector_unit.lane_7.value_product.mult18x18d", "MULT18X18D", false),
             ("lpu.vector_unit.lane_7.slope.mult18x18d", "MULT18X18D", false),
