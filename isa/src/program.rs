@@ -7,7 +7,7 @@
 use crate::arithmetic::softmax::Softmax;
 use crate::configuration::{Configuration, ConfigurationError};
 use crate::fixed_point::table::Table;
-use crate::instruction::{Instruction, InstructionError, Unit};
+use crate::instruction::{Instruction, InstructionError, Operation, Unit};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -58,6 +58,40 @@ pub struct Queue {
     pub unit: Unit,
     /// Its instructions; the last one halts.
     pub instructions: Vec<Placed>,
+}
+
+impl Queue {
+    /// Does the instruction at `index` end no loop, or one of instructions that neither halt nor repeat?
+    fn is_loop(&self, index: usize) -> bool {
+        let Operation::Repeat { back, .. } = self.instructions[index].instruction.operation else { return true };
+        let ends = |placed: &Placed| matches!(placed.instruction.operation, Operation::Halt | Operation::Repeat { .. });
+        index.checked_sub(back as usize).is_some_and(|first| !self.instructions[first..index].iter().any(ends))
+    }
+
+    /// The instructions that a run issues from instruction `entry` on, with their cycles, loops unrolled, up to the first that halts:
+    /// cycle, number of the instruction.
+    pub fn issued(&self, entry: usize, configuration: &Configuration) -> Vec<(u64, usize)> {
+        let (mut index, mut cycle, mut executed) = (entry, 0, 1);
+        let mut issued = Vec::new();
+        while let Some(placed) = self.instructions.get(index) {
+            issued.push((cycle, index));
+            cycle += u64::from(placed.instruction.interval);
+            match placed.instruction.operation {
+                Operation::Halt => break,
+                Operation::Repeat { back, times } if executed < times => {
+                    index = index.saturating_sub(back as usize);
+                    executed += 1;
+                }
+                Operation::Repeat { .. } => {
+                    cycle -= u64::from(placed.instruction.interval);
+                    cycle += u64::from(configuration.minimum_interval());
+                    (index, executed) = (index + 1, 1);
+                }
+                _ => index += 1,
+            }
+        }
+        issued
+    }
 }
 
 /// What the compiler decided for one layer: the link between the network's names and the machine's.
@@ -155,6 +189,20 @@ pub struct Language {
     pub slots: Vec<u32>,
     /// Positions that there is room for.
     pub context: u32,
+    /// Further sequences of which each run takes in a token, at the same position.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherSequence>,
+}
+
+/// A sequence beside the first: what it has for itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherSequence {
+    /// Register of its token's slot.
+    pub token: u32,
+    /// Scalar of the last norm's factor.
+    pub norm: u32,
+    /// Where the host reads its classifier's results.
+    pub output: Region,
 }
 
 /// Elements in the vector memory.
@@ -175,7 +223,7 @@ pub struct Constants {
 pub struct Entry {
     /// Number of its first instruction, the same in every queue.
     pub instruction: u32,
-    /// The positions for which it is right are below this.
+    /// The positions for which it is right are below this, and not below that of the schedule before it.
     pub positions: u32,
     /// Predicted cycles.
     pub cycles: u64,
@@ -270,7 +318,7 @@ impl Program {
             ));
         }
         for scale in self.scales.iter().flatten() {
-            if !scale.is_encodable() {
+            if !scale.is_encodable_in(configuration) {
                 return inconsistent(format!("scale {scale:?} is out of range"));
             }
         }
@@ -280,7 +328,8 @@ impl Program {
         self.check_constants(&self.constants)?;
         self.check_language()?;
         let layer_results = self.layers.iter().map(|layer| &layer.result);
-        for region in [&self.input, &self.output].into_iter().chain(layer_results) {
+        let others = self.language.iter().flat_map(|language| &language.others).map(|other| &other.output);
+        for region in [&self.input, &self.output].into_iter().chain(layer_results).chain(others) {
             let end = u64::from(region.base) + u64::from(region.beats);
             let elements = u64::from(region.beats) * u64::from(configuration.dot);
             if region.slice >= configuration.vector_slices
@@ -299,9 +348,7 @@ impl Program {
                     configuration.queue_depth
                 ));
             }
-            if queue.instructions.last().map(|placed| placed.instruction.operation)
-                != Some(crate::instruction::Operation::Halt)
-            {
+            if queue.instructions.last().map(|placed| placed.instruction.operation) != Some(Operation::Halt) {
                 return inconsistent(format!("the queue of {} does not end in `halt`", queue.unit));
             }
             for (index, placed) in queue.instructions.iter().enumerate() {
@@ -312,6 +359,12 @@ impl Program {
                     .instruction
                     .check(queue.unit, configuration)
                     .map_err(|source| ProgramError::Instruction { index, source })?;
+                if !queue.is_loop(index) {
+                    return inconsistent(format!(
+                        "instruction {index} of {} ends a loop that begins before the queue or contains a `repeat` or a `halt`",
+                        queue.unit
+                    ));
+                }
             }
         }
         Ok(())
@@ -357,8 +410,12 @@ impl Program {
             ));
         }
         let register = |number: u32| (1..=configuration.registers()).contains(&number);
-        if !register(language.token) || !register(language.position) {
+        let mut tokens = std::iter::once(language.token).chain(language.others.iter().map(|other| other.token));
+        if !tokens.all(register) || !register(language.position) {
             return inconsistent("token or position stand in no register".into());
+        }
+        if language.others.iter().any(|other| other.norm >= configuration.scalars()) {
+            return inconsistent("the factor of a sequence's last norm stands in no scalar".into());
         }
         for entry in &language.entries {
             let reached = |queue: &Queue| queue.instructions.len() > entry.instruction as usize;

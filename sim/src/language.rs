@@ -4,7 +4,7 @@ use crate::cycle::{CycleError, CycleModel, Options, Run, WriteEvent};
 use lpu_compiler::lower::llama::NORM;
 use lpu_isa::fixed_point::normalise::Factor;
 use lpu_isa::instruction::Unit;
-use lpu_isa::program::{Entry, Language, Program};
+use lpu_isa::program::{Entry, Language, Program, Region};
 use thiserror::Error;
 
 /// Why there is no answer.
@@ -99,21 +99,40 @@ impl<'a> LanguageModel<'a> {
     /// # Errors
     /// A token that there is not, or no room.
     pub fn step(&mut self, token: Option<u32>) -> Result<Token, LanguageError> {
+        let all = self.step_all(&[token])?;
+        all.into_iter().next().ok_or_else(|| LanguageError::NoLanguage(self.program.model.clone()))
+    }
+
+    /// The same for all sequences of which a run takes in a token, in the program's order. A sequence without a token of its own in
+    /// `tokens` goes on as if it were `None`. Cycles, writes and steps are those of the run, the same for all.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_all(&mut self, tokens: &[Option<u32>]) -> Result<Vec<Token>, LanguageError> {
         let entry = entry_of(self.language, self.position)?;
-        if let Some(token) = token {
-            self.model.set_register(self.language.token, slot_of(self.language, token)?);
+        let others = &self.language.others;
+        let registers = || std::iter::once(self.language.token).chain(others.iter().map(|other| other.token));
+        for (token, register) in tokens.iter().zip(registers()) {
+            if let Some(token) = *token {
+                self.model.set_register(register, slot_of(self.language, token)?);
+            }
         }
         let Run { cycles, writes, busy } = self.model.run_from(entry.instruction as usize)?;
         self.position += 1;
-        Ok(Token {
-            next: token_of(self.language, self.model.register(self.language.token))?,
-            elements: self.model.read_elements(&self.program.output),
-            factor: Some(self.model.scalar(NORM).unwrap_or(Factor { mantissa: 0, exponent: 0 })),
-            cycles,
-            predicted: entry.cycles,
-            writes,
-            busy,
-        })
+        let first = (NORM, &self.program.output);
+        let outputs = std::iter::once(first).chain(others.iter().map(|other| (other.norm, &other.output)));
+        let token = |(register, (norm, output)): (u32, (u32, &Region))| -> Result<Token, LanguageError> {
+            Ok(Token {
+                next: token_of(self.language, self.model.register(register))?,
+                elements: self.model.read_elements(output),
+                factor: Some(self.model.scalar(norm).unwrap_or(Factor { mantissa: 0, exponent: 0 })),
+                cycles,
+                predicted: entry.cycles,
+                writes: writes.clone(),
+                busy: busy.clone(),
+            })
+        };
+        registers().zip(outputs).map(token).collect()
     }
 }
 

@@ -34,6 +34,31 @@ pub enum Unit {
     Link,
 }
 
+/// What a machine for language models takes beyond the formula's terms, in sites of an ECP5's look-up tables. Measured on
+/// `constraints/ulx3s-85f/language.toml` alone (32 tiles, 8 lanes): the cells of each module of `netlist.json`, which `lpu build --board
+/// ulx3s-85f --config constraints/ulx3s-85f/language.toml --out DIR` writes, weighed by [`sites`], less what the formula says of the unit.
+mod language {
+    /// A tile: each of its weights' bytes comes from its own place in a word, or all from one.
+    pub const TILE: f64 = 34.0;
+    /// A tile group: what it fetches, loops and registers of its queue, bases.
+    pub const TILE_GROUP: f64 = 217.0;
+    /// A slice: the same for two queues.
+    pub const SLICE: f64 = 172.0;
+    /// A lane of the vector unit, beyond a plain one: shifters, roundings, the sum with the step before, the place in a segment, the
+    /// shifted square. Products are in cells.
+    pub const VECTOR_LANE: f64 = 830.0;
+    /// What the vector unit has once: the trees of sum and maximum, two normalising shifters, scalars, what leaves at three places.
+    pub const VECTOR_ONCE: f64 = 2160.0;
+    /// What a requantiser lane saves whose product with a narrow multiplier is in logic: 18 of 31 rows.
+    pub const NARROW_PRODUCT: f64 = 640.0;
+    /// What a requantiser lane saves without left shift, bias and zero point.
+    pub const NARROW_LANE: f64 = 240.0;
+    /// The requantiser's mask and largest element.
+    pub const TRACKING: f64 = 600.0;
+    /// Run-time registers, and the stream into the weights: with the host port.
+    pub const REGISTERS_AND_STORES: f64 = 1050.0;
+}
+
 /// All units, in the order of the report.
 pub const UNITS: [Unit; 9] = [
     Unit::Tiles,
@@ -126,6 +151,25 @@ impl Unit {
             }
             Unit::HostPort => vec![1.0, Memory::all(c).len() as f64, f64::from(Memory::staging_bits(c)), slices * beat],
             Unit::Link => vec![1.0, beat],
+        }
+    }
+
+    /// Sites of look-up tables beyond the sum of [`sizes`](Self::sizes): what only machines for language models have.
+    pub fn language_sites(self, configuration: &Configuration) -> f64 {
+        let Some(_) = configuration.extensions else { return 0.0 };
+        match self {
+            Unit::TileRows => f64::from(configuration.tiles) * language::TILE,
+            Unit::TileGroups => f64::from(configuration.tile_groups()) * language::TILE_GROUP,
+            Unit::Slices => f64::from(configuration.vector_slices) * language::SLICE,
+            Unit::Vector => f64::from(configuration.stream_elements) * language::VECTOR_LANE + language::VECTOR_ONCE,
+            Unit::Requantiser => {
+                let lanes = f64::from(configuration.requantiser_lanes());
+                let in_logic = lanes - f64::from(configuration.scale_multiplier_lanes);
+                let narrow = lanes * language::NARROW_LANE + in_logic * language::NARROW_PRODUCT;
+                language::TRACKING - if configuration.narrow_scales { narrow } else { 0.0 }
+            }
+            Unit::HostPort => language::REGISTERS_AND_STORES,
+            Unit::Tiles | Unit::Crossbar | Unit::Link => 0.0,
         }
     }
 

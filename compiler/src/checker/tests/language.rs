@@ -85,6 +85,7 @@ fn token(text: &str) -> Program {
         position: 2,
         slots: (0..8).collect(),
         context: 4,
+        others: vec![],
     };
     Program {
         weights: vec![vec![1; 14]; 8],
@@ -103,6 +104,8 @@ fn changed(from: &str, to: &str) -> Program {
 /// The latencies that the token was written for: those of the machine, but for the extensions, which are quicker here.
 fn written_for() -> Latency {
     let extensions = ExtensionLatency {
+        vector_plain: 22,
+        vector_arithmetic: 22,
         vector_to_scalar: 32,
         requantise_to_scalar: 22,
         vector_to_register: 26,

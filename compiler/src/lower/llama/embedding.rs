@@ -1,8 +1,8 @@
 //! The beginning of a token: its registers, and its row of the embedding as the residual stream.
 
-use super::emitter::{Destination, Operator, VectorJob};
+use super::job::{Destination, Operator, VectorJob};
 use super::plan::Buffer;
-use super::{NORM, Token, register};
+use super::{Token, register};
 use crate::error::CompileError;
 use lpu_isa::instruction::{Assignment, Function};
 use lpu_isa::sequence::Sequence;
@@ -21,25 +21,41 @@ fn reciprocal(divisor: u32, limit: u32) -> Option<(i32, u32)> {
 impl Token<'_> {
     /// `destination = ((source × multiplier + addend) >> shift) mod 2^bits`.
     fn assign(&mut self, destination: u32, source: u32, multiplier: i32, addend: u32, shift: u32, bits: u32) {
-        let assignment = Assignment { destination, source, multiplier, addend, constant: 0, shift, bits };
+        let moved = Assignment::move_register(destination, source);
+        let assignment = Assignment { multiplier, addend, shift, bits, ..moved };
         self.emitter.assign(assignment, 0);
     }
 
-    /// The registers, then the token's row.
+    /// The registers, then the token's row; of each sequence.
     ///
     /// # Errors
     /// A machine whose full rows have a number of tiles that the registers cannot divide by.
     pub(super) fn embedding(&mut self) -> Result<(), CompileError> {
-        let g = self.plan.geometry.clone();
-        let plan = self.plan;
-        let whole = |value: u32| value as i32;
-        // The token first: its row is waited for.
+        for sequence in 0..self.plan.buffers.len() {
+            self.sequence = sequence;
+            // The token first: its row is waited for.
+            self.registers_of_token();
+            if sequence == 0 {
+                self.registers_of_position()?;
+            }
+            self.row();
+        }
+        Ok(())
+    }
+
+    fn registers_of_token(&mut self) {
+        let (g, token) = (self.plan.geometry.clone(), self.token());
         let pitch_bits = g.slot_pitch.trailing_zeros();
-        self.assign(register::ROW_TILE, register::TOKEN, 1, 0, 0, pitch_bits);
-        self.assign(register::TEMPORARY, register::TOKEN, 1, 0, pitch_bits, 16);
-        self.assign(register::ROW_ADDRESS, register::TEMPORARY, whole(plan.embedding.beats), 0, 0, 16);
-        self.assign(register::TEMPORARY, register::TOKEN, 1, 0, g.elements.trailing_zeros(), 16);
-        self.assign(register::FACTOR, register::TEMPORARY, whole(g.beats_per_word), 0, 0, 16);
+        self.assign(register::ROW_TILE, token, 1, 0, 0, pitch_bits);
+        self.assign(register::TEMPORARY, token, 1, 0, pitch_bits, 16);
+        self.assign(register::ROW_ADDRESS, register::TEMPORARY, self.plan.embedding.beats as i32, 0, 0, 16);
+        self.assign(register::TEMPORARY, token, 1, 0, g.elements.trailing_zeros(), 16);
+        self.assign(register::FACTOR, register::TEMPORARY, g.beats_per_word as i32, 0, 0, 16);
+    }
+
+    fn registers_of_position(&mut self) -> Result<(), CompileError> {
+        let g = self.plan.geometry.clone();
+        let whole = |value: u32| value as i32;
         let Some((multiplier, shift)) = reciprocal(g.full, g.context.max(g.key_passes * g.full)) else {
             let why = format!("positions cannot be divided by the {} tiles of its full rows", g.full);
             return Err(CompileError::Unsupported { layer: "keys".into(), why });
@@ -50,16 +66,28 @@ impl Token<'_> {
         self.assign(register::KEY_TILE, register::TEMPORARY, -whole(g.full), register::POSITION, 0, 16);
         self.assign(register::VALUE_ADDRESS, register::POSITION, 1, 0, g.dot.trailing_zeros(), 16);
 
-        let row = plan.buffers.row;
+        let constant = whole(g.tiles) - 1;
+        let last = Assignment { constant, ..Assignment::move_register(register::LAST_TILE, 0) };
+        self.emitter.assign(last, 0);
+        for distance in [register::WEIGHTS, register::SCALES, register::OFFSETS] {
+            self.emitter.assign(Assignment::move_register(distance, 0), 0);
+        }
+        Ok(())
+    }
+
+    /// The token's row of the embedding, as the residual stream.
+    fn row(&mut self) {
+        let (g, plan) = (self.plan.geometry.clone(), self.plan);
+        let row = self.buffers().row;
         let weights = Sequence::linear(plan.embedding.base, plan.embedding.beats).offset_by(register::ROW_ADDRESS);
         self.emitter.fetch(register::ROW_TILE, weights, row.slice, row.base);
         let factor = Sequence::linear(plan.factors.base, 1).offset_by(register::FACTOR);
-        let pick = Arithmetic { reduction: Reduction::Pick, register: register::TOKEN, ..Arithmetic::default() };
+        let pick = Arithmetic { reduction: Reduction::Pick, register: self.token(), ..Arithmetic::default() };
         self.emitter.vector(&VectorJob {
             a: (plan.factors.slice, factor),
             b: None,
             operator: Operator { arithmetic: pick, ..Operator::new(Function::Pass) },
-            sequence: Sequence::linear(NORM, 1),
+            sequence: Sequence::linear(self.norm(), 1),
             to: Destination::Nowhere,
         });
         let norm = match self.graph.layers.first() {
@@ -68,26 +96,26 @@ impl Token<'_> {
         };
         let words = plan.embedding.beats.div_ceil(g.beats_per_word);
         let mut operator = self.normed(norm);
-        let scaled = Operator::scaled(NORM, self.graph.embedding_shift as i32);
+        let scaled = Operator::scaled(self.norm(), self.graph.embedding_shift as i32);
         operator.function = Function::Multiply;
         operator.arithmetic =
             Arithmetic { scalar: scaled.arithmetic.scalar, shift: scaled.arithmetic.shift, ..operator.arithmetic };
         operator.scalars = scaled.scalars;
-        let residual = plan.buffers.residual;
+        let residual = self.buffers().residual;
         let stride = |base: u32| self.words(base, words);
         self.emitter.vector(&VectorJob {
             a: (row.slice, stride(row.base)),
             b: None,
             operator,
-            sequence: Sequence { delta: [0; 4], ..Sequence::linear(NORM, words) },
+            sequence: Sequence { delta: [0; 4], ..Sequence::linear(self.norm(), words) },
             to: Destination::Memory {
                 slice: residual.slice,
                 sequence: stride(residual.base),
                 last_beats: g.beats_per_word,
                 lag: 0,
+                copy: self.buffers().copy.map(|Buffer { slice, base }| (slice, base)),
             },
         });
-        Ok(())
     }
 
     /// The products of the elements of two vectors of `words` words into a third, shifted to the right by `shift`, within `±limit`.
@@ -103,6 +131,7 @@ impl Token<'_> {
                 sequence: self.words(to.base, words),
                 last_beats: self.plan.geometry.beats_per_word,
                 lag: 0,
+                copy: None,
             },
         });
     }

@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | [`geometry`] | how the model's sizes meet the machine's |
 //! | [`plan`] | where weights, scales, constants and vectors stand |
-//! | [`emitter`] | instructions in time |
+//! | [`job`] | chains of units that are placed as a whole |
+//! | [`emitter`] | jobs in time: what each waits for |
+//! | [`timeline`] | the queues, and the first hole in them |
 //! | [`embedding`] | registers of the token and the position, the token's row |
 //! | [`attention`] | projections, RoPE and cache, scores and softmax, weighted sum |
 //! | [`feed_forward`] | the other half of a layer |
@@ -21,7 +23,9 @@ pub mod embedding;
 pub mod emitter;
 pub mod feed_forward;
 pub mod geometry;
+pub mod job;
 pub mod plan;
+pub mod timeline;
 
 use crate::error::{CompileError, Resource};
 use crate::llama::graph::QuantisedLlama;
@@ -30,8 +34,9 @@ use geometry::Geometry;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Instruction, Operation};
 use lpu_isa::latency::Latency;
-use lpu_isa::program::{Entry, FORMAT, Language, Layer, Placed, Program, Queue, Region};
-use plan::Plan;
+use lpu_isa::program::{Entry, FORMAT, Language, Layer, OtherSequence, Placed, Program, Queue, Region};
+use plan::{Buffer, Buffers, Plan};
+use std::collections::btree_map::{BTreeMap, Entry as Slot};
 
 /// The scalar of the norm's factor.
 pub const NORM: u32 = 0;
@@ -58,11 +63,22 @@ pub mod register {
     pub const FACTOR: u32 = 9;
     /// Passing results.
     pub const TEMPORARY: u32 = 10;
+    /// The number of the last tile.
+    pub const LAST_TILE: u32 = 11;
+    /// Weight words from the first layer's to those of the layer under way.
+    pub const WEIGHTS: u32 = 12;
+    /// The same for entries of the scale table.
+    pub const SCALES: u32 = 13;
+    /// The same for beats of the middles of keys.
+    pub const OFFSETS: u32 = 14;
     /// How many there are.
-    pub const COUNT: u32 = 10;
+    pub const COUNT: u32 = 14;
+    /// Slot of the second sequence's token, where there are two.
+    pub const OTHER_TOKEN: u32 = 15;
 }
 
 /// One token under construction, for positions below `positions`.
+#[derive(Clone)]
 pub struct Token<'a> {
     /// The model.
     pub graph: &'a QuantisedLlama,
@@ -72,6 +88,8 @@ pub struct Token<'a> {
     pub emitter: Emitter,
     /// Positions of the bucket: a whole number of passes over the keys.
     pub positions: u32,
+    /// The sequence whose token the jobs under construction are for.
+    pub sequence: usize,
 }
 
 /// Compiles `graph` for `configuration`, which `board` names, with room for `context` positions (at most the model's).
@@ -84,69 +102,109 @@ pub fn compile(
     board: &str,
     context: Option<usize>,
 ) -> Result<Program, CompileError> {
+    compile_sequences(graph, configuration, board, context, 1)
+}
+
+/// The same for one sequence or two, of which each run takes in a token, both at the same position: the jobs of the one are placed into
+/// the holes that those of the other leave. Each has keys, values, vectors and scalars of its own.
+///
+/// # Errors
+/// As [`compile`]; and a number of sequences that is neither one nor two.
+pub fn compile_sequences(
+    graph: &QuantisedLlama,
+    configuration: &Configuration,
+    board: &str,
+    context: Option<usize>,
+    sequences: usize,
+) -> Result<Program, CompileError> {
     let unsupported = |why: String| CompileError::Unsupported { layer: graph.name.clone(), why };
     let context = context.unwrap_or(graph.shape.context).min(graph.shape.context) as u32;
     let geometry = Geometry::new(graph, configuration, context.max(1))?;
+    if !(1..=2).contains(&sequences) {
+        return Err(unsupported(format!("a run takes in a token of one sequence or of two, not of {sequences}")));
+    }
+    let registers = if sequences > 1 { register::OTHER_TOKEN } else { register::COUNT };
     for (what, needed, available) in [
-        ("run-time registers", register::COUNT, configuration.registers()),
-        ("scalars", geometry.scalars(), configuration.scalars()),
+        ("run-time registers", registers, configuration.registers()),
+        ("scalars", sequences as u32 * geometry.scalars(), configuration.scalars()),
     ] {
         if needed > available {
             return Err(unsupported(format!("it needs {needed} {what}, the machine has {available}")));
         }
     }
-    let plan = Plan::new(graph, configuration, geometry)?;
+    let plan = Plan::new(graph, configuration, geometry, sequences)?;
     let Some(extension) = Latency::of(configuration).extensions else {
         return Err(unsupported("the machine has no `extensions`".into()));
     };
     let layers = layers(graph);
-    let names: Vec<String> = layers.iter().map(|layer| layer.name.clone()).collect();
-    let mut queues: Vec<Queue> = Vec::new();
-    let mut entries = Vec::new();
     let g = &plan.geometry;
-    for passes in 1..=g.key_passes {
-        let positions = passes * g.full;
-        let mut token = Token { graph, plan: &plan, emitter: Emitter::new(configuration, extension), positions };
-        token.embedding()?;
-        for number in 0..graph.layers.len() {
-            token.emitter.layer = 1 + number as u32;
-            token.attention(number);
-            token.feed_forward(number);
+    let new = |positions| Token {
+        graph,
+        plan: &plan,
+        emitter: Emitter::new(configuration, extension),
+        positions,
+        sequence: 0,
+    };
+    // As many schedules as fit the queues: one for each pass over the keys, or for each second, fourth, ...
+    let mut schedules: BTreeMap<u32, (Vec<Queue>, u64)> = BTreeMap::new();
+    let mut step = 1;
+    let (queues, entries) = loop {
+        let mut queues: Vec<Queue> = Vec::new();
+        let mut entries = Vec::new();
+        for passes in (step..g.key_passes + step).step_by(step as usize).map(|passes| passes.min(g.key_passes)) {
+            let positions = passes * g.full;
+            let (bucket, cycles) = match schedules.entry(passes) {
+                Slot::Occupied(known) => known.into_mut(),
+                Slot::Vacant(vacant) => vacant.insert(new(positions).schedule()?),
+            };
+            // All queues begin a schedule at the same instruction.
+            let instruction = queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
+            append(&mut queues, bucket.clone(), instruction, configuration);
+            let last = (positions as usize).min(context as usize);
+            let macs = graph.shape.multiply_accumulates(last) * sequences as u64;
+            let (instruction, positions) = (instruction as u32, positions.min(context));
+            entries.push(Entry { instruction, positions, cycles: *cycles, macs });
         }
-        token.emitter.layer = 1 + graph.layers.len() as u32;
-        token.classifier();
-        let (bucket, cycles) = token.emitter.finish().finish(&graph.name, &names)?;
-        // All queues begin a schedule at the same instruction.
-        let instruction = queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
-        append(&mut queues, bucket, instruction, configuration);
-        let last = (positions as usize).min(context as usize);
-        let macs = graph.shape.multiply_accumulates(last);
-        entries.push(Entry { instruction: instruction as u32, positions: positions.min(context), cycles, macs });
-    }
-    if let Some(queue) = queues.iter().find(|queue| queue.instructions.len() > configuration.queue_depth as usize) {
-        return Err(CompileError::DoesNotFit {
-            model: graph.name.clone(),
-            layer: "the schedules of all lengths of the context".into(),
-            resource: Resource::Queue,
-            needed: queue.instructions.len() as u64,
-            available: u64::from(configuration.queue_depth),
-            what: "instructions in one queue",
-            shortfall: String::new(),
-            block_rams: 0,
-        });
-    }
+        let longest = queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
+        if longest <= configuration.queue_depth as usize {
+            break (queues, entries);
+        }
+        let most = if plan.second_angles < context { plan.second_angles / g.full } else { g.key_passes };
+        if step >= most {
+            return Err(CompileError::DoesNotFit {
+                model: graph.name.clone(),
+                layer: "the fewest schedules for all lengths of the context".into(),
+                resource: Resource::Queue,
+                needed: longest as u64,
+                available: u64::from(configuration.queue_depth),
+                what: "instructions in one queue",
+                shortfall: String::new(),
+                block_rams: 0,
+            });
+        }
+        step *= 2;
+    };
     let slots = (0..graph.shape.vocabulary as u32).map(|token| g.slot(token)).collect();
-    let logits = plan.buffers.logits;
     let beats = plan.classifier.passes * plan.classifier.rows * g.beats_per_word;
-    let places = (0..graph.shape.vocabulary as u32)
-        .map(|token| token / g.tiles * plan.classifier.rows * g.elements + token % g.tiles);
-    let output =
-        Region { tensor: "logits".into(), slice: logits.slice, base: logits.base, beats, positions: places.collect() };
+    let places: Vec<u32> = (0..graph.shape.vocabulary as u32)
+        .map(|token| token / g.tiles * plan.classifier.rows * g.elements + token % g.tiles)
+        .collect();
+    let output = |buffers: &Buffers| {
+        let Buffer { slice, base } = buffers.logits;
+        Region { tensor: "logits".into(), slice, base, beats, positions: places.clone() }
+    };
+    let others = plan.buffers.iter().skip(1).map(|buffers| OtherSequence {
+        token: register::OTHER_TOKEN,
+        norm: g.scalars() + NORM,
+        output: output(buffers),
+    });
+    let others = others.collect();
+    let output = output(&plan.buffers[0]);
     let input = Region { tensor: "token".into(), slice: 0, base: 0, beats: 0, positions: vec![] };
     let (macs, cycles) = entries.first().map_or((0, 0), |entry| (entry.macs, entry.cycles));
     let Plan { weights, scales, constants, tables, .. } = plan;
-    let language =
-        Language { constants, tables, entries, token: register::TOKEN, position: register::POSITION, slots, context };
+    let (token, position) = (register::TOKEN, register::POSITION);
+    let language = Language { constants, tables, entries, token, position, slots, context, others };
     Ok(Program {
         format: FORMAT,
         model: graph.name.clone(),
@@ -164,6 +222,98 @@ pub fn compile(
         finish: None,
         language: Some(language),
     })
+}
+
+impl<'a> Token<'a> {
+    /// The buffers of the sequence under way.
+    fn buffers(&self) -> &'a Buffers {
+        &self.plan.buffers[self.sequence]
+    }
+
+    /// The register of its token's slot.
+    fn token(&self) -> u32 {
+        if self.sequence == 0 { register::TOKEN } else { register::OTHER_TOKEN }
+    }
+
+    /// The scalar of its norm's factor.
+    fn norm(&self) -> u32 {
+        self.sequence as u32 * self.plan.geometry.scalars() + NORM
+    }
+
+    /// The scalar of one of its heads; see [`Geometry::scalar_of`].
+    fn scalar_of(&self, block: u32, number: u32, stream: u32) -> u32 {
+        self.norm() + self.plan.geometry.scalar_of(block, number, stream)
+    }
+
+    /// Layer `number`, of all sequences.
+    fn layer(&mut self, number: usize) {
+        self.emitter.layer = 1 + number as u32;
+        let sequences = 0..self.plan.buffers.len();
+        for sequence in sequences.clone() {
+            self.sequence = sequence;
+            self.attention(number);
+        }
+        for sequence in sequences {
+            self.sequence = sequence;
+            self.feed_forward(number);
+        }
+        if self.graph.layers.len() > 1 {
+            self.next_layer();
+        }
+    }
+
+    /// The whole token: its queues, and its cycles.
+    ///
+    /// One layer's instructions serve all of them, where there are several: each layer comes the same number of cycles behind the one
+    /// before, as early as a layer that follows another can.
+    ///
+    /// # Errors
+    /// As [`compile`].
+    fn schedule(mut self) -> Result<(Vec<Queue>, u64), CompileError> {
+        let count = self.graph.layers.len();
+        self.embedding()?;
+        let begin = self.clone();
+        let mut starts = Vec::new();
+        for number in 0..count.min(3) {
+            starts.push(self.emitter.jobs());
+            self.layer(number);
+        }
+        if let [.., before, last] = starts[..] {
+            // Jobs of a layer that follows another, from its first one's origin.
+            let origins = self.emitter.origins_from(last).to_vec();
+            let origin_of = |job: usize| self.emitter.origins_from(job)[0];
+            let mut start = origin_of(starts[0]);
+            let mut period = origin_of(last) - origin_of(before);
+            self = loop {
+                let mut token = begin.clone();
+                let mut late = 0;
+                for number in 0..count {
+                    let from = start + number as i64 * period - origins[0];
+                    token.emitter.want(origins.iter().map(|origin| origin + from));
+                    token.layer(number);
+                    late = token.emitter.late();
+                    if late > 0 {
+                        // The first layer has to wait for what comes before, the others for each other.
+                        match number as i64 {
+                            0 => start += late,
+                            number => period += (late + number - 1) / number,
+                        }
+                        break;
+                    }
+                }
+                if late == 0 {
+                    token.emitter.repeat(1, count as u32, period as u64);
+                    break token;
+                }
+            };
+        }
+        self.emitter.layer = 1 + count as u32;
+        for sequence in 0..self.plan.buffers.len() {
+            self.sequence = sequence;
+            self.classifier();
+        }
+        Ok(self.emitter.finish())
+    }
 }
 
 /// Appends a schedule to the queues, from instruction `first` on.
