@@ -55,6 +55,7 @@ impl Token<'_> {
             (register::SCALES, scales),
         ];
         for (number, stride) in steps {
+            let number = self.register(number);
             let same = Assignment::move_register(number, number);
             self.emitter.assign(Assignment { constant: stride as i32, ..same }, 0);
         }
