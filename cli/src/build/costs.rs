@@ -37,9 +37,9 @@ pub enum Unit {
 /// What the formula says of machines for language models. Their units have not been through synthesis: these are counts of adders and
 /// multiplexers, in look-up tables of an ECP5.
 mod language {
-    /// A lane of a vector unit that multiplies, beyond a plain one: two products of 16 by 16 bits (value, square), one of 17 by 8
-    /// (place in a segment), two shifters, roundings, the sum with the step before.
-    pub const VECTOR_LANE: f64 = 1350.0;
+    /// A lane of a vector unit that multiplies, beyond a plain one: shifters of product and square, roundings, saturations, the sum with the
+    /// step before, the place in a table. Its three products are multipliers.
+    pub const VECTOR_LANE: f64 = 950.0;
     /// What there is once: two normalising shifters, the trees of sum and maximum, scalars, registers with their multiplier.
     pub const VECTOR_ONCE: f64 = 3500.0;
     /// What the product of a requantiser lane in logic saves with a narrow multiplier: 18 of 31 rows.

@@ -1,9 +1,12 @@
 //! The second half of a layer: SiLU of the gate, times what stands beside it, and back to the residual stream.
 
 use super::job::Operator;
-use super::plan::{Buffer, Strides};
+use super::plan::{Buffer, Placed, Strides};
 use super::{Token, register};
 use lpu_isa::instruction::Assignment;
+
+/// Passes of a long product that stand together where there are two sequences.
+const PASSES_TOGETHER: u32 = 2;
 
 impl Token<'_> {
     /// The feed-forward network of layer `number`, added to the residual stream.
@@ -14,14 +17,13 @@ impl Token<'_> {
         let g = &plan.geometry;
         let mut gate = Operator::scaled(self.norm(), layer.gate.right_shift);
         gate.arithmetic.table = Some(placed.silu);
-        let to = self.target(&placed.gate, buffers.gate);
-        self.projection(&placed.gate, gate, to);
+        self.in_parts(&placed.gate, placed.gate.passes, gate, buffers.gate);
         // What comes of the last pass is waited for: what comes before it is multiplied in the meantime, the first of it even before
         // the vector unit has the last pass.
         let up = Operator::scaled(self.norm(), layer.up.right_shift);
         let before = placed.up.passes - 1;
         if before > 0 {
-            self.projection_part(&placed.up, 0, before, up.clone(), buffers.up);
+            self.in_parts(&placed.up, before, up.clone(), buffers.up);
         }
         self.projection_part(&placed.up, before, 1, up, buffers.up);
 
@@ -42,6 +44,18 @@ impl Token<'_> {
         }
         let next = graph.layers.get(number + 1).map_or(&graph.classifier.norm, |layer| &layer.attention.norm);
         self.add_to_residual(&placed.down, buffers.hidden, next);
+    }
+
+    /// The first `passes` passes of a product of the residual stream: as one job, or pass by pass where those of another sequence are to
+    /// stand between them.
+    fn in_parts(&mut self, placed: &Placed, passes: u32, operator: Operator, buffer: Buffer) {
+        let together = if self.plan.buffers.len() > 1 { PASSES_TOGETHER } else { passes };
+        let mut first = 0;
+        while first < passes {
+            let count = together.min(passes - first);
+            self.projection_part(placed, first, count, operator.clone(), buffer);
+            first += count;
+        }
     }
 
     /// What the registers add for the next layer.
