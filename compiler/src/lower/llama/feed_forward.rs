@@ -5,9 +5,6 @@ use super::plan::{Buffer, Placed, Strides};
 use super::{Token, register};
 use lpu_isa::instruction::Assignment;
 
-/// Passes of a long product that stand together where there are two sequences.
-const PASSES_TOGETHER: u32 = 2;
-
 impl Token<'_> {
     /// The feed-forward network of layer `number`, added to the residual stream.
     pub(super) fn feed_forward(&mut self, number: usize) {
@@ -49,7 +46,7 @@ impl Token<'_> {
     /// The first `passes` passes of a product of the residual stream: as one job, or pass by pass where those of another sequence are to
     /// stand between them.
     fn in_parts(&mut self, placed: &Placed, passes: u32, operator: Operator, buffer: Buffer) {
-        let together = if self.plan.buffers.len() > 1 { PASSES_TOGETHER } else { passes };
+        let together = if self.plan.buffers.len() > 1 { 1 } else { passes };
         let mut first = 0;
         while first < passes {
             let count = together.min(passes - first);
