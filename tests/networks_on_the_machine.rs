@@ -11,7 +11,9 @@ use lpu_isa::program::Program;
 use lpu_isa::resources::total_block_rams;
 use lpu_sim::cycle::CycleModel;
 use lpu_tests::conformance;
+use lpu_tests::convolutional::{Separable, mobilenet, separable};
 use lpu_tests::operators::{OPERATORS, case};
+use lpu_tests::random::Random;
 use lpu_tests::witnesses::{compile_and_check, library, model_agrees, model_run, rtl_agrees};
 
 /// The machine of the ULX3S for networks of this kind.
@@ -159,6 +161,54 @@ fn sums_convolutions_and_logistic_functions_agree_on_the_rtl() {
             }
         }
     }
+}
+
+/// A random network for cameras, compiled for `machine`, on the cycle model.
+fn camera(seed: u64, shape: &Separable, machine: &Configuration) -> Program {
+    let mut random = Random::new(seed);
+    let graph = import(&separable(&mut random, shape).bytes(), "camera").unwrap();
+    let start = std::time::Instant::now();
+    let program = compile_and_check(&graph, machine).unwrap();
+    print(&program);
+    println!("compiled and checked in {:?}", start.elapsed());
+    let elements = shape.size * shape.size * shape.channels;
+    let inputs: Vec<Vec<i8>> = (0..2).map(|_| (0..elements).map(|_| random.byte()).collect()).collect();
+    model_agrees(&graph, &program, &inputs).unwrap();
+    program
+}
+
+fn has_bands(program: &Program) -> bool {
+    program.layers.iter().any(|layer| layer.band.is_some())
+}
+
+/// 96 × 96 × 3 elements are more than a slice of the machine holds.
+#[test]
+fn an_input_larger_than_a_slice_stands_in_several() {
+    let program = camera(1, &mobilenet(96, (1, 16)), &machine());
+    assert!(has_bands(&program) && !program.more_input.is_empty());
+}
+
+/// 48 × 48 × 32 elements are as many as all slices of the machine hold.
+#[test]
+fn images_larger_than_the_vector_memory_exist_a_band_at_a_time() {
+    for blocks in [vec![(1, 16), (2, 32), (1, 32), (2, 64), (1, 64), (2, 64)], vec![(1, 32), (2, 24), (2, 32)]] {
+        let program = camera(2, &Separable { size: 96, channels: 3, first: 8, blocks, classes: 2 }, &machine());
+        assert!(has_bands(&program) && !program.more_input.is_empty());
+    }
+}
+
+/// The network of visual wake words, whose weights take more than the board's machine has, in its vector memory.
+#[test]
+fn a_mobilenet_of_a_quarter_of_the_width_finds_room_for_its_images() {
+    let deeper = Configuration { weight_depth: 1 << 13, queue_depth: 300, ..machine() };
+    assert!(has_bands(&camera(3, &mobilenet(96, (1, 4)), &deeper)));
+}
+
+#[test]
+fn weights_beyond_the_machine_are_refused_with_what_is_missing() {
+    let graph = import(&separable(&mut Random::new(4), &mobilenet(96, (1, 4))).bytes(), "camera").unwrap();
+    let error = lpu_compiler::compile::compile(&graph, &machine(), "test").unwrap_err().to_string();
+    assert!(error.contains("words of weight RAM in each tile") && error.contains("block RAMs short"), "{error}");
 }
 
 #[test]

@@ -135,7 +135,8 @@ fn total_shortfall(graph: &Graph, machine: &Machine) -> Option<String> {
     };
     let program = compile(graph, &deepest, &machine.name).ok()?;
     let weights = program.weights.iter().map(Vec::len).max().unwrap_or(0) as u32 / own.dot;
-    let regions = program.layers.iter().map(|layer| &layer.result).chain([&program.input, &program.output]);
+    let inputs = program.input_parts().map(|(_, region)| region);
+    let regions = program.layers.iter().map(|layer| &layer.result).chain(inputs).chain([&program.output]);
     let beats = regions.map(|region| region.base + region.beats).max().unwrap_or(0);
     let needed = Configuration {
         weight_depth: own.weight_depth.max(weights),

@@ -1,17 +1,23 @@
 //! From a graph to a program: lowers the operators in order and assembles the image.
 
+mod bands;
 mod demands;
 mod step;
+mod tiling;
 
 use crate::error::{CompileError, Resource};
 use crate::graph::{Graph, Operator, OperatorKind, TensorId};
 use crate::lower::Lowering;
-use crate::lower::layout::image;
+use crate::lower::layout::{Layout, image};
 use crate::schedule::{Schedule, Stored};
+use bands::Part;
 use demands::Demands;
 use lpu_isa::configuration::Configuration;
-use lpu_isa::program::{Constants, FORMAT, Finish, Layer, Program, Region};
+use lpu_isa::program::{Constants, FORMAT, Finish, InputPart, Layer, Program, Region};
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use step::{Step, slices_read_beside};
+use tiling::{Place, Tiling};
 
 /// Compiles `graph` for the machine `configuration`, which `board` names.
 ///
@@ -20,129 +26,304 @@ use step::{Step, slices_read_beside};
 pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Result<Program, CompileError> {
     graph.check()?;
     check_lowered(graph)?;
-    // Fewest cycles first; where the weights do not fit, they are given a price until they do.
-    let mut result = compile_at(graph, configuration, board, 0);
-    for thrift in PRICES {
-        match result {
-            Err(CompileError::DoesNotFit { resource: Resource::WeightRam, .. }) => {
-                result = compile_at(graph, configuration, board, thrift);
+    // Fewest cycles first. Where the weights do not fit, they are given a price until they do; where vectors do not, copies are left
+    // out and operators run band by band until they do.
+    let mut prices = PRICES.into_iter();
+    let mut thrift = 0;
+    let mut waiting = vec![Tiling::default()];
+    let mut tried: HashSet<Tiling> = HashSet::new();
+    let mut least: Option<(u64, CompileError)> = None;
+    while let Some(tiling) = waiting.pop() {
+        let mut work = Work::new(graph, configuration, thrift, tiling);
+        let error = match work.compile(board) {
+            Ok(program) => return Ok(program),
+            Err(error) => error,
+        };
+        match &error {
+            CompileError::DoesNotFit { resource: Resource::WeightRam, .. } => match prices.next() {
+                Some(price) => {
+                    thrift = price;
+                    waiting.push(work.tiling);
+                }
+                None => return Err(error),
+            },
+            CompileError::DoesNotFit { resource, needed, available, .. } if tried.len() < MOST_TILINGS => {
+                if *resource == Resource::VectorMemory {
+                    let ways = work.tiling.relieved(graph, work.at, &work.twins());
+                    waiting.extend(ways.into_iter().filter(|way| tried.insert(way.clone())).rev());
+                }
+                // Of all ways that fail, the one that nearly does not.
+                let missing = needed.saturating_sub(*available);
+                if least.as_ref().is_none_or(|(least, _)| missing < *least) {
+                    least = Some((missing, error));
+                }
             }
-            _ => break,
+            _ => return Err(error),
         }
     }
-    result
+    let nothing = CompileError::Unsupported { layer: graph.name.clone(), why: "nothing was tried".into() };
+    Err(least.map_or(nothing, |(_, error)| error))
 }
 
 /// What a word of weights in each tile is worth, in cycles, until all fit.
 const PRICES: [u64; 6] = [1, 2, 4, 8, 32, 1 << 20];
 
-/// Compiles with a price for words of weights.
-fn compile_at(graph: &Graph, configuration: &Configuration, board: &str, thrift: u64) -> Result<Program, CompileError> {
-    let mut lowering = Lowering {
-        model: &graph.name,
-        schedule: Schedule::new(configuration),
-        weights: vec![Vec::new(); configuration.tiles as usize],
-        scales: Vec::new(),
-        fillers: vec![None; configuration.vector_slices as usize],
-        constants: Vec::new(),
-        thrift,
-    };
-    let mut vectors: Vec<Option<Stored>> = vec![None; graph.tensors.len()];
-    let [input_id] = graph.inputs[..] else {
-        return Err(unsupported(graph, "a network must have one input"));
-    };
-    let [output_id] = graph.outputs[..] else {
-        return Err(unsupported(graph, "a network must have one output"));
-    };
-    let demands = Demands::of(graph);
-    let (input, input_region) = place_input(&mut lowering, graph, input_id, &demands)?;
-    vectors[input_id.0] = Some(input);
-    for constant in &graph.constants {
-        let stored = place_constant(&mut lowering, graph, constant.tensor, &constant.values, &demands)?;
-        vectors[constant.tensor.0] = Some(stored);
-    }
-    for state in &graph.states {
-        let stored = place_constant(&mut lowering, graph, state.tensor, &state.initial, &demands)?;
-        vectors[state.tensor.0] = Some(stored);
+/// Ways to make room that are tried at most.
+const MOST_TILINGS: usize = 48;
+
+/// A compilation under way.
+struct Work<'a> {
+    graph: &'a Graph,
+    demands: Demands,
+    tiling: Tiling,
+    lowering: Lowering<'a>,
+    /// Where each tensor stands.
+    vectors: Vec<Option<Stored>>,
+    /// The parts of the input, where no slice holds it as a whole.
+    parts: Vec<Part>,
+    /// Reads of each tensor still to come, those of all its names together.
+    remaining: Vec<usize>,
+    /// The tensor that each is another name of.
+    root: Vec<usize>,
+    /// The last cycle in which each tensor is read, so far.
+    last_read: Vec<u64>,
+    layers: Vec<Layer>,
+    finish: Option<Finish>,
+    /// What is being placed.
+    at: Place,
+}
+
+impl<'a> Work<'a> {
+    /// With a price for words of weights.
+    fn new(graph: &'a Graph, configuration: &Configuration, thrift: u64, tiling: Tiling) -> Work<'a> {
+        let lowering = Lowering {
+            model: &graph.name,
+            schedule: Schedule::new(configuration),
+            weights: vec![Vec::new(); configuration.tiles as usize],
+            scales: Vec::new(),
+            fillers: vec![None; configuration.vector_slices as usize],
+            constants: Vec::new(),
+            thrift,
+            blocks: HashMap::new(),
+        };
+        Work {
+            graph,
+            demands: Demands::of(graph),
+            tiling,
+            lowering,
+            vectors: vec![None; graph.tensors.len()],
+            parts: Vec::new(),
+            remaining: uses(graph),
+            root: (0..graph.tensors.len()).collect(),
+            last_read: vec![0; graph.tensors.len()],
+            layers: Vec::new(),
+            finish: None,
+            at: Place::Input,
+        }
     }
 
-    // A reshape gives its input another name; the region lives until the last reader of any name is done.
-    let mut remaining = uses(graph);
-    let mut root: Vec<usize> = (0..graph.tensors.len()).collect();
-    let mut last_read = vec![0u64; graph.tensors.len()];
-    let mut layers: Vec<Layer> = Vec::new();
-    let mut finish = None;
-    for (index, operator) in graph.operators.iter().enumerate() {
+    /// The tensors that have a copy in another slice at present.
+    fn twins(&self) -> Vec<usize> {
+        let has = |id: &usize| self.vectors[*id].as_ref().is_some_and(|stored| stored.twin.is_some());
+        (0..self.vectors.len()).filter(|id| self.remaining[self.root[*id]] > 0 && has(id)).collect()
+    }
+
+    fn compile(&mut self, board: &str) -> Result<Program, CompileError> {
+        let graph = self.graph;
+        let [input_id] = graph.inputs[..] else {
+            return Err(unsupported(graph, "a network must have one input"));
+        };
+        let [output_id] = graph.outputs[..] else {
+            return Err(unsupported(graph, "a network must have one output"));
+        };
+        let (input, more_input) = self.place_input(input_id)?;
+        for constant in &graph.constants {
+            let stored = place_constant(&mut self.lowering, graph, constant.tensor, &constant.values, &self.demands)?;
+            self.vectors[constant.tensor.0] = Some(stored);
+        }
+        for state in &graph.states {
+            let stored = place_constant(&mut self.lowering, graph, state.tensor, &state.initial, &self.demands)?;
+            self.vectors[state.tensor.0] = Some(stored);
+        }
+        let mut next = 0;
+        while next < graph.operators.len() {
+            if let Some(segment) = self.tiling.from(next).cloned() {
+                self.lower_segment(&segment)?;
+                next = segment.last + 1;
+            } else {
+                self.lower_operator(next)?;
+                next += 1;
+            }
+        }
+        keep_states(&mut self.lowering, graph, &self.vectors, &self.root, &self.last_read)?;
+        let Some(output) = self.vectors[output_id.0].clone() else {
+            return Err(unsupported(graph, "the output has no value"));
+        };
+        let names: Vec<String> = self.layers.iter().map(|layer| layer.name.clone()).collect();
+        let configuration = self.lowering.schedule.configuration.clone();
+        let (queues, cycles) = self.lowering.schedule.finish(&graph.name, &names)?;
+        Ok(Program {
+            format: FORMAT,
+            model: graph.name.clone(),
+            board: board.into(),
+            configuration,
+            weights: std::mem::take(&mut self.lowering.weights),
+            scales: std::mem::take(&mut self.lowering.scales),
+            queues,
+            input,
+            more_input,
+            output: output.region,
+            layers: std::mem::take(&mut self.layers),
+            macs: graph.multiply_accumulates(),
+            cycles,
+            constants: std::mem::take(&mut self.lowering.constants),
+            finish: self.finish,
+            language: None,
+        })
+    }
+
+    /// Lowers operator number `index`, whole.
+    fn lower_operator(&mut self, index: usize) -> Result<(), CompileError> {
+        let graph = self.graph;
+        let operator = &graph.operators[index];
+        self.at = Place::Operator(index);
         let &[to] = &operator.outputs[..] else {
             let why = "an operator must have one output".to_string();
             return Err(CompileError::Unsupported { layer: operator.name.clone(), why });
         };
-        let stored: Option<Vec<Stored>> = operator.inputs.iter().map(|from| vectors[from.0].clone()).collect();
+        let stored: Option<Vec<Stored>> = operator.inputs.iter().map(|from| self.vectors[from.0].clone()).collect();
         let Some(stored) = stored.filter(|stored| !stored.is_empty()) else {
             let why = "an input has no value".to_string();
             return Err(CompileError::Unsupported { layer: operator.name.clone(), why });
         };
-        let owners: Vec<usize> = operator.inputs.iter().map(|from| root[from.0]).collect();
-        let number = layers.len() as u32;
         if let OperatorKind::Softmax(softmax) = &operator.kind {
             // It is the last operator: the host's.
             let row = graph.tensor(to).and_then(|tensor| tensor.shape.last().copied()).unwrap_or(1) as u32;
-            finish = Some(Finish { softmax: *softmax, row });
+            self.finish = Some(Finish { softmax: *softmax, row });
         }
+        // A reshape gives its input another name; the region lives until the last reader of any name is done.
         if matches!(operator.kind, OperatorKind::Reshape | OperatorKind::Softmax(_)) {
-            root[to.0] = owners[0];
-            remaining[owners[0]] += remaining[to.0];
-            vectors[to.0] = Some(stored[0].clone());
-        } else {
-            let beside = slices_read_beside(graph, index, to, &vectors);
-            let step = Step { graph, operator, index, to, number, demands: &demands, beside };
-            let lowered = step.lower(&mut lowering, &stored)?;
-            for &owner in &owners {
-                last_read[owner] = last_read[owner].max(lowered.last_read);
-            }
-            layers.push(Layer {
-                name: operator.name.clone(),
-                operator: operator.kind.name().into(),
-                macs: operator.multiply_accumulates(graph),
-                tiles: lowered.tiles,
-                start: lowered.start,
-                end: lowered.result.ready.iter().copied().max().unwrap_or(0),
-                result: lowered.result.region.clone(),
-            });
-            vectors[to.0] = Some(lowered.result);
+            let owner = self.root[operator.inputs[0].0];
+            self.root[to.0] = owner;
+            self.remaining[owner] += self.remaining[to.0];
+            self.vectors[to.0] = Some(stored[0].clone());
+            self.has_read(&operator.inputs, 0);
+            return Ok(());
+        }
+        let beside = slices_read_beside(graph, index, to, &self.vectors);
+        let number = self.layers.len() as u32;
+        let step = Step { graph, operator, index, to, number, demands: &self.demands, tiling: &self.tiling, beside };
+        let lowered = step.lower(&mut self.lowering, &stored)?;
+        self.layers.push(Layer {
+            name: operator.name.clone(),
+            operator: operator.kind.name().into(),
+            macs: operator.multiply_accumulates(graph),
+            tiles: lowered.tiles,
+            start: lowered.start,
+            end: lowered.result.ready.iter().copied().max().unwrap_or(0),
+            result: lowered.result.region.clone(),
+            band: None,
+        });
+        self.vectors[to.0] = Some(lowered.result);
+        self.has_read(&operator.inputs, lowered.last_read);
+        Ok(())
+    }
+
+    /// Notes that an operator has read `inputs`, the last time in cycle `last_read`, and gives back what nothing will read again.
+    fn has_read(&mut self, inputs: &[TensorId], last_read: u64) {
+        let owners: Vec<usize> = inputs.iter().map(|from| self.root[from.0]).collect();
+        for &owner in &owners {
+            self.last_read[owner] = self.last_read[owner].max(last_read);
         }
         for owner in owners {
-            remaining[owner] -= 1;
-            if remaining[owner] == 0
-                && let Some(done) = &vectors[owner]
+            self.remaining[owner] -= 1;
+            if self.remaining[owner] == 0
+                && let Some(done) = &self.vectors[owner]
             {
-                lowering.schedule.release_all(done, last_read[owner]);
+                self.lowering.schedule.release_all(done, self.last_read[owner]);
             }
         }
     }
-    keep_states(&mut lowering, graph, &vectors, &root, &last_read)?;
-    let Some(output) = vectors[output_id.0].clone() else {
-        return Err(unsupported(graph, "the output has no value"));
-    };
-    let names: Vec<String> = layers.iter().map(|layer| layer.name.clone()).collect();
-    let (queues, cycles) = lowering.schedule.finish(&graph.name, &names)?;
-    Ok(Program {
-        format: FORMAT,
-        model: graph.name.clone(),
-        board: board.into(),
-        configuration: configuration.clone(),
-        weights: lowering.weights,
-        scales: lowering.scales,
-        queues,
-        input: input_region,
-        output: output.region,
-        layers,
-        macs: graph.multiply_accumulates(),
-        cycles,
-        constants: lowering.constants,
-        finish,
-        language: None,
-    })
+
+    /// The host writes the input before the run, from the first beat of slice 0: as the image that the first window reads, dense where
+    /// there is none; in parts, each the rows that a band needs, where no slice holds it. Returns the regions that the host writes: in
+    /// the first there may be a word more, with which padding is filled.
+    fn place_input(&mut self, id: TensorId) -> Result<(Region, Vec<InputPart>), CompileError> {
+        let graph = self.graph;
+        let tensor = graph.tensor(id).ok_or_else(|| unsupported(graph, "the input does not exist"))?;
+        let configuration = self.lowering.schedule.configuration.clone();
+        let layout = self.demands.of_input(id, &configuration);
+        let elements = tensor.elements() as u32;
+        let beats = match layout {
+            Some(layout) => u32::try_from(layout.beats()).unwrap_or(u32::MAX),
+            None => elements.div_ceil(configuration.dot),
+        };
+        // Operators on vectors alone have nothing to fill.
+        let plain = |operator: &Operator| {
+            use OperatorKind::{Elementwise, FullyConnected, Reshape, Softmax};
+            matches!(operator.kind, FullyConnected(_) | Elementwise(_) | Reshape | Softmax(_))
+        };
+        let filler = if graph.operators.iter().all(plain) { 0 } else { configuration.beats_per_word() };
+        let readers = || graph.operators.iter().enumerate().filter(|(_, operator)| operator.inputs.contains(&id));
+        let first = readers().next().and_then(|(index, _)| self.tiling.from(index)).filter(|_| readers().count() == 1);
+        if let Some(segment) = first
+            && beats.saturating_add(filler) > configuration.vector_beats()
+        {
+            let (size, channels) = image(&tensor.shape);
+            let full = self.demands.layout(id, size, channels, &configuration);
+            let rows = segment.rows(graph).ok_or_else(|| unsupported(graph, "a band of the input is empty"))?;
+            let rows: Vec<Range<u64>> = rows.iter().filter_map(|band| band.first().cloned()).collect();
+            return self.place_parts(&tensor.name, &full, &rows, filler);
+        }
+        let (slice, base, _) =
+            self.lowering.schedule.allocate_in(&graph.name, &tensor.name, beats.saturating_add(filler), &[0])?;
+        let positions = layout.map_or_else(|| (0..elements).collect(), |layout| layout.positions());
+        let region = Region { tensor: tensor.name.clone(), slice, base, beats, positions };
+        let whole = Region { beats: beats + filler, ..region.clone() };
+        let mut stored = Stored { region, ready: vec![0; beats as usize], layout, twin: None };
+        if filler > 0 {
+            self.lowering.fillers[slice as usize] = Some((base + beats, 0));
+        }
+        if let Some(layout) = layout {
+            self.lowering.fill_padding(&tensor.name, &layout, &mut stored, layout.fill, 0)?;
+        }
+        self.vectors[id.0] = Some(stored);
+        Ok((whole, Vec::new()))
+    }
+
+    /// Places the input's rows `rows`, each an image of its own.
+    fn place_parts(
+        &mut self,
+        name: &str,
+        full: &Layout,
+        rows: &[Range<u64>],
+        filler: u32,
+    ) -> Result<(Region, Vec<InputPart>), CompileError> {
+        let slices: Vec<u32> = (0..self.lowering.schedule.configuration.vector_slices).collect();
+        let mut regions = Vec::new();
+        for (number, rows) in rows.iter().enumerate() {
+            let layout = full.band(rows);
+            let beats = u32::try_from(layout.beats()).unwrap_or(u32::MAX);
+            // Where padding begins stands in slice 0, behind the first part.
+            let (more, order) = if number == 0 { (filler, &slices[..1]) } else { (0, &slices[..]) };
+            let (slice, base, _) =
+                self.lowering.schedule.allocate_in(&self.graph.name, name, beats.saturating_add(more), order)?;
+            if more > 0 {
+                self.lowering.fillers[slice as usize] = Some((base + beats, 0));
+            }
+            let region = Region { tensor: name.into(), slice, base, beats, positions: layout.positions() };
+            let written = Region { beats: beats + more, ..region.clone() };
+            regions.push(InputPart { element: (rows.start * full.columns * full.channels) as u32, region: written });
+            let stored = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None };
+            self.parts.push(Part { rows: rows.clone(), stored, layout });
+        }
+        for part in &mut self.parts {
+            let fill = part.layout.fill;
+            self.lowering.fill_padding(name, &part.layout, &mut part.stored, fill, 0)?;
+        }
+        let first = regions.remove(0).region;
+        Ok((first, regions))
+    }
 }
 
 fn unsupported(graph: &Graph, why: &str) -> CompileError {
@@ -231,43 +412,6 @@ fn keep_states(
         lowering.move_into(&[from], &froms, 0, &state.name, (&mut to, last_read[state.tensor.0]), None)?;
     }
     Ok(())
-}
-
-/// The host writes the input before the run, from the first beat of slice 0: as the image that the first window reads, dense where
-/// there is none. Returns it, and the region that the host writes: there may be a word more, with which padding is filled.
-fn place_input(
-    lowering: &mut Lowering<'_>,
-    graph: &Graph,
-    id: TensorId,
-    demands: &Demands,
-) -> Result<(Stored, Region), CompileError> {
-    let tensor = graph.tensor(id).ok_or_else(|| unsupported(graph, "the input does not exist"))?;
-    let configuration = lowering.schedule.configuration.clone();
-    let layout = demands.of_input(id, &configuration);
-    let elements = tensor.elements() as u32;
-    let beats = match layout {
-        Some(layout) => u32::try_from(layout.beats()).unwrap_or(u32::MAX),
-        None => elements.div_ceil(configuration.dot),
-    };
-    // Operators on vectors alone have nothing to fill.
-    let plain = |operator: &Operator| {
-        use OperatorKind::{Elementwise, FullyConnected, Reshape, Softmax};
-        matches!(operator.kind, FullyConnected(_) | Elementwise(_) | Reshape | Softmax(_))
-    };
-    let filler = if graph.operators.iter().all(plain) { 0 } else { configuration.beats_per_word() };
-    let (slice, base, _) =
-        lowering.schedule.allocate_in(&graph.name, &tensor.name, beats.saturating_add(filler), &[0])?;
-    let positions = layout.map_or_else(|| (0..elements).collect(), |layout| layout.positions());
-    let region = Region { tensor: tensor.name.clone(), slice, base, beats, positions };
-    let whole = Region { beats: beats + filler, ..region.clone() };
-    let mut stored = Stored { region, ready: vec![0; beats as usize], layout, twin: None };
-    if filler > 0 {
-        lowering.fillers[slice as usize] = Some((base + beats, 0));
-    }
-    if let Some(layout) = layout {
-        lowering.fill_padding(&tensor.name, &layout, &mut stored, layout.fill, 0)?;
-    }
-    Ok((stored, whole))
 }
 
 /// How often each tensor is read; the network's output is read once more, by the host, and so never released, and neither is what

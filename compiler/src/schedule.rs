@@ -228,7 +228,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`CompileError::DoesNotFit`] where a queue overflows.
-    pub fn finish(self, model: &str, layer_names: &[String]) -> Result<(Vec<Queue>, u64), CompileError> {
+    pub fn finish(&self, model: &str, layer_names: &[String]) -> Result<(Vec<Queue>, u64), CompileError> {
         let configuration = &self.configuration;
         let units = Unit::all(configuration);
         let mut halts: Vec<u64> = units.iter().map(|&unit| self.free_from(unit)).collect();

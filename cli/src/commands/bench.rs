@@ -125,7 +125,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
 /// Inputs that differ from each other, `number` of them.
 fn inputs(program: &Program, number: usize) -> Vec<Vec<i8>> {
     let element = |input: usize, index: usize| (index * 31 + input * 17 + index * index * 7) as u8 as i8;
-    let length = program.input.positions.len();
+    let length = program.input_length();
     (0..number).map(|input| (0..length).map(|index| element(input, index)).collect()).collect()
 }
 

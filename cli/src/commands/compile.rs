@@ -177,7 +177,8 @@ fn memories(program: &Program) -> Vec<Memory> {
         available: u64::from(configuration.weight_depth),
         what: "words",
     }];
-    let regions = || program.layers.iter().map(|layer| &layer.result).chain([&program.input, &program.output]);
+    let inputs = || program.input_parts().map(|(_, region)| region);
+    let regions = || program.layers.iter().map(|layer| &layer.result).chain(inputs()).chain([&program.output]);
     for slice in 0..configuration.vector_slices {
         let regions = regions().filter(|region| region.slice == slice).map(|region| region.base + region.beats);
         let highest = regions.chain(language_beats(program, slice)).max();

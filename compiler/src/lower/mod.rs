@@ -30,6 +30,8 @@ use crate::schedule::{Schedule, Stored};
 use layout::Layout;
 use lpu_isa::arithmetic::Rounding;
 use lpu_isa::program::{Constants, Region, Scale};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What all lowerings add to.
 pub struct Lowering<'a> {
@@ -47,6 +49,8 @@ pub struct Lowering<'a> {
     pub constants: Vec<Constants>,
     /// Cycles that a word of weights in each tile may cost.
     pub thrift: u64,
+    /// Blocks of weights by a digest of theirs: first word, and words.
+    pub blocks: HashMap<u64, Vec<(usize, usize)>>,
 }
 
 /// What a lowering is told about the result that it makes.
@@ -63,6 +67,8 @@ pub struct Target<'a> {
     pub twin: bool,
     /// The layer's number.
     pub number: u32,
+    /// The place, where it is there already, of which `layout` is a view: with the last cycle in which former content is read.
+    pub into: Option<(Stored, u64)>,
 }
 
 /// What a lowering has placed.
@@ -112,12 +118,15 @@ fn check_rounding(layer: &str, rounding: Rounding) -> Result<(), CompileError> {
 }
 
 impl Lowering<'_> {
-    /// Finds room for an image and fills its padding. Returns it, with nothing in it yet, and the last cycle in which former
-    /// content of its place is read.
+    /// Finds room for an image and fills its padding, unless it has its place already. Returns it, with nothing in it yet, and the
+    /// last cycle in which former content of its place is read.
     ///
     /// # Errors
     /// [`CompileError::DoesNotFit`] where no slice has room.
     pub fn place_image(&mut self, target: &Target<'_>) -> Result<(Stored, u64), CompileError> {
+        if let Some((stored, last_read)) = &target.into {
+            return Ok((stored.clone(), *last_read));
+        }
         let layout = target.layout;
         let beats = u32::try_from(layout.beats()).unwrap_or(u32::MAX);
         let (slice, base, last_read) = self.schedule.allocate_in(self.model, target.name, beats, &target.slices)?;
@@ -139,6 +148,40 @@ impl Lowering<'_> {
         }
         stored.twin = Some((slice, base));
         Ok((stored, last_read.max(former)))
+    }
+
+    /// First address of a block of weights, the same number of words for each tile; a block that is there already is used again,
+    /// as the bands of a layer do.
+    ///
+    /// # Errors
+    /// [`CompileError::DoesNotFit`] where the weight RAMs overflow.
+    fn place_weights(&mut self, layer: &str, block: Vec<Vec<i8>>) -> Result<u32, CompileError> {
+        let dot = self.schedule.configuration.dot as usize;
+        let length = block.first().map_or(0, Vec::len);
+        let mut hasher = DefaultHasher::new();
+        block.hash(&mut hasher);
+        let alike = self.blocks.entry(hasher.finish()).or_default();
+        let there = |&&(first, words): &&(usize, usize)| {
+            words == length
+                && self
+                    .weights
+                    .iter()
+                    .zip(&block)
+                    .all(|(ram, own)| ram.get(first..first + words) == Some(own.as_slice()))
+        };
+        if let Some(&(first, _)) = alike.iter().find(there) {
+            return Ok((first / dot) as u32);
+        }
+        let first = self.weights.first().map_or(0, Vec::len);
+        alike.push((first, length));
+        let needed = (first + length) / dot;
+        if needed > self.schedule.configuration.weight_depth as usize {
+            return Err(window::weights_do_not_fit(self, layer, needed as u64));
+        }
+        for (ram, own) in self.weights.iter_mut().zip(block) {
+            ram.extend(own);
+        }
+        Ok((first / dot) as u32)
     }
 
     /// Index of the first of consecutive scale table entries; equal entries that are there already are used again.

@@ -184,7 +184,7 @@ fn lower_maximum(
     let layout = target.layout;
     // It is read beside the input: a slice has one read port.
     let slices = target.slices.iter().copied().filter(|&slice| slice != input.region.slice).collect();
-    let target = Target { slices, twin: false, name: target.name, tensor: target.tensor, ..*target };
+    let target = Target { slices, twin: false, into: target.into.clone(), ..*target };
     let (mut stored, last_read) = lowering.place_image(&target)?;
     let window = &pool.window;
     // The outputs whose windows hold a tap.

@@ -570,7 +570,7 @@ fn nests(part: &Part, product: &Product<'_>, [input, output]: [&Layout; 2], plac
     Nests { reads, weights, scales, writes }
 }
 
-/// Appends the part's words to the weight RAMs and returns their first address.
+/// Puts the part's words into the weight RAMs and returns their first address.
 fn add_weights(
     lowering: &mut Lowering<'_>,
     name: &str,
@@ -580,10 +580,10 @@ fn add_weights(
 ) -> Result<u32, CompileError> {
     let configuration = &lowering.schedule.configuration;
     let dot = u64::from(configuration.dot);
-    let base = lowering.weights.first().map_or(0, Vec::len) as u64 / dot;
-    let needed = base.saturating_add(part.words(product, input));
-    if needed > u64::from(configuration.weight_depth) {
-        return Err(weights_do_not_fit(lowering, name, needed));
+    let words = part.words(product, input);
+    if words > u64::from(configuration.weight_depth) {
+        let base = lowering.weights.first().map_or(0, Vec::len) as u64 / dot;
+        return Err(weights_do_not_fit(lowering, name, base.saturating_add(words)));
     }
     let [(halves, _), (across, _), (blocks, _), (down, _)] = run_reads(part, product, input);
     let (across, down) = if part.taps_alike(product) { (1, 1) } else { (across, down) };
@@ -599,7 +599,8 @@ fn add_weights(
         at.filter(|&tap| tap < axis.taps)
     };
     let mut wrong = None;
-    for (tile, ram) in lowering.weights.iter_mut().enumerate() {
+    let mut block = vec![Vec::with_capacity((words * dot) as usize); configuration.tiles as usize];
+    for (tile, ram) in block.iter_mut().enumerate() {
         let (tile_row, lane) = (tile as u64 / elements, tile as u64 % elements);
         for pass in 0..part.weight_passes(product) {
             let first = part.reads.start + pass * part.reads_step;
@@ -651,7 +652,7 @@ fn add_weights(
     }
     match wrong {
         Some(weight) => Err(super::weight_too_wide(name, weight, bits)),
-        None => Ok(base as u32),
+        None => lowering.place_weights(name, block),
     }
 }
 

@@ -122,6 +122,7 @@ vector
         scales: vec![],
         queues,
         input: region.clone(),
+        more_input: vec![],
         output: region.clone(),
         layers: vec![lpu_isa::program::Layer {
             name: "dense_1".into(),
@@ -131,6 +132,7 @@ vector
             start: 0,
             end: 0,
             result: region,
+            band: None,
         }],
         macs: 0,
         cycles: 156,

@@ -156,6 +156,7 @@ pub fn compile(
         scales,
         queues,
         input,
+        more_input: vec![],
         output,
         layers,
         macs,
@@ -189,6 +190,7 @@ fn layers(graph: &QuantisedLlama) -> Vec<Layer> {
         tiles: 0,
         start: 0,
         end: 0,
+        band: None,
     };
     let middle = (0..graph.layers.len()).map(|number| layer(format!("layer {number}"), "transformer layer"));
     std::iter::once(layer("embedding".into(), "embedding"))
