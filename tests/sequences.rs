@@ -206,6 +206,7 @@ impl Timeline {
             queues,
             input: region(0, beats),
             more_input: vec![],
+            input_fill: 0,
             output: region(0, 1),
             layers: vec![],
             macs: 0,

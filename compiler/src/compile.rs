@@ -2,14 +2,16 @@
 
 mod bands;
 mod demands;
+mod padding;
 mod step;
 mod tiling;
 
 use crate::error::{CompileError, Resource};
 use crate::graph::{Graph, Operator, OperatorKind, TensorId};
 use crate::lower::Lowering;
+use crate::lower::convolution::{self, Dense};
 use crate::lower::layout::{Layout, image};
-use crate::schedule::{Schedule, Stored};
+use crate::schedule::{Schedule, Spread, Stored};
 use bands::Part;
 use demands::Demands;
 use lpu_isa::configuration::Configuration;
@@ -26,23 +28,33 @@ use tiling::{Place, Tiling};
 pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Result<Program, CompileError> {
     graph.check()?;
     check_lowered(graph)?;
+    let folded = padding::folded(graph);
+    let graph = folded.as_ref().unwrap_or(graph);
     // Fewest cycles first. Where the weights do not fit, they are given a price until they do; where vectors do not, copies are left
     // out and operators run band by band until they do.
     let mut prices = PRICES.into_iter();
-    let mut thrift = 0;
+    let (mut price, mut too_low) = (0, 0);
     let mut waiting = vec![Tiling::default()];
     let mut tried: HashSet<Tiling> = HashSet::new();
     let mut least: Option<(u64, CompileError)> = None;
     while let Some(tiling) = waiting.pop() {
-        let mut work = Work::new(graph, configuration, thrift, tiling);
+        let all = vec![price; graph.operators.len()];
+        let mut work = Work::new(graph, configuration, all, tiling);
         let error = match work.compile(board) {
-            Ok(program) => return Ok(program),
+            Ok(program) => {
+                let found = elsewhere(program, work.tiling, (graph, configuration, board), price);
+                return Ok(if price == 0 {
+                    found.0
+                } else {
+                    refined(found, (graph, configuration, board), (price, too_low))
+                });
+            }
             Err(error) => error,
         };
         match &error {
             CompileError::DoesNotFit { resource: Resource::WeightRam, .. } => match prices.next() {
-                Some(price) => {
-                    thrift = price;
+                Some(higher) => {
+                    (too_low, price) = (price, higher);
                     waiting.push(work.tiling);
                 }
                 None => return Err(error),
@@ -71,6 +83,54 @@ const PRICES: [u64; 6] = [1, 2, 4, 8, 32, 1 << 20];
 /// Ways to make room that are tried at most.
 const MOST_TILINGS: usize = 48;
 
+/// Operators whose weights are tried at the lower price, at most.
+const MOST_REFINED: usize = 16;
+
+/// A network, the machine, its name.
+type Task<'a> = (&'a Graph, &'a Configuration, &'a str);
+
+/// `program`, or the one with images elsewhere that takes the fewest cycles.
+fn elsewhere(
+    program: Program,
+    tiling: Tiling,
+    (graph, configuration, board): Task<'_>,
+    price: u64,
+) -> (Program, Tiling) {
+    let mut best = (program, tiling.clone());
+    for spread in [Spread::Early, Spread::Emptiest].into_iter().filter(|&spread| spread != tiling.spread) {
+        let other = tiling.placed(spread);
+        let prices = vec![price; graph.operators.len()];
+        match Work::new(graph, configuration, prices, other.clone()).compile(board) {
+            Ok(found) if found.cycles < best.0.cycles => best = (found, other),
+            _ => (),
+        }
+    }
+    best
+}
+
+/// At price `high` for words of weights everything fits, at `low` it does not: lets one operator after the other have the lower one,
+/// while there is room.
+fn refined(
+    (program, tiling): (Program, Tiling),
+    (graph, configuration, board): Task<'_>,
+    (high, low): (u64, u64),
+) -> Program {
+    let mut best = program;
+    let mut prices = vec![high; graph.operators.len()];
+    let has_choice = |operator: &Operator| {
+        matches!(operator.kind, OperatorKind::Convolution(_) | OperatorKind::DepthwiseConvolution(_))
+    };
+    let operators = graph.operators.iter().enumerate().filter(|(_, operator)| has_choice(operator));
+    for (index, _) in operators.take(MOST_REFINED) {
+        prices[index] = low;
+        match Work::new(graph, configuration, prices.clone(), tiling.clone()).compile(board) {
+            Ok(program) if program.cycles < best.cycles => best = program,
+            _ => prices[index] = high,
+        }
+    }
+    best
+}
+
 /// A compilation under way.
 struct Work<'a> {
     graph: &'a Graph,
@@ -81,6 +141,10 @@ struct Work<'a> {
     vectors: Vec<Option<Stored>>,
     /// The parts of the input, where no slice holds it as a whole.
     parts: Vec<Part>,
+    /// How the input stands where neighbouring columns share a beat, for the one operator that reads it.
+    dense: Option<(usize, Dense)>,
+    /// What the host writes beside the input's elements.
+    input_fill: i8,
     /// Reads of each tensor still to come, those of all its names together.
     remaining: Vec<usize>,
     /// The tensor that each is another name of.
@@ -89,21 +153,25 @@ struct Work<'a> {
     last_read: Vec<u64>,
     layers: Vec<Layer>,
     finish: Option<Finish>,
+    /// Cycles that a word of weights in each tile may cost each operator.
+    prices: Vec<u64>,
     /// What is being placed.
     at: Place,
 }
 
 impl<'a> Work<'a> {
-    /// With a price for words of weights.
-    fn new(graph: &'a Graph, configuration: &Configuration, thrift: u64, tiling: Tiling) -> Work<'a> {
+    /// With a price for words of weights for each operator.
+    fn new(graph: &'a Graph, configuration: &Configuration, prices: Vec<u64>, tiling: Tiling) -> Work<'a> {
+        let mut schedule = Schedule::new(configuration);
+        schedule.spread = tiling.spread;
         let lowering = Lowering {
             model: &graph.name,
-            schedule: Schedule::new(configuration),
+            schedule,
             weights: vec![Vec::new(); configuration.tiles as usize],
             scales: Vec::new(),
             fillers: vec![None; configuration.vector_slices as usize],
             constants: Vec::new(),
-            thrift,
+            thrift: 0,
             blocks: HashMap::new(),
         };
         Work {
@@ -113,11 +181,14 @@ impl<'a> Work<'a> {
             lowering,
             vectors: vec![None; graph.tensors.len()],
             parts: Vec::new(),
+            dense: None,
+            input_fill: 0,
             remaining: uses(graph),
             root: (0..graph.tensors.len()).collect(),
             last_read: vec![0; graph.tensors.len()],
             layers: Vec::new(),
             finish: None,
+            prices,
             at: Place::Input,
         }
     }
@@ -147,6 +218,7 @@ impl<'a> Work<'a> {
         }
         let mut next = 0;
         while next < graph.operators.len() {
+            self.lowering.thrift = self.prices[next];
             if let Some(segment) = self.tiling.from(next).cloned() {
                 self.lower_segment(&segment)?;
                 next = segment.last + 1;
@@ -172,6 +244,7 @@ impl<'a> Work<'a> {
             queues,
             input,
             more_input,
+            input_fill: self.input_fill,
             output: output.region,
             layers: std::mem::take(&mut self.layers),
             macs: graph.multiply_accumulates(),
@@ -213,7 +286,13 @@ impl<'a> Work<'a> {
         let beside = slices_read_beside(graph, index, to, &self.vectors);
         let number = self.layers.len() as u32;
         let step = Step { graph, operator, index, to, number, demands: &self.demands, tiling: &self.tiling, beside };
-        let lowered = step.lower(&mut self.lowering, &stored)?;
+        let dense = self.dense.as_ref().filter(|(reader, _)| *reader == index);
+        let lowered = match (dense, &operator.kind) {
+            (Some((_, dense)), OperatorKind::Convolution(layer)) => {
+                step.lower_dense(&mut self.lowering, layer, &stored[0], dense)?
+            }
+            _ => step.lower(&mut self.lowering, &stored)?,
+        };
         self.layers.push(Layer {
             name: operator.name.clone(),
             operator: operator.kind.name().into(),
@@ -275,20 +354,48 @@ impl<'a> Work<'a> {
             let rows: Vec<Range<u64>> = rows.iter().filter_map(|band| band.first().cloned()).collect();
             return self.place_parts(&tensor.name, &full, &rows, filler);
         }
+        self.dense = self.dense_input(id, &configuration);
+        let dense = self.dense.as_ref().map(|(_, dense)| dense);
+        let layout = dense.map_or(layout, |dense| Some(dense.layout));
+        let beats = match layout {
+            Some(layout) => u32::try_from(layout.beats()).unwrap_or(u32::MAX),
+            None => beats,
+        };
         let (slice, base, _) =
             self.lowering.schedule.allocate_in(&graph.name, &tensor.name, beats.saturating_add(filler), &[0])?;
-        let positions = layout.map_or_else(|| (0..elements).collect(), |layout| layout.positions());
+        let positions = match (dense, layout) {
+            (Some(dense), _) => dense.positions(),
+            (None, Some(layout)) => layout.positions(),
+            (None, None) => (0..elements).collect(),
+        };
         let region = Region { tensor: tensor.name.clone(), slice, base, beats, positions };
         let whole = Region { beats: beats + filler, ..region.clone() };
-        let mut stored = Stored { region, ready: vec![0; beats as usize], layout, twin: None };
         if filler > 0 {
             self.lowering.fillers[slice as usize] = Some((base + beats, 0));
         }
-        if let Some(layout) = layout {
-            self.lowering.fill_padding(&tensor.name, &layout, &mut stored, layout.fill, 0)?;
-        }
-        self.vectors[id.0] = Some(stored);
+        // Its padding comes from the host, with it.
+        self.input_fill = layout.map_or(0, |layout| layout.fill as i8);
+        self.vectors[id.0] = Some(Stored { region, ready: vec![0; beats as usize], layout, twin: None });
         Ok((whole, Vec::new()))
+    }
+
+    /// The layout in which neighbouring columns of the input share a beat, where a convolution that gains by it is all that reads it.
+    fn dense_input(&self, id: TensorId, configuration: &Configuration) -> Option<(usize, Dense)> {
+        let graph = self.graph;
+        let mut readers = graph.operators.iter().enumerate().filter(|(_, operator)| operator.inputs.contains(&id));
+        let (reader, operator) = readers.next()?;
+        let shared = readers.next().is_some() || graph.outputs.contains(&id) || !self.tiling.is_whole();
+        let OperatorKind::Convolution(layer) = &operator.kind else { return None };
+        let kept = graph.states.iter().any(|state| state.next == id);
+        let to = *operator.outputs.first()?;
+        let (size, _) = image(&graph.tensor(id)?.shape);
+        let (output, channels) = image(&graph.tensor(to)?.shape);
+        let plain = self.demands.layout(id, size, layer.input_channels, configuration);
+        let output = self.demands.layout(to, output, channels, configuration);
+        let dense = Dense::best(layer, size, &output, configuration)?;
+        let gains =
+            dense.cycles(layer, &output, configuration)? < convolution::cycles(layer, &plain, &output, configuration)?;
+        (gains && !shared && !kept).then_some((reader, dense))
     }
 
     /// Places the input's rows `rows`, each an image of its own.
@@ -317,10 +424,7 @@ impl<'a> Work<'a> {
             let stored = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None };
             self.parts.push(Part { rows: rows.clone(), stored, layout });
         }
-        for part in &mut self.parts {
-            let fill = part.layout.fill;
-            self.lowering.fill_padding(name, &part.layout, &mut part.stored, fill, 0)?;
-        }
+        self.input_fill = full.fill as i8;
         let first = regions.remove(0).region;
         Ok((first, regions))
     }
@@ -348,13 +452,13 @@ fn check_lowered(graph: &Graph) -> Result<(), CompileError> {
             | OperatorKind::Pool(_)
             | OperatorKind::Mean(_)
             | OperatorKind::Add(_)
+            | OperatorKind::Multiply(_)
             | OperatorKind::Logistic(_)
             | OperatorKind::Slice(_)
             | OperatorKind::Concatenation(_)
             | OperatorKind::Pad(_)
             | OperatorKind::Reshape
             | OperatorKind::Elementwise(_) => (),
-            other => return not_lowered(&operator.name, &format!("the operator `{}`", other.name())),
         }
     }
     Ok(())

@@ -43,6 +43,12 @@ pub struct Region {
     pub positions: Vec<u32>,
 }
 
+/// Is it 0, which an image leaves out?
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(value: &i8) -> bool {
+    *value == 0
+}
+
 /// One instruction and the layer that it serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
@@ -126,6 +132,9 @@ pub struct Program {
     /// The other parts. They overlap: the host writes an element to every place that it has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more_input: Vec<InputPart>,
+    /// What the host writes where its regions have no element: padding.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub input_fill: i8,
     /// Where the host reads the output.
     pub output: Region,
     /// The layers in the order of execution.

@@ -16,6 +16,8 @@ pub struct Separable {
     pub blocks: Vec<(i32, usize)>,
     /// Outputs.
     pub classes: usize,
+    /// Is the padding of windows of stride 2 an operator of its own, one row below and one column on the right, as Keras writes it?
+    pub pads: bool,
 }
 
 /// MobileNet's blocks (strides and channels) with a width of `numerator / denominator`, at least 4 channels each.
@@ -25,7 +27,7 @@ pub fn mobilenet(size: usize, (numerator, denominator): (usize, usize)) -> Separ
     let blocks = [(1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512)];
     let blocks = blocks.into_iter().chain([(1, 512); 5]).chain([(2, 1024), (1, 1024)]);
     let blocks = blocks.map(|(stride, channels)| (stride, wide(channels))).collect();
-    Separable { size, channels: 3, first: wide(32), blocks, classes: 2 }
+    Separable { size, channels: 3, first: wide(32), blocks, classes: 2, pads: false }
 }
 
 /// A network under construction.
@@ -33,6 +35,7 @@ struct Draft<'a> {
     random: &'a mut Random,
     model: Model,
     last: i32,
+    pads: bool,
 }
 
 /// A network of that shape whose weights, scales and zero points are random, so that most outputs do not saturate.
@@ -48,7 +51,7 @@ pub fn separable(random: &mut Random, shape: &Separable) -> Model {
         outputs: vec![],
         initial: None,
     };
-    let mut draft = Draft { random, model, last: 0 };
+    let mut draft = Draft { random, model, last: 0, pads: shape.pads };
     draft.convolution(3, 2, shape.first);
     for &(stride, channels) in &shape.blocks {
         draft.depthwise(stride);
@@ -94,14 +97,30 @@ impl Draft<'_> {
     }
 
     fn window(&mut self, code: i32, weights: &[usize], axis: i32, (stride, multiplier): (i32, i32), length: usize) {
+        let pads = self.pads && stride == 2;
+        if pads {
+            self.pad();
+        }
         let before = self.shape();
         let channels = weights[axis as usize];
         let (inputs, scale) = self.parameters(weights, axis, channels, length);
-        let along = |size: usize| size.div_ceil(stride as usize);
+        let along = |size: usize| if pads { (size - 3) / 2 + 1 } else { size.div_ceil(stride as usize) };
         let shape = [1, along(before[1]), along(before[2]), channels];
         let output = Tensor::activation("image", &shape, scale, self.random.byte() / 4 - 96);
-        let options = Options::Convolution { padding: 0, stride: [stride; 2], dilation: [1; 2], multiplier };
+        let options =
+            Options::Convolution { padding: i8::from(pads), stride: [stride; 2], dilation: [1; 2], multiplier };
         self.apply(code, inputs, Fused::Relu, options, output);
+    }
+
+    /// Adds a row below and a column on the right.
+    fn pad(&mut self) {
+        let before = self.shape();
+        let amounts = Tensor::integers("padding", &[0, 0, 0, 1, 0, 1, 0, 0]);
+        let amounts = self.add(Tensor { shape: vec![4, 2], ..amounts });
+        let tensor = &self.model.tensors[self.last as usize];
+        let (scale, zero_point) = (tensor.scales[0], tensor.zero_points[0] as i8);
+        let output = Tensor::activation("padded", &[1, before[1] + 1, before[2] + 1, before[3]], scale, zero_point);
+        self.apply(code::PAD, vec![self.last, amounts], Fused::None, Options::Plain, output);
     }
 
     fn convolution(&mut self, size: usize, stride: i32, channels: usize) {

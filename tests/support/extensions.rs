@@ -479,6 +479,7 @@ pub fn program(configuration: &Configuration, seed: u64, kinds: &[Job], jobs: us
         queues: units.zip(queues).map(|(unit, instructions)| Queue { unit, instructions }).collect(),
         input: region(1),
         more_input: vec![],
+        input_fill: 0,
         output: region(2),
         layers: vec![],
         macs: 0,

@@ -47,6 +47,7 @@ fn program(configuration: Configuration, text: &str, output: Region, cycles: u64
         queues: assemble(text, &configuration).unwrap_or_else(|error| panic!("{error}\n{text}")),
         input: region("input", 0, 0, 8),
         more_input: vec![],
+        input_fill: 0,
         output: output.clone(),
         layers: vec![Layer {
             name: "dense".into(),

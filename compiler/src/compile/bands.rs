@@ -103,6 +103,7 @@ impl Work<'_> {
                     // A maximum reads its result, which stands already, beside its input.
                     if segment.first + position + 1 == segment.last && is_maximum(&operators[position + 1].kind) {
                         target.slices.retain(|&slice| slice != result.region.slice);
+                        target.preferred = target.slices.len();
                     }
                 }
                 let own = target.layout;

@@ -3,10 +3,11 @@
 use super::demands::Demands;
 use super::tiling::{Tiling, is_maximum};
 use crate::error::CompileError;
-use crate::graph::{Graph, Operator, OperatorKind, Padding, Plane, TensorId};
+use crate::graph::{Convolution, Graph, Operator, OperatorKind, Padding, Plane, TensorId};
+use crate::lower::convolution::Dense;
 use crate::lower::layout::{Layout, image};
 use crate::lower::movement::From;
-use crate::lower::{Lowered, Lowering, Target, convolution, elementwise, fully_connected, lookup, pool};
+use crate::lower::{Lowered, Lowering, Target, convolution, elementwise, fully_connected, lookup, pool, product};
 use crate::schedule::Stored;
 use lpu_isa::configuration::Configuration;
 
@@ -89,6 +90,17 @@ impl Step<'_> {
                 let lowered = lookup::lower_sum(lowering, addition, operands, &target)?;
                 Ok(done(lowering, lowered, [first, second]))
             }
+            OperatorKind::Multiply(multiply) => {
+                let [first, second] = inputs else { return Err(self.not_lowered("a product of one operand")) };
+                let shape = self.graph.tensor(self.to).map_or(&[][..], |tensor| &tensor.shape);
+                let first = self.operand(lowering, 0, first, none, Some(shape))?;
+                let second = self.operand(lowering, 1, second, none, Some(shape))?;
+                let second = self.apart(lowering, second, &first)?;
+                let target = self.target(&first.stored, size, channels, &configuration);
+                let operands = [(&first.stored, &first.layout), (&second.stored, &second.layout)];
+                let lowered = product::lower(lowering, multiply, operands, &target)?;
+                Ok(done(lowering, lowered, [first, second]))
+            }
             OperatorKind::Logistic(logistic) => {
                 let input = self.operand(lowering, 0, input, none, None)?;
                 let target = self.target(&input.stored, size, channels, &configuration);
@@ -103,6 +115,20 @@ impl Step<'_> {
             }
             other => Err(self.not_lowered(&format!("the operator `{}`", other.name()))),
         }
+    }
+
+    /// Lowers a convolution of an input in which neighbouring columns share a beat.
+    pub(super) fn lower_dense(
+        &self,
+        lowering: &mut Lowering<'_>,
+        layer: &Convolution,
+        input: &Stored,
+        dense: &Dense,
+    ) -> Result<Lowered, CompileError> {
+        let configuration = lowering.schedule.configuration.clone();
+        let (size, channels) = self.result();
+        let target = self.target(input, size, channels, &configuration);
+        convolution::lower_dense(lowering, layer, input, dense, &target)
     }
 
     /// Lowers the operator for a band, for which it is `kind`: from the image `input` that `layout` says into that of `target`.
@@ -208,12 +234,14 @@ impl Step<'_> {
         let slices = configuration.vector_slices;
         let order = (1..=slices).map(|k| (input.region.slice + k) % slices);
         let (avoided, mut order): (Vec<u32>, Vec<u32>) = order.partition(|slice| self.beside.contains(slice));
+        let preferred = order.len();
         order.extend(avoided);
         Target {
             name: &self.operator.name,
             tensor: self.graph.tensor(self.to).map_or("", |tensor| &tensor.name),
             layout: self.demands.layout(self.to, size, channels, configuration),
             slices: order,
+            preferred,
             twin: self.demands.wants_twin(self.to) && self.tiling.allows_twin(self.to) && self.makes_products(),
             number: self.number,
             into: None,

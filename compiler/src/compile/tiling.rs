@@ -10,6 +10,7 @@
 
 use crate::graph::{Graph, Operator, OperatorKind, Padding, PoolFunction, TensorId, Window};
 use crate::lower::layout::image;
+use crate::schedule::Spread;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -42,6 +43,8 @@ pub(super) enum Place {
 pub(super) struct Tiling {
     /// The segments; none overlap.
     segments: BTreeSet<Segment>,
+    /// Where images go.
+    pub(super) spread: Spread,
     /// Tensors that get no copy in another slice, though it would save time.
     single: BTreeSet<usize>,
 }
@@ -55,6 +58,16 @@ impl Tiling {
         self.segments.iter().find(|segment| segment.first == index)
     }
 
+    /// The same with images elsewhere.
+    pub(super) fn placed(&self, spread: Spread) -> Tiling {
+        Tiling { spread, ..self.clone() }
+    }
+
+    /// Are there no segments?
+    pub(super) fn is_whole(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     /// May tensor `id` have a copy?
     pub(super) fn allows_twin(&self, id: TensorId) -> bool {
         !self.single.contains(&id.0)
@@ -62,6 +75,9 @@ impl Tiling {
 
     /// The ways to make room where `place` found none while the tensors `twins` had copies.
     pub(super) fn relieved(&self, graph: &Graph, place: Place, twins: &[usize]) -> Vec<Tiling> {
+        if self.spread != Spread::Close {
+            return vec![self.placed(Spread::Close)];
+        }
         let mut ways = Vec::new();
         if twins.iter().any(|id| !self.single.contains(id)) {
             let mut way = self.clone();

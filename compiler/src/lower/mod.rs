@@ -7,19 +7,24 @@
 //! | --- | --- |
 //! | `layout` | where the elements of an image stand, and its padding |
 //! | `nest` | loops over addresses, and the sequences that they become |
-//! | `window` | sums of products over windows: the tiles, and how a layer is split over them |
+//! | `window` | sums of products over windows: the tiles |
+//! | `split` | how such a layer is split over the tiles |
 //! | `stream` | words that pass through the vector unit or the requantiser |
-//! | `fully_connected`, `convolution`, `pool`, `elementwise`, `lookup`, `movement` | a family of operators each |
+//! | `line` | which bias makes a rising function of a sum |
+//! | `fully_connected`, `convolution`, `pool`, `elementwise`, `lookup`, `product`, `movement` | a family of operators each |
 
 pub mod convolution;
 pub mod elementwise;
 pub mod fully_connected;
 pub mod layout;
+mod line;
 pub mod llama;
 pub mod lookup;
 pub mod movement;
 pub mod nest;
 pub mod pool;
+pub mod product;
+mod split;
 pub mod stream;
 #[cfg(test)]
 mod tests;
@@ -63,6 +68,8 @@ pub struct Target<'a> {
     pub layout: Layout,
     /// Slices in the order in which they are tried.
     pub slices: Vec<u32>,
+    /// How many of them are as good as the first: something will be read beside the result in the others.
+    pub preferred: usize,
     /// Is there to be a copy in another slice, if there is room?
     pub twin: bool,
     /// The layer's number.
@@ -129,25 +136,21 @@ impl Lowering<'_> {
         }
         let layout = target.layout;
         let beats = u32::try_from(layout.beats()).unwrap_or(u32::MAX);
-        let (slice, base, last_read) = self.schedule.allocate_in(self.model, target.name, beats, &target.slices)?;
+        let (slice, base, mut last_read) =
+            self.schedule.allocate_early(self.model, target.name, beats, &target.slices, target.preferred)?;
+        let mut twin = None;
+        if target.twin {
+            let others: Vec<u32> = target.slices.iter().copied().filter(|&other| other != slice).collect();
+            let place = self.schedule.allocate_early(self.model, target.name, beats, &others, others.len());
+            if let Ok((slice, base, former)) = place {
+                twin = Some((slice, base));
+                last_read = last_read.max(former);
+            }
+        }
         let region = Region { tensor: target.tensor.into(), slice, base, beats, positions: layout.positions() };
-        let mut stored = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None };
+        let mut stored = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin };
         self.fill_padding(target.name, &layout, &mut stored, layout.fill, last_read)?;
-        if !target.twin {
-            return Ok((stored, last_read));
-        }
-        let others: Vec<u32> = target.slices.iter().copied().filter(|&other| other != slice).collect();
-        let Ok((slice, base, former)) = self.schedule.allocate_in(self.model, target.name, beats, &others) else {
-            return Ok((stored, last_read));
-        };
-        let region = Region { slice, base, ..stored.region.clone() };
-        let mut twin = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None };
-        self.fill_padding(target.name, &layout, &mut twin, layout.fill, former)?;
-        for (ready, other) in stored.ready.iter_mut().zip(&twin.ready) {
-            *ready = (*ready).max(*other);
-        }
-        stored.twin = Some((slice, base));
-        Ok((stored, last_read.max(former)))
+        Ok((stored, last_read))
     }
 
     /// First address of a block of weights, the same number of words for each tile; a block that is there already is used again,

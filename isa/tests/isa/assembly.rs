@@ -123,6 +123,7 @@ vector
         queues,
         input: region.clone(),
         more_input: vec![],
+        input_fill: 0,
         output: region.clone(),
         layers: vec![lpu_isa::program::Layer {
             name: "dense_1".into(),

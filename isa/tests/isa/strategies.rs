@@ -311,6 +311,7 @@ pub fn program() -> impl Strategy<Value = Program> {
                     queues,
                     input: input.clone(),
                     more_input: vec![InputPart { element: 0, region: output.clone() }],
+                    input_fill: -7,
                     output: output.clone(),
                     layers: layers.clone(),
                     macs,

@@ -128,7 +128,7 @@ impl<'a> CycleModel<'a> {
             return Err(CycleError::InputLength { expected, found: input.len() });
         }
         for (elements, region) in self.program.input_parts() {
-            self.state.write_region(region, &input[elements]);
+            self.state.write_region(region, &input[elements], self.program.input_fill);
         }
         let output = &self.program.output;
         let Run { cycles, writes, busy } = self.run_from(0)?;

@@ -113,7 +113,7 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
             return Err(HostError::InputLength { expected, found: input.len() });
         }
         for (elements, region) in program.input_parts() {
-            let chunks = tensor(region, &input[elements], program.configuration.dot);
+            let chunks = tensor(region, &input[elements], program.input_fill, program.configuration.dot);
             self.write(Memory::Vector(region.slice), region.base, &chunks)?;
         }
         Ok(())

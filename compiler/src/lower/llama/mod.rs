@@ -157,6 +157,7 @@ pub fn compile(
         queues,
         input,
         more_input: vec![],
+        input_fill: 0,
         output,
         layers,
         macs,
