@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::machine::Machine;
+use crate::output::{printable, remark};
 use lpu_compiler::checker::{CheckReport, Violation, check};
 use lpu_compiler::compile::compile;
 use lpu_compiler::error::{CompileError, Resource};
@@ -46,6 +47,34 @@ pub fn read(path: &Path) -> Result<Graph, Failure> {
         };
         Failure::new("the network cannot be used", path.display(), why, help)
     })
+}
+
+/// The machine for the network in the file at `path`: a board's own, or, where that cannot hold it, the first of the other machines in
+/// the board's folder, in the order of their names, that can. That is then said. A machine of `--config` stays what it is.
+pub fn settle(machine: Machine, path: &Path) -> Machine {
+    let others = machine.others();
+    if others.is_empty() || import::llama::is_language_model(path) {
+        return machine;
+    }
+    // What is wrong with the network is said where it is needed.
+    let Ok(graph) = import::read_model(path) else { return machine };
+    let fits = |machine: &Machine| compile(&graph, &machine.configuration, &machine.name).is_ok();
+    if fits(&machine) {
+        return machine;
+    }
+    match others.into_iter().find(fits) {
+        Some(other) => {
+            let text = format!(
+                "{}: the board's own machine cannot execute it; taken instead is {}, constraints/{}.toml",
+                path.display(),
+                other.name,
+                other.name
+            );
+            remark(&printable(&text));
+            other
+        }
+        None => machine,
+    }
 }
 
 /// Compiles `graph` and lets the checker judge the result; `path` is the network's file, for messages.
@@ -159,7 +188,11 @@ fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
             let boards = Board::all().unwrap_or_default();
             let fitting: Vec<String> = boards
                 .into_iter()
-                .filter(|board| !own(board) && compile(graph, &board.configuration, &board.name).is_ok())
+                .filter(|board| {
+                    let others = board.others().unwrap_or_default();
+                    let fits = |board: &Board| compile(graph, &board.configuration, &board.name).is_ok();
+                    !own(board) && (fits(board) || others.iter().any(fits))
+                })
                 .map(|board| board.name)
                 .collect();
             match fitting.as_slice() {
@@ -172,8 +205,8 @@ fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
             }
         }
         CompileError::NotLowered { .. } => {
-            "run it with `--on golden`; the machine executes all other operators of `docs/networks.md` but MUL, and SOFTMAX where it \
-             is the last one"
+            "run it with `--on golden`; the machine executes all other operators of `docs/networks.md`, and SOFTMAX where it is the \
+             last one"
                 .into()
         }
         CompileError::Graph(_) | CompileError::Unsupported { .. } => {
