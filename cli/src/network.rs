@@ -6,11 +6,12 @@ use crate::output::{printable, remark};
 use lpu_compiler::checker::{CheckReport, Violation, check};
 use lpu_compiler::compile::compile;
 use lpu_compiler::error::{CompileError, Resource};
-use lpu_compiler::graph::{Graph, OperatorKind};
+use lpu_compiler::graph::{Graph, Operator, OperatorKind};
 use lpu_compiler::import::{self, ImportError};
 use lpu_isa::board::Board;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::program::Program;
+use lpu_isa::resources::weight_bytes;
 use std::path::Path;
 
 /// A network compiled for a machine, and what the checker says about the schedule.
@@ -49,8 +50,8 @@ pub fn read(path: &Path) -> Result<Graph, Failure> {
     })
 }
 
-/// The machine for the network in the file at `path`: a board's own, or, where that cannot hold it, the first of the other machines in
-/// the board's folder, in the order of their names, that can. That is then said. A machine of `--config` stays what it is.
+/// The machine for the network in the file at `path`: a board's own, if it executes the network and has room for whole images; else that
+/// of all machines in the board's folder with the fewest cycles, which is then said. A machine of `--config` stays what it is.
 pub fn settle(machine: Machine, path: &Path) -> Machine {
     let others = machine.others();
     if others.is_empty() || import::llama::is_language_model(path) {
@@ -58,18 +59,22 @@ pub fn settle(machine: Machine, path: &Path) -> Machine {
     }
     // What is wrong with the network is said where it is needed.
     let Ok(graph) = import::read_model(path) else { return machine };
-    let fits = |machine: &Machine| compile(&graph, &machine.configuration, &machine.name).is_ok();
-    if fits(&machine) {
+    let compiled = |machine: &Machine| {
+        let possible = weights(&graph) <= most_weights(&machine.configuration);
+        possible.then(|| compile(&graph, &machine.configuration, &machine.name).ok()).flatten()
+    };
+    let own = compiled(&machine);
+    if own.as_ref().is_some_and(|program| program.layers.iter().all(|layer| layer.band.is_none())) {
         return machine;
     }
-    match others.into_iter().find(fits) {
-        Some(other) => {
-            let text = format!(
-                "{}: the board's own machine cannot execute it; taken instead is {}, constraints/{}.toml",
-                path.display(),
-                other.name,
-                other.name
-            );
+    let cycles = own.map(|program| program.cycles);
+    let others = others.into_iter().filter_map(|other| Some((compiled(&other)?.cycles, other)));
+    match others.min_by_key(|&(cycles, _)| cycles).filter(|(other, _)| cycles.is_none_or(|own| *other < own)) {
+        Some((_, other)) => {
+            let why = if cycles.is_some() { "takes more cycles for it" } else { "cannot execute it" };
+            let (name, path) = (&other.name, path.display());
+            let text =
+                format!("{path}: the board's own machine {why}; taken instead is {name}, constraints/{name}.toml");
             remark(&printable(&text));
             other
         }
@@ -181,6 +186,22 @@ fn total_shortfall(graph: &Graph, machine: &Machine) -> Option<String> {
     })
 }
 
+/// Weights of a network.
+fn weights(graph: &Graph) -> u64 {
+    let of = |operator: &Operator| match &operator.kind {
+        OperatorKind::FullyConnected(layer) => layer.weights.len() as u64,
+        OperatorKind::Convolution(layer) => layer.weights.len() as u64,
+        OperatorKind::DepthwiseConvolution(layer) => layer.weights.len() as u64,
+        _ => 0,
+    };
+    graph.operators.iter().map(of).sum()
+}
+
+/// Weights that a machine holds at most.
+fn most_weights(configuration: &Configuration) -> u64 {
+    weight_bytes(configuration) * u64::from(configuration.channels_per_tile())
+}
+
 fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
     match error {
         CompileError::DoesNotFit { .. } | CompileError::TooLarge { .. } => {
@@ -190,7 +211,10 @@ fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
                 .into_iter()
                 .filter(|board| {
                     let others = board.others().unwrap_or_default();
-                    let fits = |board: &Board| compile(graph, &board.configuration, &board.name).is_ok();
+                    let fits = |board: &Board| {
+                        weights(graph) <= most_weights(&board.configuration)
+                            && compile(graph, &board.configuration, &board.name).is_ok()
+                    };
                     !own(board) && (fits(board) || others.iter().any(fits))
                 })
                 .map(|board| board.name)

@@ -2,12 +2,15 @@
 //!
 //! A layer that passes through requantiser or vector unit alone takes as long as those do. In a layer of the tiles, a product
 //! takes as many cycles as it has steps, or, where those are fewer, as its results need to drain through the requantiser. Steps
-//! are limited by the multipliers where most of these have something to do in each; else by the memory, whose port
-//! delivers a beat a cycle that most tiles have only zeros for.
+//! are limited by the multipliers where a third of these or more has something to do in each; else by the memory, whose port
+//! delivers a beat a cycle that most tiles have only zeros for (channel by channel, at most a quarter has).
 
 use lpu_isa::instruction::{Operation, Unit};
 use lpu_isa::program::Program;
 use serde::Serialize;
+
+/// One multiplier of so many must have something to do for the multipliers to be the bound.
+const SHARE: u64 = 3;
 
 /// What limits a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -74,7 +77,7 @@ pub fn bounds(program: &Program) -> Vec<(Bound, u64)> {
             return (Bound::Vector, alone[index]);
         }
         let possible = u64::from(configuration.macs_per_cycle()).saturating_mul(steps + drains);
-        let bound = match program.layers[index].macs.saturating_mul(2) >= possible {
+        let bound = match program.layers[index].macs.saturating_mul(SHARE) >= possible {
             _ if drains > steps => Bound::Vector,
             true => Bound::Matrix,
             false => Bound::MemoryPort,

@@ -11,6 +11,7 @@ use crate::graph::{Graph, Operator, OperatorKind, TensorId};
 use crate::lower::Lowering;
 use crate::lower::convolution::{self, Dense};
 use crate::lower::layout::{Layout, image};
+use crate::lower::lookup;
 use crate::schedule::{Schedule, Spread, Stored};
 use bands::Part;
 use demands::Demands;
@@ -27,7 +28,7 @@ use tiling::{Place, Tiling};
 /// [`CompileError`]: the network does not fit, or is beyond what the instructions can count.
 pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Result<Program, CompileError> {
     graph.check()?;
-    check_lowered(graph)?;
+    check_lowered(graph, configuration)?;
     let folded = padding::folded(graph);
     let graph = folded.as_ref().unwrap_or(graph);
     // Fewest cycles first. Where the weights do not fit, they are given a price until they do; where vectors do not, copies are left
@@ -81,7 +82,7 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
 const PRICES: [u64; 6] = [1, 2, 4, 8, 32, 1 << 20];
 
 /// Ways to make room that are tried at most.
-const MOST_TILINGS: usize = 48;
+const MOST_TILINGS: usize = 32;
 
 /// Operators whose weights are tried at the lower price, at most.
 const MOST_REFINED: usize = 16;
@@ -434,13 +435,22 @@ fn unsupported(graph: &Graph, why: &str) -> CompileError {
     CompileError::Unsupported { layer: graph.name.clone(), why: why.into() }
 }
 
-/// Refuses what has no lowering before anything is placed: the first such operator, else the first state or constant.
-fn check_lowered(graph: &Graph) -> Result<(), CompileError> {
+/// Refuses what has no lowering, or none for this machine, before anything is placed: the first such operator.
+fn check_lowered(graph: &Graph, configuration: &Configuration) -> Result<(), CompileError> {
     let not_lowered =
         |layer: &str, operator: &str| Err(CompileError::NotLowered { layer: layer.into(), operator: operator.into() });
     // The host takes over behind the last operator that the machine executes.
     let last = graph.operators.iter().rposition(|operator| operator.kind != OperatorKind::Reshape);
     for (index, operator) in graph.operators.iter().enumerate() {
+        let looked_up = match &operator.kind {
+            OperatorKind::Add(_) => Some("a sum"),
+            OperatorKind::Multiply(_) => Some("a product"),
+            OperatorKind::Logistic(_) => Some("a logistic function"),
+            _ => None,
+        };
+        if let Some(what) = looked_up.filter(|_| !configuration.lookup) {
+            return Err(lookup::refused(&operator.name, what));
+        }
         match &operator.kind {
             OperatorKind::Softmax(_) if Some(index) == last && graph.states.is_empty() => (),
             OperatorKind::Softmax(_) => {

@@ -102,7 +102,7 @@ fn table_of_function(function: impl Fn(i32) -> i32) -> Vec<Scale> {
     (0..LOOKUP_ENTRIES).map(entry).collect()
 }
 
-pub(super) fn refused(layer: &str, operator: &str) -> CompileError {
+pub(crate) fn refused(layer: &str, operator: &str) -> CompileError {
     let why = format!(
         "{operator} needs a machine whose requantiser looks up scales; set `lookup = true` in its configuration"
     );
