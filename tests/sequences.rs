@@ -205,6 +205,8 @@ impl Timeline {
             scales,
             queues,
             input: region(0, beats),
+            more_input: vec![],
+            input_fill: 0,
             output: region(0, 1),
             layers: vec![],
             macs: 0,
@@ -230,7 +232,7 @@ fn agrees_on(name: &str) {
         let program = timeline.program();
         accept(&program).unwrap_or_else(|error| panic!("{name}, program {seed}: {error}"));
         let mut random = Random::new(seed);
-        let input: Vec<i8> = program.input.positions.iter().map(|_| random.byte()).collect();
+        let input: Vec<i8> = (0..program.input_length()).map(|_| random.byte()).collect();
         let expected = model_run(&program, &input).unwrap();
         let measured = Rtl::with_library(&program, &library, &rtl_options()).unwrap().run(&input).unwrap();
         assert_eq!((expected.cycles, measured.cycles), (program.cycles, program.cycles), "{name}, program {seed}");

@@ -69,6 +69,14 @@ impl Machine {
         self.board.as_ref().map(|board| board.clock_mhz)
     }
 
+    /// The other machines in the folder of its board, where it is that board's own.
+    pub fn others(&self) -> Vec<Machine> {
+        let Some(board) = &self.board else { return vec![] };
+        let own = Board::find(&board.name).is_ok_and(|known| known.configuration == self.configuration);
+        let others = if own { board.others().unwrap_or_default() } else { vec![] };
+        others.into_iter().map(Machine::of_board).collect()
+    }
+
     /// The machine in one line.
     pub fn describe(&self) -> String {
         let Configuration { tiles, .. } = self.configuration;

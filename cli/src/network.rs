@@ -2,14 +2,16 @@
 
 use crate::failure::Failure;
 use crate::machine::Machine;
+use crate::output::{printable, remark};
 use lpu_compiler::checker::{CheckReport, Violation, check};
 use lpu_compiler::compile::compile;
 use lpu_compiler::error::{CompileError, Resource};
-use lpu_compiler::graph::{Graph, OperatorKind};
+use lpu_compiler::graph::{Graph, Operator, OperatorKind};
 use lpu_compiler::import::{self, ImportError};
 use lpu_isa::board::Board;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::program::Program;
+use lpu_isa::resources::weight_bytes;
 use std::path::Path;
 
 /// A network compiled for a machine, and what the checker says about the schedule.
@@ -46,6 +48,38 @@ pub fn read(path: &Path) -> Result<Graph, Failure> {
         };
         Failure::new("the network cannot be used", path.display(), why, help)
     })
+}
+
+/// The machine for the network in the file at `path`: a board's own, if it executes the network and has room for whole images; else that
+/// of all machines in the board's folder with the fewest cycles, which is then said. A machine of `--config` stays what it is.
+pub fn settle(machine: Machine, path: &Path) -> Machine {
+    let others = machine.others();
+    if others.is_empty() || import::llama::is_language_model(path) {
+        return machine;
+    }
+    // What is wrong with the network is said where it is needed.
+    let Ok(graph) = import::read_model(path) else { return machine };
+    let compiled = |machine: &Machine| {
+        let possible = weights(&graph) <= most_weights(&machine.configuration);
+        possible.then(|| compile(&graph, &machine.configuration, &machine.name).ok()).flatten()
+    };
+    let own = compiled(&machine);
+    if own.as_ref().is_some_and(|program| program.layers.iter().all(|layer| layer.band.is_none())) {
+        return machine;
+    }
+    let cycles = own.map(|program| program.cycles);
+    let others = others.into_iter().filter_map(|other| Some((compiled(&other)?.cycles, other)));
+    match others.min_by_key(|&(cycles, _)| cycles).filter(|(other, _)| cycles.is_none_or(|own| *other < own)) {
+        Some((_, other)) => {
+            let why = if cycles.is_some() { "takes more cycles for it" } else { "cannot execute it" };
+            let (name, path) = (&other.name, path.display());
+            let text =
+                format!("{path}: the board's own machine {why}; taken instead is {name}, constraints/{name}.toml");
+            remark(&printable(&text));
+            other
+        }
+        None => machine,
+    }
 }
 
 /// Compiles `graph` and lets the checker judge the result; `path` is the network's file, for messages.
@@ -135,7 +169,8 @@ fn total_shortfall(graph: &Graph, machine: &Machine) -> Option<String> {
     };
     let program = compile(graph, &deepest, &machine.name).ok()?;
     let weights = program.weights.iter().map(Vec::len).max().unwrap_or(0) as u32 / own.dot;
-    let regions = program.layers.iter().map(|layer| &layer.result).chain([&program.input, &program.output]);
+    let inputs = program.input_parts().map(|(_, region)| region);
+    let regions = program.layers.iter().map(|layer| &layer.result).chain(inputs).chain([&program.output]);
     let beats = regions.map(|region| region.base + region.beats).max().unwrap_or(0);
     let needed = Configuration {
         weight_depth: own.weight_depth.max(weights),
@@ -151,6 +186,22 @@ fn total_shortfall(graph: &Graph, machine: &Machine) -> Option<String> {
     })
 }
 
+/// Weights of a network.
+fn weights(graph: &Graph) -> u64 {
+    let of = |operator: &Operator| match &operator.kind {
+        OperatorKind::FullyConnected(layer) => layer.weights.len() as u64,
+        OperatorKind::Convolution(layer) => layer.weights.len() as u64,
+        OperatorKind::DepthwiseConvolution(layer) => layer.weights.len() as u64,
+        _ => 0,
+    };
+    graph.operators.iter().map(of).sum()
+}
+
+/// Weights that a machine holds at most.
+fn most_weights(configuration: &Configuration) -> u64 {
+    weight_bytes(configuration) * u64::from(configuration.channels_per_tile())
+}
+
 fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
     match error {
         CompileError::DoesNotFit { .. } | CompileError::TooLarge { .. } => {
@@ -158,7 +209,14 @@ fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
             let boards = Board::all().unwrap_or_default();
             let fitting: Vec<String> = boards
                 .into_iter()
-                .filter(|board| !own(board) && compile(graph, &board.configuration, &board.name).is_ok())
+                .filter(|board| {
+                    let others = board.others().unwrap_or_default();
+                    let fits = |board: &Board| {
+                        weights(graph) <= most_weights(&board.configuration)
+                            && compile(graph, &board.configuration, &board.name).is_ok()
+                    };
+                    !own(board) && (fits(board) || others.iter().any(fits))
+                })
                 .map(|board| board.name)
                 .collect();
             match fitting.as_slice() {
@@ -171,8 +229,8 @@ fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
             }
         }
         CompileError::NotLowered { .. } => {
-            "run it with `--on golden`; the machine executes all other operators of `docs/networks.md` but MUL, and SOFTMAX where it \
-             is the last one"
+            "run it with `--on golden`; the machine executes all other operators of `docs/networks.md`, and SOFTMAX where it is the \
+             last one"
                 .into()
         }
         CompileError::Graph(_) | CompileError::Unsupported { .. } => {

@@ -35,6 +35,8 @@
 //!     queues: assemble("", &configuration)?,
 //!     input: tensor.clone(),
 //!     output: tensor,
+//!     more_input: vec![],
+//!     input_fill: 0,
 //!     layers: vec![],
 //!     macs: 0,
 //!     cycles: 1,

@@ -1,17 +1,26 @@
 //! From a graph to a program: lowers the operators in order and assembles the image.
 
+mod bands;
 mod demands;
+mod inputs;
+mod padding;
 mod step;
+mod tiling;
 
 use crate::error::{CompileError, Resource};
 use crate::graph::{Graph, Operator, OperatorKind, TensorId};
 use crate::lower::Lowering;
-use crate::lower::layout::image;
-use crate::schedule::{Schedule, Stored};
+use crate::lower::convolution::Dense;
+use crate::lower::lookup;
+use crate::schedule::{Schedule, Spread, Stored};
+use bands::Part;
 use demands::Demands;
+use inputs::{keep_states, place_constant};
 use lpu_isa::configuration::Configuration;
-use lpu_isa::program::{Constants, FORMAT, Finish, Layer, Program, Region};
+use lpu_isa::program::{FORMAT, Finish, Layer, Program};
+use std::collections::{HashMap, HashSet};
 use step::{Step, slices_read_beside};
+use tiling::{Place, Tiling};
 
 /// Compiles `graph` for the machine `configuration`, which `board` names.
 ///
@@ -19,143 +28,324 @@ use step::{Step, slices_read_beside};
 /// [`CompileError`]: the network does not fit, or is beyond what the instructions can count.
 pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Result<Program, CompileError> {
     graph.check()?;
-    check_lowered(graph)?;
-    // Fewest cycles first; where the weights do not fit, they are given a price until they do.
-    let mut result = compile_at(graph, configuration, board, 0);
-    for thrift in PRICES {
-        match result {
-            Err(CompileError::DoesNotFit { resource: Resource::WeightRam, .. }) => {
-                result = compile_at(graph, configuration, board, thrift);
+    check_lowered(graph, configuration)?;
+    let folded = padding::folded(graph);
+    let graph = folded.as_ref().unwrap_or(graph);
+    // Fewest cycles first. Where the weights do not fit, they are given a price until they do; where vectors do not, copies are left
+    // out and operators run band by band until they do.
+    let mut prices = PRICES.into_iter();
+    let (mut price, mut too_low) = (0, 0);
+    let mut waiting = vec![Tiling::default()];
+    let mut tried: HashSet<Tiling> = HashSet::new();
+    let mut least: Option<(u64, CompileError)> = None;
+    while let Some(tiling) = waiting.pop() {
+        let all = vec![price; graph.operators.len()];
+        let mut work = Work::new(graph, configuration, all, tiling);
+        let error = match work.compile(board) {
+            Ok(program) => {
+                let found = elsewhere(program, work.tiling, (graph, configuration, board), price);
+                return Ok(if price == 0 {
+                    found.0
+                } else {
+                    refined(found, (graph, configuration, board), (price, too_low))
+                });
             }
-            _ => break,
+            Err(error) => error,
+        };
+        match &error {
+            CompileError::DoesNotFit { resource: Resource::WeightRam, .. } => match prices.next() {
+                Some(higher) => {
+                    (too_low, price) = (price, higher);
+                    waiting.push(work.tiling);
+                }
+                None => return Err(error),
+            },
+            CompileError::DoesNotFit { resource, needed, available, .. } if tried.len() < MOST_TILINGS => {
+                if *resource == Resource::VectorMemory {
+                    let ways = work.tiling.relieved(graph, work.at, &work.twins());
+                    waiting.extend(ways.into_iter().filter(|way| tried.insert(way.clone())).rev());
+                }
+                // Of all ways that fail, the one that nearly does not.
+                let missing = needed.saturating_sub(*available);
+                if least.as_ref().is_none_or(|(least, _)| missing < *least) {
+                    least = Some((missing, error));
+                }
+            }
+            _ => return Err(error),
         }
     }
-    result
+    let nothing = CompileError::Unsupported { layer: graph.name.clone(), why: "nothing was tried".into() };
+    Err(least.map_or(nothing, |(_, error)| error))
 }
 
 /// What a word of weights in each tile is worth, in cycles, until all fit.
 const PRICES: [u64; 6] = [1, 2, 4, 8, 32, 1 << 20];
 
-/// Compiles with a price for words of weights.
-fn compile_at(graph: &Graph, configuration: &Configuration, board: &str, thrift: u64) -> Result<Program, CompileError> {
-    let mut lowering = Lowering {
-        model: &graph.name,
-        schedule: Schedule::new(configuration),
-        weights: vec![Vec::new(); configuration.tiles as usize],
-        scales: Vec::new(),
-        fillers: vec![None; configuration.vector_slices as usize],
-        constants: Vec::new(),
-        thrift,
-    };
-    let mut vectors: Vec<Option<Stored>> = vec![None; graph.tensors.len()];
-    let [input_id] = graph.inputs[..] else {
-        return Err(unsupported(graph, "a network must have one input"));
-    };
-    let [output_id] = graph.outputs[..] else {
-        return Err(unsupported(graph, "a network must have one output"));
-    };
-    let demands = Demands::of(graph);
-    let (input, input_region) = place_input(&mut lowering, graph, input_id, &demands)?;
-    vectors[input_id.0] = Some(input);
-    for constant in &graph.constants {
-        let stored = place_constant(&mut lowering, graph, constant.tensor, &constant.values, &demands)?;
-        vectors[constant.tensor.0] = Some(stored);
+/// Ways to make room that are tried at most.
+const MOST_TILINGS: usize = 32;
+
+/// Operators whose weights are tried at the lower price, at most.
+const MOST_REFINED: usize = 16;
+
+/// A network, the machine, its name.
+type Task<'a> = (&'a Graph, &'a Configuration, &'a str);
+
+/// `program`, or the one with images elsewhere that takes the fewest cycles.
+fn elsewhere(
+    program: Program,
+    tiling: Tiling,
+    (graph, configuration, board): Task<'_>,
+    price: u64,
+) -> (Program, Tiling) {
+    let mut best = (program, tiling.clone());
+    for spread in [Spread::Early, Spread::Emptiest].into_iter().filter(|&spread| spread != tiling.spread) {
+        let other = tiling.placed(spread);
+        let prices = vec![price; graph.operators.len()];
+        match Work::new(graph, configuration, prices, other.clone()).compile(board) {
+            Ok(found) if found.cycles < best.0.cycles => best = (found, other),
+            _ => (),
+        }
     }
-    for state in &graph.states {
-        let stored = place_constant(&mut lowering, graph, state.tensor, &state.initial, &demands)?;
-        vectors[state.tensor.0] = Some(stored);
+    best
+}
+
+/// At price `high` for words of weights everything fits, at `low` it does not: lets one operator after the other have the lower one,
+/// while there is room.
+fn refined(
+    (program, tiling): (Program, Tiling),
+    (graph, configuration, board): Task<'_>,
+    (high, low): (u64, u64),
+) -> Program {
+    let mut best = program;
+    let mut prices = vec![high; graph.operators.len()];
+    let has_choice = |operator: &Operator| {
+        matches!(operator.kind, OperatorKind::Convolution(_) | OperatorKind::DepthwiseConvolution(_))
+    };
+    let operators = graph.operators.iter().enumerate().filter(|(_, operator)| has_choice(operator));
+    for (index, _) in operators.take(MOST_REFINED) {
+        prices[index] = low;
+        match Work::new(graph, configuration, prices.clone(), tiling.clone()).compile(board) {
+            Ok(program) if program.cycles < best.cycles => best = program,
+            _ => prices[index] = high,
+        }
+    }
+    best
+}
+
+/// A compilation under way.
+struct Work<'a> {
+    graph: &'a Graph,
+    demands: Demands,
+    tiling: Tiling,
+    lowering: Lowering<'a>,
+    /// Where each tensor stands.
+    vectors: Vec<Option<Stored>>,
+    /// The parts of the input, where no slice holds it as a whole.
+    parts: Vec<Part>,
+    /// How the input stands where neighbouring columns share a beat, for the one operator that reads it.
+    dense: Option<(usize, Dense)>,
+    /// What the host writes beside the input's elements.
+    input_fill: i8,
+    /// Reads of each tensor still to come, those of all its names together.
+    remaining: Vec<usize>,
+    /// The tensor that each is another name of.
+    root: Vec<usize>,
+    /// The last cycle in which each tensor is read, so far.
+    last_read: Vec<u64>,
+    layers: Vec<Layer>,
+    finish: Option<Finish>,
+    /// Cycles that a word of weights in each tile may cost each operator.
+    prices: Vec<u64>,
+    /// What is being placed.
+    at: Place,
+}
+
+impl<'a> Work<'a> {
+    /// With a price for words of weights for each operator.
+    fn new(graph: &'a Graph, configuration: &Configuration, prices: Vec<u64>, tiling: Tiling) -> Work<'a> {
+        let mut schedule = Schedule::new(configuration);
+        schedule.spread = tiling.spread;
+        let lowering = Lowering {
+            model: &graph.name,
+            schedule,
+            weights: vec![Vec::new(); configuration.tiles as usize],
+            scales: Vec::new(),
+            fillers: vec![None; configuration.vector_slices as usize],
+            constants: Vec::new(),
+            thrift: 0,
+            blocks: HashMap::new(),
+        };
+        Work {
+            graph,
+            demands: Demands::of(graph),
+            tiling,
+            lowering,
+            vectors: vec![None; graph.tensors.len()],
+            parts: Vec::new(),
+            dense: None,
+            input_fill: 0,
+            remaining: uses(graph),
+            root: (0..graph.tensors.len()).collect(),
+            last_read: vec![0; graph.tensors.len()],
+            layers: Vec::new(),
+            finish: None,
+            prices,
+            at: Place::Input,
+        }
     }
 
-    // A reshape gives its input another name; the region lives until the last reader of any name is done.
-    let mut remaining = uses(graph);
-    let mut root: Vec<usize> = (0..graph.tensors.len()).collect();
-    let mut last_read = vec![0u64; graph.tensors.len()];
-    let mut layers: Vec<Layer> = Vec::new();
-    let mut finish = None;
-    for (index, operator) in graph.operators.iter().enumerate() {
+    /// The tensors that have a copy in another slice at present.
+    fn twins(&self) -> Vec<usize> {
+        let has = |id: &usize| self.vectors[*id].as_ref().is_some_and(|stored| stored.twin.is_some());
+        (0..self.vectors.len()).filter(|id| self.remaining[self.root[*id]] > 0 && has(id)).collect()
+    }
+
+    fn compile(&mut self, board: &str) -> Result<Program, CompileError> {
+        let graph = self.graph;
+        let [input_id] = graph.inputs[..] else {
+            return Err(unsupported(graph, "a network must have one input"));
+        };
+        let [output_id] = graph.outputs[..] else {
+            return Err(unsupported(graph, "a network must have one output"));
+        };
+        let (input, more_input) = self.place_input(input_id)?;
+        for constant in &graph.constants {
+            let stored = place_constant(&mut self.lowering, graph, constant.tensor, &constant.values, &self.demands)?;
+            self.vectors[constant.tensor.0] = Some(stored);
+        }
+        for state in &graph.states {
+            let stored = place_constant(&mut self.lowering, graph, state.tensor, &state.initial, &self.demands)?;
+            self.vectors[state.tensor.0] = Some(stored);
+        }
+        let mut next = 0;
+        while next < graph.operators.len() {
+            self.lowering.thrift = self.prices[next];
+            if let Some(segment) = self.tiling.from(next).cloned() {
+                self.lower_segment(&segment)?;
+                next = segment.last + 1;
+            } else {
+                self.lower_operator(next)?;
+                next += 1;
+            }
+        }
+        keep_states(&mut self.lowering, graph, &self.vectors, &self.root, &self.last_read)?;
+        let Some(output) = self.vectors[output_id.0].clone() else {
+            return Err(unsupported(graph, "the output has no value"));
+        };
+        let names: Vec<String> = self.layers.iter().map(|layer| layer.name.clone()).collect();
+        let configuration = self.lowering.schedule.configuration.clone();
+        let (queues, cycles) = self.lowering.schedule.finish(&graph.name, &names)?;
+        Ok(Program {
+            format: FORMAT,
+            model: graph.name.clone(),
+            board: board.into(),
+            configuration,
+            weights: std::mem::take(&mut self.lowering.weights),
+            scales: std::mem::take(&mut self.lowering.scales),
+            queues,
+            input,
+            more_input,
+            input_fill: self.input_fill,
+            output: output.region,
+            layers: std::mem::take(&mut self.layers),
+            macs: graph.multiply_accumulates(),
+            cycles,
+            constants: std::mem::take(&mut self.lowering.constants),
+            finish: self.finish,
+            language: None,
+        })
+    }
+
+    /// Lowers operator number `index`, whole.
+    fn lower_operator(&mut self, index: usize) -> Result<(), CompileError> {
+        let graph = self.graph;
+        let operator = &graph.operators[index];
+        self.at = Place::Operator(index);
         let &[to] = &operator.outputs[..] else {
             let why = "an operator must have one output".to_string();
             return Err(CompileError::Unsupported { layer: operator.name.clone(), why });
         };
-        let stored: Option<Vec<Stored>> = operator.inputs.iter().map(|from| vectors[from.0].clone()).collect();
+        let stored: Option<Vec<Stored>> = operator.inputs.iter().map(|from| self.vectors[from.0].clone()).collect();
         let Some(stored) = stored.filter(|stored| !stored.is_empty()) else {
             let why = "an input has no value".to_string();
             return Err(CompileError::Unsupported { layer: operator.name.clone(), why });
         };
-        let owners: Vec<usize> = operator.inputs.iter().map(|from| root[from.0]).collect();
-        let number = layers.len() as u32;
         if let OperatorKind::Softmax(softmax) = &operator.kind {
             // It is the last operator: the host's.
             let row = graph.tensor(to).and_then(|tensor| tensor.shape.last().copied()).unwrap_or(1) as u32;
-            finish = Some(Finish { softmax: *softmax, row });
+            self.finish = Some(Finish { softmax: *softmax, row });
         }
+        // A reshape gives its input another name; the region lives until the last reader of any name is done.
         if matches!(operator.kind, OperatorKind::Reshape | OperatorKind::Softmax(_)) {
-            root[to.0] = owners[0];
-            remaining[owners[0]] += remaining[to.0];
-            vectors[to.0] = Some(stored[0].clone());
-        } else {
-            let beside = slices_read_beside(graph, index, to, &vectors);
-            let step = Step { graph, operator, index, to, number, demands: &demands, beside };
-            let lowered = step.lower(&mut lowering, &stored)?;
-            for &owner in &owners {
-                last_read[owner] = last_read[owner].max(lowered.last_read);
+            let owner = self.root[operator.inputs[0].0];
+            self.root[to.0] = owner;
+            self.remaining[owner] += self.remaining[to.0];
+            self.vectors[to.0] = Some(stored[0].clone());
+            self.has_read(&operator.inputs, 0);
+            return Ok(());
+        }
+        let beside = slices_read_beside(graph, index, to, &self.vectors);
+        let number = self.layers.len() as u32;
+        let step = Step { graph, operator, index, to, number, demands: &self.demands, tiling: &self.tiling, beside };
+        let dense = self.dense.as_ref().filter(|(reader, _)| *reader == index);
+        let lowered = match (dense, &operator.kind) {
+            (Some((_, dense)), OperatorKind::Convolution(layer)) => {
+                step.lower_dense(&mut self.lowering, layer, &stored[0], dense)?
             }
-            layers.push(Layer {
-                name: operator.name.clone(),
-                operator: operator.kind.name().into(),
-                macs: operator.multiply_accumulates(graph),
-                tiles: lowered.tiles,
-                start: lowered.start,
-                end: lowered.result.ready.iter().copied().max().unwrap_or(0),
-                result: lowered.result.region.clone(),
-            });
-            vectors[to.0] = Some(lowered.result);
+            _ => step.lower(&mut self.lowering, &stored)?,
+        };
+        self.layers.push(Layer {
+            name: operator.name.clone(),
+            operator: operator.kind.name().into(),
+            macs: operator.multiply_accumulates(graph),
+            tiles: lowered.tiles,
+            start: lowered.start,
+            end: lowered.result.ready.iter().copied().max().unwrap_or(0),
+            result: lowered.result.region.clone(),
+            band: None,
+        });
+        self.vectors[to.0] = Some(lowered.result);
+        self.has_read(&operator.inputs, lowered.last_read);
+        Ok(())
+    }
+
+    /// Notes that an operator has read `inputs`, the last time in cycle `last_read`, and gives back what nothing will read again.
+    fn has_read(&mut self, inputs: &[TensorId], last_read: u64) {
+        let owners: Vec<usize> = inputs.iter().map(|from| self.root[from.0]).collect();
+        for &owner in &owners {
+            self.last_read[owner] = self.last_read[owner].max(last_read);
         }
         for owner in owners {
-            remaining[owner] -= 1;
-            if remaining[owner] == 0
-                && let Some(done) = &vectors[owner]
+            self.remaining[owner] -= 1;
+            if self.remaining[owner] == 0
+                && let Some(done) = &self.vectors[owner]
             {
-                lowering.schedule.release_all(done, last_read[owner]);
+                self.lowering.schedule.release_all(done, self.last_read[owner]);
             }
         }
     }
-    keep_states(&mut lowering, graph, &vectors, &root, &last_read)?;
-    let Some(output) = vectors[output_id.0].clone() else {
-        return Err(unsupported(graph, "the output has no value"));
-    };
-    let names: Vec<String> = layers.iter().map(|layer| layer.name.clone()).collect();
-    let (queues, cycles) = lowering.schedule.finish(&graph.name, &names)?;
-    Ok(Program {
-        format: FORMAT,
-        model: graph.name.clone(),
-        board: board.into(),
-        configuration: configuration.clone(),
-        weights: lowering.weights,
-        scales: lowering.scales,
-        queues,
-        input: input_region,
-        output: output.region,
-        layers,
-        macs: graph.multiply_accumulates(),
-        cycles,
-        constants: lowering.constants,
-        finish,
-        language: None,
-    })
 }
 
 fn unsupported(graph: &Graph, why: &str) -> CompileError {
     CompileError::Unsupported { layer: graph.name.clone(), why: why.into() }
 }
 
-/// Refuses what has no lowering before anything is placed: the first such operator, else the first state or constant.
-fn check_lowered(graph: &Graph) -> Result<(), CompileError> {
+/// Refuses what has no lowering, or none for this machine, before anything is placed: the first such operator.
+fn check_lowered(graph: &Graph, configuration: &Configuration) -> Result<(), CompileError> {
     let not_lowered =
         |layer: &str, operator: &str| Err(CompileError::NotLowered { layer: layer.into(), operator: operator.into() });
     // The host takes over behind the last operator that the machine executes.
     let last = graph.operators.iter().rposition(|operator| operator.kind != OperatorKind::Reshape);
     for (index, operator) in graph.operators.iter().enumerate() {
+        let looked_up = match &operator.kind {
+            OperatorKind::Add(_) => Some("a sum"),
+            OperatorKind::Multiply(_) => Some("a product"),
+            OperatorKind::Logistic(_) => Some("a logistic function"),
+            _ => None,
+        };
+        if let Some(what) = looked_up.filter(|_| !configuration.lookup) {
+            return Err(lookup::refused(&operator.name, what));
+        }
         match &operator.kind {
             OperatorKind::Softmax(_) if Some(index) == last && graph.states.is_empty() => (),
             OperatorKind::Softmax(_) => {
@@ -167,107 +357,16 @@ fn check_lowered(graph: &Graph) -> Result<(), CompileError> {
             | OperatorKind::Pool(_)
             | OperatorKind::Mean(_)
             | OperatorKind::Add(_)
+            | OperatorKind::Multiply(_)
             | OperatorKind::Logistic(_)
             | OperatorKind::Slice(_)
             | OperatorKind::Concatenation(_)
             | OperatorKind::Pad(_)
             | OperatorKind::Reshape
             | OperatorKind::Elementwise(_) => (),
-            other => return not_lowered(&operator.name, &format!("the operator `{}`", other.name())),
         }
     }
     Ok(())
-}
-
-/// A tensor that the host writes before the first run, and that stays where it is.
-fn place_constant(
-    lowering: &mut Lowering<'_>,
-    graph: &Graph,
-    id: TensorId,
-    values: &[i8],
-    demands: &Demands,
-) -> Result<Stored, CompileError> {
-    let tensor = graph.tensor(id).ok_or_else(|| unsupported(graph, "a constant does not exist"))?;
-    let configuration = lowering.schedule.configuration.clone();
-    let (size, channels) = image(&tensor.shape);
-    let layout = demands.layout(id, size, channels, &configuration);
-    let beats = u32::try_from(layout.beats()).unwrap_or(u32::MAX);
-    // Behind the first slice, where the input is.
-    let (slice, base, _) = lowering.schedule.allocate(&graph.name, &tensor.name, beats, 1)?;
-    let region = Region { tensor: tensor.name.clone(), slice, base, beats, positions: layout.positions() };
-    let mut elements = vec![layout.fill as i16; (beats * configuration.dot) as usize];
-    for (&position, &value) in region.positions.iter().zip(values) {
-        elements[position as usize] = i16::from(value);
-    }
-    lowering.constants.push(Constants { name: tensor.name.clone(), slice, base, elements });
-    Ok(Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None })
-}
-
-/// Brings the next value of each state to its place, once the present one has been read.
-fn keep_states(
-    lowering: &mut Lowering<'_>,
-    graph: &Graph,
-    vectors: &[Option<Stored>],
-    root: &[usize],
-    last_read: &[u64],
-) -> Result<(), CompileError> {
-    let kept = |id: usize| graph.states.iter().any(|state| state.tensor.0 == id);
-    for state in &graph.states {
-        let (Some(from), Some(to)) = (&vectors[state.next.0], &vectors[state.tensor.0]) else {
-            return Err(unsupported(graph, "the next value of a state is missing"));
-        };
-        let source = root[state.next.0];
-        if source == state.tensor.0 {
-            continue;
-        }
-        if kept(source) {
-            let operator = "state that takes the value of another one".to_string();
-            return Err(CompileError::NotLowered { layer: state.name.clone(), operator });
-        }
-        let froms: Vec<_> = (0..to.region.positions.len()).map(|element| Some((0, element))).collect();
-        let mut to = to.clone();
-        // What is not an element of it has been written by the host.
-        to.ready.fill(1);
-        lowering.move_into(&[from], &froms, 0, &state.name, (&mut to, last_read[state.tensor.0]), None)?;
-    }
-    Ok(())
-}
-
-/// The host writes the input before the run, from the first beat of slice 0: as the image that the first window reads, dense where
-/// there is none. Returns it, and the region that the host writes: there may be a word more, with which padding is filled.
-fn place_input(
-    lowering: &mut Lowering<'_>,
-    graph: &Graph,
-    id: TensorId,
-    demands: &Demands,
-) -> Result<(Stored, Region), CompileError> {
-    let tensor = graph.tensor(id).ok_or_else(|| unsupported(graph, "the input does not exist"))?;
-    let configuration = lowering.schedule.configuration.clone();
-    let layout = demands.of_input(id, &configuration);
-    let elements = tensor.elements() as u32;
-    let beats = match layout {
-        Some(layout) => u32::try_from(layout.beats()).unwrap_or(u32::MAX),
-        None => elements.div_ceil(configuration.dot),
-    };
-    // Operators on vectors alone have nothing to fill.
-    let plain = |operator: &Operator| {
-        use OperatorKind::{Elementwise, FullyConnected, Reshape, Softmax};
-        matches!(operator.kind, FullyConnected(_) | Elementwise(_) | Reshape | Softmax(_))
-    };
-    let filler = if graph.operators.iter().all(plain) { 0 } else { configuration.beats_per_word() };
-    let (slice, base, _) =
-        lowering.schedule.allocate_in(&graph.name, &tensor.name, beats.saturating_add(filler), &[0])?;
-    let positions = layout.map_or_else(|| (0..elements).collect(), |layout| layout.positions());
-    let region = Region { tensor: tensor.name.clone(), slice, base, beats, positions };
-    let whole = Region { beats: beats + filler, ..region.clone() };
-    let mut stored = Stored { region, ready: vec![0; beats as usize], layout, twin: None };
-    if filler > 0 {
-        lowering.fillers[slice as usize] = Some((base + beats, 0));
-    }
-    if let Some(layout) = layout {
-        lowering.fill_padding(&tensor.name, &layout, &mut stored, layout.fill, 0)?;
-    }
-    Ok((stored, whole))
 }
 
 /// How often each tensor is read; the network's output is read once more, by the host, and so never released, and neither is what

@@ -25,9 +25,11 @@
 //! | [`lower`] | one lowering for each family of operators |
 //! | [`schedule`] | which instruction issues when; who owns which part of the vector memory |
 //! | [`checker`] | judges a program; knows the instruction set and nothing of the compiler |
+//! | [`bound`] | what limits each layer of a program |
 //! | [`occupation`] | what keeps which unit busy in which cycle, seen from the program |
 //! | [`error`] | why a network cannot be compiled |
 
+pub mod bound;
 pub mod checker;
 pub mod compile;
 pub mod error;

@@ -66,6 +66,20 @@ pub struct Schedule {
     /// Cycle in which the last write of a drain left the tiles; the next result must keep clear of it.
     last_drain: Option<u64>,
     end: u64,
+    /// Where images go.
+    pub spread: Spread,
+}
+
+/// Where an image goes of the places that have room for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Spread {
+    /// Where nothing has been read for longest, in the slice that is wanted first.
+    #[default]
+    Early,
+    /// The same in the emptiest slice.
+    Emptiest,
+    /// To the lowest addresses, which leaves the most room.
+    Close,
 }
 
 impl Schedule {
@@ -81,11 +95,12 @@ impl Schedule {
             last_read: vec![vec![0; beats]; slices],
             last_drain: None,
             end: 0,
+            spread: Spread::Close,
         }
     }
 
     /// The first cycle in which the next instruction of `unit` may issue.
-    fn free_from(&self, unit: Unit) -> u64 {
+    pub fn free_from(&self, unit: Unit) -> u64 {
         self.queues.get(&unit).and_then(|queue| queue.last()).map_or(0, |last| {
             // The requantiser is at work on a word for longer than its step.
             let more = match last.operation {
@@ -207,6 +222,59 @@ impl Schedule {
         })
     }
 
+    /// Like [`allocate_in`](Self::allocate_in), for what is written before its slices' last contents have been read: takes the place that
+    /// [`spread`](Self::spread) says. Slices behind the first `preferred` ones are taken only where those have no room.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn allocate_early(
+        &mut self,
+        model: &str,
+        layer: &str,
+        beats: u32,
+        order: &[u32],
+        preferred: usize,
+    ) -> Result<(u32, u32, u64), CompileError> {
+        let places = order.iter().enumerate().filter_map(|(number, &slice)| {
+            let (start, last) = self.earliest_place(slice, beats as usize)?;
+            let taken = self.used[slice as usize].iter().filter(|&&used| used).count();
+            let cost = match self.spread {
+                Spread::Emptiest => (usize::from(number >= preferred), last, taken),
+                _ => (number, 0, 0),
+            };
+            Some(((cost, last), slice, start))
+        });
+        let best = places.min_by_key(|&((cost, _), ..)| cost);
+        match best.filter(|_| self.spread != Spread::Close && beats > 0) {
+            Some(((_, last), slice, start)) => {
+                self.used[slice as usize][start..start + beats as usize].fill(true);
+                Ok((slice, start as u32, last))
+            }
+            None => self.allocate_in(model, layer, beats, order),
+        }
+    }
+
+    /// The place of `beats` free beats of a slice whose former content is read last the earliest, the lowest of equals.
+    fn earliest_place(&self, slice: u32, beats: usize) -> Option<(usize, u64)> {
+        let (used, last_read) = (&self.used[slice as usize], &self.last_read[slice as usize]);
+        let mut best: Option<(usize, u64)> = None;
+        let mut start = 0;
+        while start + beats <= used.len() {
+            if let Some(taken) = used[start..start + beats].iter().rposition(|&used| used) {
+                start += taken + 1;
+                continue;
+            }
+            let last = last_read[start..start + beats].iter().max().copied().unwrap_or(0);
+            if best.is_none_or(|(_, least)| last < least) {
+                best = Some((start, last));
+            }
+            // Nothing changes before the next border between two former contents.
+            let here = last_read[start];
+            start += last_read[start..].iter().position(|&other| other != here).unwrap_or(used.len());
+        }
+        best
+    }
+
     /// Gives a vector back with its copy, if it has one; `last_read` is the last cycle in which a read step takes from it.
     pub fn release_all(&mut self, stored: &Stored, last_read: u64) {
         self.release(&stored.region, last_read);
@@ -228,7 +296,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`CompileError::DoesNotFit`] where a queue overflows.
-    pub fn finish(self, model: &str, layer_names: &[String]) -> Result<(Vec<Queue>, u64), CompileError> {
+    pub fn finish(&self, model: &str, layer_names: &[String]) -> Result<(Vec<Queue>, u64), CompileError> {
         let configuration = &self.configuration;
         let units = Unit::all(configuration);
         let mut halts: Vec<u64> = units.iter().map(|&unit| self.free_from(unit)).collect();

@@ -24,15 +24,18 @@ struct Files {
     name: &'static str,
     board: &'static str,
     pins: &'static str,
+    /// Other machines for it: names and configurations.
+    others: &'static [(&'static str, &'static str)],
 }
 
 /// The files in the folder of a board.
 macro_rules! files {
-    ($name:literal, $pins:literal) => {
+    ($name:literal, $pins:literal $(, $other:literal)*) => {
         Files {
             name: $name,
             board: include_str!(concat!("../../constraints/", $name, "/board.toml")),
             pins: include_str!(concat!("../../constraints/", $name, "/", $pins)),
+            others: &[$(($other, include_str!(concat!("../../constraints/", $name, "/", $other, ".toml")))),*],
         }
     };
 }
@@ -43,7 +46,7 @@ const BOARDS: [Files; 5] = [
     files!("tangnano20k", "pins.cst"),
     files!("ulx3s-12f", "pins.lpf"),
     files!("colorlight-i9", "pins.lpf"),
-    files!("ulx3s-85f", "pins.lpf"),
+    files!("ulx3s-85f", "pins.lpf", "int4", "networks"),
 ];
 
 /// Name of the board that is used where none is asked for.
@@ -213,6 +216,22 @@ impl Board {
         }
     }
 
+    /// The same board with each of the other machines in its folder, `NAME/MACHINE`, in the order of their names.
+    ///
+    /// # Errors
+    /// None: the files are part of the program, and a test reads them all.
+    pub fn others(&self) -> Result<Vec<Board>, BoardError> {
+        let files = BOARDS.iter().find(|files| files.name == self.name);
+        let others = files.map_or(&[][..], |files| files.others).iter();
+        let board = |&(machine, text): &(&str, &str)| {
+            let name = format!("{}/{machine}", self.name);
+            let wrong = |source| BoardError::Configuration { name: name.clone(), source };
+            let configuration = Configuration::from_toml(text).map_err(wrong)?;
+            Ok(Board { configuration, name: name.clone(), ..self.clone() })
+        };
+        others.map(board).collect()
+    }
+
     /// The text of the pin file of the known board called `name`.
     pub fn known_pins(name: &str) -> Option<&'static str> {
         BOARDS.iter().find(|files| files.name == name).map(|files| files.pins)
@@ -322,6 +341,20 @@ mod tests {
             let multipliers = board.multipliers_used();
             assert!(multipliers <= board.multipliers, "{}: {multipliers} multipliers", board.name);
             assert!(board.block_rams_used() <= board.block_rams, "{}: {}", board.name, board.block_rams_used());
+        }
+    }
+
+    #[test]
+    fn the_other_machines_of_a_board_fit_it_too() {
+        let board = Board::find("ulx3s-85f").unwrap();
+        let others = board.others().unwrap();
+        assert_eq!(
+            others.iter().map(|other| &other.name[..]).collect::<Vec<_>>(),
+            ["ulx3s-85f/int4", "ulx3s-85f/networks"]
+        );
+        for other in others {
+            assert!(other.multipliers_used() <= other.multipliers, "{}", other.name);
+            assert!(other.block_rams_used() <= other.block_rams, "{}: {}", other.name, other.block_rams_used());
         }
     }
 

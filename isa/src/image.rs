@@ -111,9 +111,9 @@ pub fn nibbles(byte: i8) -> (i8, i8) {
     ((byte << 4) >> 4, byte >> 4)
 }
 
-/// The beats of a tensor as the vector memory holds it, zero where it has no element, in words of the host bus.
-pub fn tensor(region: &Region, values: &[i8], dot: u32) -> Vec<u32> {
-    let mut elements = vec![0i16; (region.beats * dot) as usize];
+/// The beats of a tensor as the vector memory holds it, `fill` where it has no element, in words of the host bus.
+pub fn tensor(region: &Region, values: &[i8], fill: i8, dot: u32) -> Vec<u32> {
+    let mut elements = vec![i16::from(fill); (region.beats * dot) as usize];
     for (&position, &value) in region.positions.iter().zip(values) {
         elements[position as usize] = i16::from(value);
     }

@@ -9,6 +9,7 @@ use crate::configuration::{Configuration, ConfigurationError};
 use crate::fixed_point::table::Table;
 use crate::instruction::{Instruction, InstructionError, Operation, Unit};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use thiserror::Error;
 
 /// Version of the image's form.
@@ -40,6 +41,12 @@ pub struct Region {
     pub beats: u32,
     /// Position, in elements from the first beat, of each element of the tensor.
     pub positions: Vec<u32>,
+}
+
+/// Is it 0, which an image leaves out?
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(value: &i8) -> bool {
+    *value == 0
 }
 
 /// One instruction and the layer that it serves.
@@ -111,6 +118,29 @@ pub struct Layer {
     pub end: u64,
     /// Where its result stands.
     pub result: Region,
+    /// Which rows of the result it makes, where a layer runs band by band: then each band is an entry of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub band: Option<Band>,
+}
+
+/// Some rows of a layer's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Band {
+    /// The first row.
+    pub row: u32,
+    /// Rows.
+    pub rows: u32,
+    /// The element of the tensor that stands first in the layer's [`result`](Layer::result): others follow in their order.
+    pub element: u32,
+}
+
+/// A part of an input that no slice holds as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputPart {
+    /// The element that stands first in the region: others follow in their order.
+    pub element: u32,
+    /// Where they stand.
+    pub region: Region,
 }
 
 /// A complete program.
@@ -131,8 +161,14 @@ pub struct Program {
     pub scales: Vec<Vec<Scale>>,
     /// One program for each queue, in the order of [`Unit::all`].
     pub queues: Vec<Queue>,
-    /// Where the host writes the input.
+    /// Where the host writes the input; its first part, where no slice holds it as a whole.
     pub input: Region,
+    /// The other parts. They overlap: the host writes an element to every place that it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_input: Vec<InputPart>,
+    /// What the host writes where its regions have no element: padding.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub input_fill: i8,
     /// Where the host reads the output.
     pub output: Region,
     /// The layers in the order of execution.
@@ -329,7 +365,8 @@ impl Program {
         self.check_language()?;
         let layer_results = self.layers.iter().map(|layer| &layer.result);
         let others = self.language.iter().flat_map(|language| &language.others).map(|other| &other.output);
-        for region in [&self.input, &self.output].into_iter().chain(layer_results).chain(others) {
+        let parts = self.more_input.iter().map(|part| &part.region);
+        for region in [&self.input, &self.output].into_iter().chain(parts).chain(layer_results).chain(others) {
             let end = u64::from(region.base) + u64::from(region.beats);
             let elements = u64::from(region.beats) * u64::from(configuration.dot);
             if region.slice >= configuration.vector_slices
@@ -368,6 +405,20 @@ impl Program {
             }
         }
         Ok(())
+    }
+
+    /// Elements of the input.
+    #[must_use]
+    pub fn input_length(&self) -> usize {
+        self.input_parts().map(|(elements, _)| elements.end).max().unwrap_or(0)
+    }
+
+    /// The places where the host writes the input, with the elements that stand there.
+    pub fn input_parts(&self) -> impl Iterator<Item = (Range<usize>, &Region)> {
+        let more = self.more_input.iter().map(|part| (part.element as usize, &part.region));
+        std::iter::once((0, &self.input))
+            .chain(more)
+            .map(|(first, region)| (first..first + region.positions.len(), region))
     }
 
     /// The output as the network's answer, once the machine has made it.

@@ -575,6 +575,8 @@ pub fn program(configuration: &Configuration, seed: u64, kinds: &[Job], jobs: us
         scales,
         queues: units.zip(queues).map(|(unit, instructions)| Queue { unit, instructions }).collect(),
         input: region(1),
+        more_input: vec![],
+        input_fill: 0,
         output: region(2),
         layers: vec![],
         macs: 0,

@@ -13,6 +13,7 @@
 //! | --- | --- |
 //! | [`c_program`] | a compiled network as C, for a host without an operating system |
 //! | [`conformance`] | third-party networks and other runtimes' answers, where they are installed |
+//! | [`convolutional`] | random networks of depthwise-separable blocks, of any size |
 //! | [`extensions`] | random programs of the instructions that only a machine with extensions has |
 //! | [`link`] | work for a host link, with known results |
 //! | [`llama`] | language models, random, in every format that is read |
@@ -27,6 +28,7 @@
 
 pub mod c_program;
 pub mod conformance;
+pub mod convolutional;
 pub mod extensions;
 pub mod link;
 pub mod llama;

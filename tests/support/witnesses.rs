@@ -127,6 +127,30 @@ pub fn steps_agree<'a>(
     Ok(())
 }
 
+/// Runs the inputs one after the other on one Verilated model, as the steps of one stream: outputs as the golden model has them with
+/// the state that the steps before have left, every step in the cycles predicted, and the very writes of the cycle model.
+///
+/// # Errors
+/// The first disagreement, in words.
+pub fn rtl_steps_agree<'a>(
+    graph: &Graph,
+    program: &Program,
+    library: &Library,
+    inputs: impl IntoIterator<Item = &'a Vec<i8>>,
+) -> Result<(), Box<dyn Error>> {
+    let mut model = CycleModel::with_options(program, recording(&program.configuration));
+    let mut rtl = Rtl::with_library(program, library, &rtl_options())?;
+    let mut golden = golden::Golden::new(graph)?;
+    for (number, input) in inputs.into_iter().enumerate() {
+        let (reference, measured) = (model.run(input)?, rtl.run(input)?);
+        if let Some(divergence) = explain(graph, program, input, &reference.writes, &measured.writes) {
+            return Err(format!("RTL against cycle model, input {number}: {divergence}").into());
+        }
+        judge("RTL", number, (&measured.output, measured.cycles), (&golden.run(input)?, program.cycles))?;
+    }
+    Ok(())
+}
+
 /// Runs the inputs one after the other on one Verilated model: outputs as the golden model has them, every run in the cycles
 /// predicted, and the very writes of the cycle model.
 ///

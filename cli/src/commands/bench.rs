@@ -1,6 +1,7 @@
-//! `lpu bench`: how fast compiler and simulators are on this machine.
+//! `lpu bench`: how fast compiler and simulators are on this machine; with `mlperf-tiny`, how fast the machine is.
 
 use crate::cache;
+use crate::commands::mlperf_tiny;
 use crate::digits;
 use crate::failure::{Failure, Verdict};
 use crate::machine::OptionalMachine;
@@ -12,7 +13,7 @@ use lpu_compiler::graph::Graph;
 use lpu_isa::program::Program;
 use lpu_sim::rtl::{Options, Rtl};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Each simulator is given at least this long, in seconds.
@@ -20,12 +21,16 @@ const LONG_ENOUGH: f64 = 2.0;
 /// Compilations, of which the median is taken.
 const COMPILATIONS: usize = 5;
 
-/// Measure the simulators' and the compiler's speed on this machine
+/// Measure the simulators' and the compiler's speed on this machine; or compare with what others have published
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = cache::HELP)]
 pub struct Arguments {
-    /// The network; without it, the digits network inside this program
+    /// The network; without it, the digits network inside this program. `mlperf-tiny`: instead of measuring simulators, a table of that
+    /// benchmark's networks, cycles and inferences a second beside published figures
     model: Option<PathBuf>,
+    /// Where the networks of `mlperf-tiny` are [default: models/mlperf_tiny in LPU_CONFORMANCE_DIR]
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
     #[command(flatten)]
     machine: OptionalMachine,
     /// Print one JSON object and nothing else
@@ -53,6 +58,13 @@ struct Report {
 
 /// Measures and prints.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    if arguments.model.as_deref() == Some(Path::new(mlperf_tiny::NAME)) {
+        return mlperf_tiny::run(arguments.models.as_deref(), || arguments.machine.resolve(), arguments.json);
+    }
+    if arguments.models.is_some() {
+        let help = "give `lpu bench mlperf-tiny --models DIR`, or leave it out";
+        return Err(Failure::new("the options contradict each other", "--models", "it is for `mlperf-tiny`", help));
+    }
     let machine = arguments.machine.resolve()?;
     let path = arguments.model.clone().unwrap_or_else(|| digits::NAME.into());
     let read = || match &arguments.model {
@@ -60,6 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         None => digits::load().map(|digits| digits.graph),
     };
     let graph = read()?;
+    let machine = network::settle(machine, &path);
     let program = network::compile_to_run(&graph, &machine, &path)?;
     let options = rtl_options(None)?;
     let (library, build_seconds) = timed(|| build_rtl(&program.configuration, &options));
@@ -125,7 +138,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
 /// Inputs that differ from each other, `number` of them.
 fn inputs(program: &Program, number: usize) -> Vec<Vec<i8>> {
     let element = |input: usize, index: usize| (index * 31 + input * 17 + index * index * 7) as u8 as i8;
-    let length = program.input.positions.len();
+    let length = program.input_length();
     (0..number).map(|input| (0..length).map(|index| element(input, index)).collect()).collect()
 }
 

@@ -6,6 +6,7 @@ use crate::language_program::ProgramArguments;
 use crate::machine::{Machine, RequiredMachine};
 use crate::network;
 use crate::output::{count, duration, pairs, percent, print, print_json, table};
+use lpu_compiler::bound::{Bound, bounds};
 use lpu_compiler::checker::CheckReport;
 use lpu_isa::instruction::{Operation, Unit as Queue};
 use lpu_isa::program::Program;
@@ -83,16 +84,24 @@ struct Unit {
 struct Layer {
     layer: String,
     operator: String,
+    /// The first row of its result and how many, where it runs band by band: then each band has an entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<[u32; 2]>,
     tiles: u32,
     macs: u64,
+    /// First cycle in which a unit works on it, and first in which all of its result can be read.
     start: u64,
     end: u64,
+    /// Cycles that the tiles spend on it, or, where it takes none, requantiser and vector unit.
+    work_cycles: u64,
+    /// What would have to be faster.
+    bound: Bound,
     mac_utilization: f64,
 }
 
 /// Compiles, checks, writes the image and reports.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let machine = arguments.machine.resolve()?;
+    let machine = network::settle(arguments.machine.resolve()?, &arguments.model);
     let compiled = arguments.options.compile(&arguments.model, &machine)?;
     let checked = match compiled.judgement {
         Ok(checked) => checked,
@@ -131,15 +140,18 @@ fn report(program: &Program, machine: &Machine, checked: &CheckReport, out: Path
     });
     // The parts of a token are not timed one by one: they overlap, and each schedule has times of its own.
     let timed = program.layers.iter().filter(|_| program.language.is_none());
-    let layers = timed.map(|layer| {
+    let layers = timed.zip(bounds(program)).map(|(layer, (bound, work_cycles))| {
         let lasted = layer.end.saturating_sub(layer.start).max(1);
         Layer {
             layer: layer.name.clone(),
             operator: layer.operator.clone(),
+            rows: layer.band.map(|band| [band.row, band.rows]),
             tiles: layer.tiles,
             macs: layer.macs,
             start: layer.start,
             end: layer.end,
+            work_cycles,
+            bound,
             mac_utilization: layer.macs as f64 / (peak * lasted as f64),
         }
     });
@@ -177,7 +189,8 @@ fn memories(program: &Program) -> Vec<Memory> {
         available: u64::from(configuration.weight_depth),
         what: "words",
     }];
-    let regions = || program.layers.iter().map(|layer| &layer.result).chain([&program.input, &program.output]);
+    let inputs = || program.input_parts().map(|(_, region)| region);
+    let regions = || program.layers.iter().map(|layer| &layer.result).chain(inputs()).chain([&program.output]);
     for slice in 0..configuration.vector_slices {
         let regions = regions().filter(|region| region.slice == slice).map(|region| region.base + region.beats);
         let highest = regions.chain(language_beats(program, slice)).max();
@@ -246,15 +259,17 @@ fn describe(report: &Report, machine: &Machine) -> String {
         vec![unit.clone(), count(*instructions as u64), count(*busy_cycles), percent(*utilization)]
     });
     let layers = report.layers.iter().map(|layer| {
-        let Layer { layer, operator, tiles, macs, start, end, mac_utilization } = layer;
+        let Layer { layer, operator, rows, tiles, macs, start, end, work_cycles, bound, mac_utilization } = layer;
+        let rows = rows.map_or(String::new(), |[first, rows]| format!(", rows {first} to {}", first + rows.max(1) - 1));
         let cycles = end.saturating_sub(*start);
-        let numbers = [u64::from(*tiles), *macs, *start, *end, cycles].map(count);
-        let mut row = vec![layer.clone(), operator.clone()];
+        let numbers = [u64::from(*tiles), *macs, *start, *end, cycles, *work_cycles].map(count);
+        let mut row = vec![format!("{layer}{rows}"), operator.clone()];
         row.extend(numbers);
-        row.push(percent(*mac_utilization));
+        row.extend([bound.name().to_string(), percent(*mac_utilization)]);
         row
     });
-    let layer_header = ["layer", "operator", ">tiles", ">MACs", ">start", ">end", ">cycles", ">utilisation"];
+    let layer_header =
+        ["layer", "operator", ">tiles", ">MACs", ">start", ">end", ">cycles", ">at work", "bound", ">utilisation"];
     let mut text = pairs(&lines);
     text += &format!("\n{}", table(&["memory", ">used", ">available", "of", ">full"], memories));
     text += &format!("\n{}", table(&["unit", ">instructions", ">busy cycles", ">utilisation"], units));

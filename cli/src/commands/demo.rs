@@ -72,12 +72,8 @@ fn agrees(index: usize, program: &Program, golden: &[Vec<i8>], model: &Run, rtl:
 
 fn introduction(machine: &Machine, program: &Program, images: &[Vec<i8>], labels: &[u8]) -> String {
     let layers: Vec<String> = program.layers.iter().map(|layer| layer.result.positions.len().to_string()).collect();
-    let network = format!(
-        "digits, {} → {}, {} multiplications",
-        program.input.positions.len(),
-        layers.join(" → "),
-        count(program.macs)
-    );
+    let network =
+        format!("digits, {} → {}, {} multiplications", program.input_length(), layers.join(" → "), count(program.macs));
     let mut text = pairs(&[("network", network), ("machine", machine.describe())]);
     text.push('\n');
     let drawn = images.len().min(DRAWN);

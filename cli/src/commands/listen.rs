@@ -4,6 +4,7 @@ use crate::cache;
 use crate::chart::{bar, curve};
 use crate::failure::{Failure, Verdict};
 use crate::machine::{Machine, OptionalMachine};
+use crate::network;
 use crate::output::{count, duration, pairs, print, print_json, remark};
 use crate::sound::recording::{self, Live, show_live};
 use crate::sound::{BANDS, FEATURE_SCALE, FrontEnd, SAMPLE_RATE, STEP, WINDOW};
@@ -111,7 +112,7 @@ struct Detector {
 
 /// Listens.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let machine = arguments.machine.resolve()?;
+    let machine = network::settle(arguments.machine.resolve()?, &arguments.model);
     let model = &arguments.model;
     let loaded = Loaded::read(model, &machine, arguments.on)?;
     let description = Description::beside(model)?;

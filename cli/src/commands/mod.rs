@@ -14,6 +14,7 @@ mod flash;
 mod generate;
 mod listen;
 mod manifest;
+mod mlperf_tiny;
 mod run;
 mod run_language;
 #[cfg(unix)]

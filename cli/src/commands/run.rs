@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         return run_language::run(model, arguments.on, &arguments.machine, &arguments.language, arguments.json);
     }
     let inputs = check_no_prompt(arguments)?;
-    let machine = arguments.machine.resolve()?;
+    let machine = network::settle(arguments.machine.resolve()?, &arguments.model);
     check_trace(arguments)?;
     match arguments.on {
         Backend::Board => arguments.port.check(&machine)?,

@@ -1,8 +1,9 @@
 //! `lpu run` with operators that only the golden model executes so far, and with state.
 
-use crate::support::{Called, Scratch, npy};
+use crate::support::{Called, Scratch, digits, npy};
+use lpu_tests::conformance;
 use lpu_tests::operators::{OPERATORS, case};
-use lpu_tests::tflite_writer::Model;
+use lpu_tests::tflite_writer::{Model, Operator, Tensor, code};
 use std::fs;
 
 /// The first drawn network of that operator, and its number of input elements.
@@ -21,31 +22,87 @@ fn run(scratch: &Scratch, (model, elements): &(Model, usize), rows: usize, more:
     scratch.lpu(&[&["run", &network, "--inputs", &inputs, "--outputs", "y.npy"], more].concat())
 }
 
+/// A softmax that is not the last operator, which no unit of the machine computes, and its number of input elements.
+fn inner_softmax() -> (Model, usize) {
+    let (mut model, elements) = drawn("SOFTMAX");
+    let before = model.outputs[0];
+    let after = Tensor { name: "behind".into(), ..model.tensors[before as usize].clone() };
+    model.tensors.push(after);
+    let output = model.tensors.len() as i32 - 1;
+    model.operators.push(Operator::plain(code::RELU, vec![before], vec![output]));
+    model.outputs = vec![output];
+    (model, elements)
+}
+
 #[test]
 fn a_network_without_a_lowering_runs_on_golden_without_a_prediction() {
     let scratch = Scratch::new();
-    let called = run(&scratch, &drawn("MUL"), 2, &["--on", "golden", "--json"]);
+    let called = run(&scratch, &inner_softmax(), 2, &["--on", "golden", "--json"]);
     assert_eq!((called.status, called.stderr.as_str()), (0, ""));
     let report = called.json();
     for key in ["cycles_predicted", "cycles_measured", "mac_utilization", "seconds_per_inference"] {
         assert!(report[key].is_null(), "{key}");
     }
     assert_eq!((&report["inputs"], &report["outputs_equal_golden"]), (&2.into(), &true.into()));
-    let called = run(&scratch, &drawn("MUL"), 2, &["--on", "golden"]);
+    let called = run(&scratch, &inner_softmax(), 2, &["--on", "golden"]);
     assert!(called.stdout.contains("the network cannot be compiled for this machine"), "{}", called.stdout);
 }
 
 #[test]
 fn a_network_without_a_lowering_is_refused_by_every_other_backend_with_operator_and_layer() {
     let scratch = Scratch::new();
-    let refusal = |operator: &str, more: &[&str]| {
-        run(&scratch, &drawn(operator), 1, &[&["--on"], more].concat()).refusal().to_owned()
-    };
-    let product = refusal("MUL", &["model"]);
-    let why = "the operator `multiply` cannot be compiled for the machine yet";
+    let refusal = |more: &[&str]| run(&scratch, &inner_softmax(), 1, &[&["--on"], more].concat()).refusal().to_owned();
+    let product = refusal(&["model"]);
+    let why = "the operator `softmax`, where it is not the last one, cannot be compiled for the machine yet";
     assert!(product.contains("layer `") && product.contains(why) && product.contains("--on golden"), "{product}");
-    assert_eq!(refusal("MUL", &["rtl"]), product);
-    assert_eq!(refusal("MUL", &["board", "--port", "sim"]), product);
+    assert_eq!(refusal(&["rtl"]), product);
+    assert_eq!(refusal(&["board", "--port", "sim"]), product);
+}
+
+#[test]
+fn a_network_that_the_boards_own_machine_cannot_execute_takes_another_one_of_its_folder_and_says_so() {
+    let scratch = Scratch::new();
+    let called = run(&scratch, &drawn("ADD"), 2, &["--on", "model", "--board", "ulx3s-85f", "--json"]);
+    assert_eq!(called.status, 0, "{}", called.stderr);
+    assert!(called.stderr.contains("taken instead is ulx3s-85f/networks"), "{}", called.stderr);
+    let report = called.json();
+    assert_eq!((&report["board"], &report["clock_mhz"]), (&"ulx3s-85f/networks".into(), &150.0.into()));
+    assert_eq!(report["outputs_equal_golden"], true);
+    // What the board's own machine executes, it executes.
+    let called = run(&scratch, &drawn("RELU"), 1, &["--on", "model", "--board", "ulx3s-85f", "--json"]);
+    assert_eq!((&called.json()["board"], called.stderr.as_str()), (&"ulx3s-85f".into(), ""));
+}
+
+#[test]
+fn the_report_of_a_compilation_says_what_bounds_each_layer() {
+    let scratch = Scratch::new();
+    let network = scratch.write("net.tflite", drawn("ADD").0.bytes());
+    let arguments = ["compile", &network, "--board", "ulx3s-85f", "--out", "p.json"];
+    let report = scratch.lpu(&[&arguments[..], &["--json"]].concat()).json();
+    let last = report["layers"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["operator"], &last["bound"]), (&"add".into(), &"vector".into()));
+    assert!(scratch.lpu(&arguments).stdout.contains("bound"));
+    let report =
+        scratch.lpu(&["compile", &digits("digits.tflite"), "--board", "ulx3s-85f", "--out", "p.json", "--json"]);
+    assert_eq!(report.json()["layers"][0]["bound"], "matrix");
+}
+
+#[test]
+fn the_networks_of_mlperf_tiny_stand_beside_what_has_been_published() {
+    let scratch = Scratch::new();
+    assert!(scratch.lpu_with(&["bench", "mlperf-tiny"], &[("LPU_CONFORMANCE_DIR", "")]).refusal().contains("--models"));
+    assert!(scratch.lpu(&["bench", "mlperf-tiny", "--models", "nowhere"]).refusal().contains("nowhere"));
+    let Some(file) = conformance::file("models/mlperf_tiny/kws_ref_model.tflite") else { return };
+    let folder = file.parent().unwrap().to_str().unwrap();
+    let report = scratch.lpu(&["bench", "mlperf-tiny", "--models", folder, "--json"]).json();
+    let networks = report["networks"].as_array().unwrap();
+    assert_eq!(networks.len(), 3);
+    for network in networks {
+        assert_eq!((&network["outputs_equal_golden"], &network["clock_mhz"]), (&true.into(), &150.0.into()));
+        assert_eq!(network["cycles_measured"], network["cycles_predicted"]);
+    }
+    let text = scratch.lpu(&["bench", "mlperf-tiny", "--models", folder]).stdout;
+    assert!(text.contains("not alike") && text.contains("10,437"), "{text}");
 }
 
 #[test]

@@ -108,8 +108,9 @@ impl<'a> Dataflow<'a> {
         let mut slices: Vec<Slice> = (0..configuration.vector_slices)
             .map(|slice| Slice::new(slice, configuration.vector_beats(), latency.write_to_read))
             .collect();
-        let input = &program.input;
-        slices[input.slice as usize].preset(input.base, input.beats);
+        for (_, part) in program.input_parts() {
+            slices[part.slice as usize].preset(part.base, part.beats);
+        }
         let language = program.language.iter().flat_map(|language| &language.constants);
         for constants in program.constants.iter().chain(language) {
             let beats = constants.elements.len() as u32 / configuration.dot;

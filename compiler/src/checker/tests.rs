@@ -46,6 +46,8 @@ fn program(configuration: Configuration, text: &str, output: Region, cycles: u64
         scales: vec![vec![Scale::default(); 4]],
         queues: assemble(text, &configuration).unwrap_or_else(|error| panic!("{error}\n{text}")),
         input: region("input", 0, 0, 8),
+        more_input: vec![],
+        input_fill: 0,
         output: output.clone(),
         layers: vec![Layer {
             name: "dense".into(),
@@ -55,6 +57,7 @@ fn program(configuration: Configuration, text: &str, output: Region, cycles: u64
             start: 1,
             end: 44,
             result: output,
+            band: None,
         }],
         macs: 32,
         cycles,

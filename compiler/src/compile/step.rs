@@ -1,11 +1,13 @@
 //! One operator: which lowering, how its operands and its result stand.
 
 use super::demands::Demands;
+use super::tiling::{Tiling, is_maximum};
 use crate::error::CompileError;
-use crate::graph::{Graph, Operator, OperatorKind, Padding, Plane, TensorId};
+use crate::graph::{Convolution, Graph, Operator, OperatorKind, Padding, Plane, TensorId};
+use crate::lower::convolution::Dense;
 use crate::lower::layout::{Layout, image};
 use crate::lower::movement::From;
-use crate::lower::{Lowered, Lowering, Target, convolution, elementwise, fully_connected, lookup, pool};
+use crate::lower::{Lowered, Lowering, Target, convolution, elementwise, fully_connected, lookup, pool, product};
 use crate::schedule::Stored;
 use lpu_isa::configuration::Configuration;
 
@@ -19,6 +21,7 @@ pub(super) struct Step<'a> {
     /// Its layer's number.
     pub(super) number: u32,
     pub(super) demands: &'a Demands,
+    pub(super) tiling: &'a Tiling,
     /// Slices in which its result should not stand: something reads it beside a tensor there.
     pub(super) beside: Vec<u32>,
 }
@@ -87,6 +90,17 @@ impl Step<'_> {
                 let lowered = lookup::lower_sum(lowering, addition, operands, &target)?;
                 Ok(done(lowering, lowered, [first, second]))
             }
+            OperatorKind::Multiply(multiply) => {
+                let [first, second] = inputs else { return Err(self.not_lowered("a product of one operand")) };
+                let shape = self.graph.tensor(self.to).map_or(&[][..], |tensor| &tensor.shape);
+                let first = self.operand(lowering, 0, first, none, Some(shape))?;
+                let second = self.operand(lowering, 1, second, none, Some(shape))?;
+                let second = self.apart(lowering, second, &first)?;
+                let target = self.target(&first.stored, size, channels, &configuration);
+                let operands = [(&first.stored, &first.layout), (&second.stored, &second.layout)];
+                let lowered = product::lower(lowering, multiply, operands, &target)?;
+                Ok(done(lowering, lowered, [first, second]))
+            }
             OperatorKind::Logistic(logistic) => {
                 let input = self.operand(lowering, 0, input, none, None)?;
                 let target = self.target(&input.stored, size, channels, &configuration);
@@ -100,6 +114,51 @@ impl Step<'_> {
                 lowering.move_elements(&sources, &froms, value, &target)
             }
             other => Err(self.not_lowered(&format!("the operator `{}`", other.name()))),
+        }
+    }
+
+    /// Lowers a convolution of an input in which neighbouring columns share a beat.
+    pub(super) fn lower_dense(
+        &self,
+        lowering: &mut Lowering<'_>,
+        layer: &Convolution,
+        input: &Stored,
+        dense: &Dense,
+    ) -> Result<Lowered, CompileError> {
+        let configuration = lowering.schedule.configuration.clone();
+        let (size, channels) = self.result();
+        let target = self.target(input, size, channels, &configuration);
+        convolution::lower_dense(lowering, layer, input, dense, &target)
+    }
+
+    /// Lowers the operator for a band, for which it is `kind`: from the image `input` that `layout` says into that of `target`.
+    pub(super) fn lower_band(
+        &self,
+        lowering: &mut Lowering<'_>,
+        kind: &OperatorKind,
+        (input, layout): (&Stored, Layout),
+        target: &Target<'_>,
+    ) -> Result<Lowered, CompileError> {
+        match kind {
+            OperatorKind::Convolution(layer) => convolution::lower(lowering, layer, input, layout, target),
+            OperatorKind::DepthwiseConvolution(layer) => {
+                convolution::lower_depthwise(lowering, layer, input, layout, target)
+            }
+            OperatorKind::Pool(pool) => {
+                let taken = target.into.as_ref().map(|(result, _)| result.region.slice);
+                if !is_maximum(kind) || taken != Some(input.region.slice) {
+                    return pool::lower(lowering, pool, input, layout, target);
+                }
+                // A maximum reads its result beside its input: a slice has one read port.
+                let slices: Vec<u32> =
+                    (0..lowering.schedule.configuration.vector_slices).filter(|slice| Some(*slice) != taken).collect();
+                let (copy, last_read) = lowering.copy(target.name, &layout, input, &slices)?;
+                let lowered = pool::lower(lowering, pool, &copy, layout, target)?;
+                lowering.schedule.release(&copy.region, lowered.last_read);
+                Ok(Lowered { last_read: lowered.last_read.max(last_read), ..lowered })
+            }
+            OperatorKind::Elementwise(operator) => elementwise::lower_image(lowering, operator, input, &layout, target),
+            other => Err(self.not_lowered(&format!("the operator `{}` band by band", other.name()))),
         }
     }
 
@@ -165,24 +224,33 @@ impl Step<'_> {
     }
 
     /// Where a result that is an image goes.
-    fn target(&self, input: &Stored, size: Plane, channels: usize, configuration: &Configuration) -> Target<'_> {
+    pub(super) fn target(
+        &self,
+        input: &Stored,
+        size: Plane,
+        channels: usize,
+        configuration: &Configuration,
+    ) -> Target<'_> {
         let slices = configuration.vector_slices;
         let order = (1..=slices).map(|k| (input.region.slice + k) % slices);
         let (avoided, mut order): (Vec<u32>, Vec<u32>) = order.partition(|slice| self.beside.contains(slice));
+        let preferred = order.len();
         order.extend(avoided);
         Target {
             name: &self.operator.name,
             tensor: self.graph.tensor(self.to).map_or("", |tensor| &tensor.name),
             layout: self.demands.layout(self.to, size, channels, configuration),
             slices: order,
-            twin: self.demands.wants_twin(self.to) && self.makes_products(),
+            preferred,
+            twin: self.demands.wants_twin(self.to) && self.tiling.allows_twin(self.to) && self.makes_products(),
             number: self.number,
+            into: None,
         }
     }
 
     /// An operand as an image with the padding that the operator wants, of its own shape, or of `shape` with its axes of size 1
     /// repeated: it itself where it stands so, else a copy.
-    fn operand(
+    pub(super) fn operand(
         &self,
         lowering: &mut Lowering<'_>,
         number: usize,
@@ -236,11 +304,11 @@ impl Step<'_> {
 }
 
 /// An operand as its operator wants it.
-struct Operand {
-    stored: Stored,
-    layout: Layout,
+pub(super) struct Operand {
+    pub(super) stored: Stored,
+    pub(super) layout: Layout,
     /// Where it is a copy for this operator alone: the last cycle in which the original was read for it.
-    copied: Option<u64>,
+    pub(super) copied: Option<u64>,
 }
 
 /// Gives back the copies that an operator has read.

@@ -10,7 +10,7 @@ use super::layout::Layout;
 use super::window::{self, Place, Product};
 use super::{Lowered, Lowering, Target};
 use crate::error::CompileError;
-use crate::graph::{Accumulation, Convolution, DepthwiseConvolution, Plane};
+use crate::graph::{Accumulation, Convolution, DepthwiseConvolution, Padding, Plane, Window};
 use crate::schedule::Stored;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::program::Scale;
@@ -62,12 +62,188 @@ pub fn cycles(layer: &Convolution, input: &Layout, output: &Layout, configuratio
         weight: &|_, _, _| 0,
         alike: false,
         streams: false,
+        columns_at: (0, 1),
         scale: &|_| Scale::default(),
         zero_point: layer.accumulation.output_zero_point,
         minimum: layer.accumulation.minimum,
         maximum: layer.accumulation.maximum,
     };
     window::plan(&product, input, output, configuration)
+}
+
+/// How an image of few channels stands where neighbouring columns share a beat, as many as fill it.
+///
+/// A window then begins somewhere within a beat. Outputs whose windows begin alike are a *phase*: a product over whole beats, with
+/// zeros for the columns of a beat that their windows do not hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Dense {
+    /// The beats, as an image: as many columns as beats in a row, whose channels are all elements of a beat.
+    pub layout: Layout,
+    /// Columns and channels of the image, and columns of a beat.
+    columns: u64,
+    channels: u64,
+    each: u64,
+    /// Columns of padding in front of the first.
+    before: u64,
+}
+
+/// Outputs whose windows begin at the same place of a beat.
+struct Phase {
+    axis: window::Axis,
+    /// Columns of the first beat in front of the window.
+    offset: u64,
+    /// The first output's column, and how far the next one is.
+    columns_at: (u64, u64),
+}
+
+impl Dense {
+    /// The places for the input of `layer`, of size `size`, with which it takes the fewest cycles; `None` where no two columns fit a
+    /// beat, or the layer looks at groups of channels or at every other column.
+    #[must_use]
+    pub fn best(layer: &Convolution, size: Plane, output: &Layout, configuration: &Configuration) -> Option<Dense> {
+        let (dot, channels) = (u64::from(configuration.dot), layer.input_channels as u64);
+        let each = dot.checked_div(channels)?;
+        let Window { padding, dilation, size: taps, .. } = layer.window;
+        let contiguous = taps.columns == 1 || dilation.columns == 1;
+        if each < 2
+            || each * channels != dot
+            || layer.groups != 1
+            || !contiguous
+            || u64::from(configuration.columns()) < dot
+        {
+            return None;
+        }
+        let dense = |shift: u64| {
+            let before = padding.left as u64 + shift;
+            let beats = (before + size.columns as u64 + padding.right as u64).div_ceil(each);
+            let rows = Padding { left: 0, right: 0, ..padding };
+            let plane = Plane { rows: size.rows, columns: beats as usize };
+            let fill = layer.accumulation.input_zero_point;
+            let layout = Layout::new(plane, dot as usize, (rows, fill), configuration);
+            Dense { layout, columns: size.columns as u64, channels, each, before }
+        };
+        let all = (0..each).map(dense);
+        let costs = all.filter_map(|dense| Some((dense.cycles(layer, output, configuration)?, dense)));
+        costs.min_by_key(|&(cycles, _)| cycles).map(|(_, dense)| dense)
+    }
+
+    /// The position of each element, row-major, in elements from the first beat.
+    #[must_use]
+    pub fn positions(&self) -> Vec<u32> {
+        let place = |row: u64, column: u64, channel: u64| {
+            let column = self.before + column;
+            let beat = self.layout.beat(row as i64, (column / self.each) as i64, 0) as u64;
+            ((beat * self.each + column % self.each) * self.channels + channel) as u32
+        };
+        let columns =
+            |row: u64| (0..self.columns).flat_map(move |column| (0..self.channels).map(move |k| (row, column, k)));
+        (0..self.layout.rows).flat_map(columns).map(|(row, column, channel)| place(row, column, channel)).collect()
+    }
+
+    fn phases(&self, window: &Window, outputs: u64) -> Vec<Phase> {
+        let (stride, taps) = (window.stride.columns as u64, window.size.columns as u64);
+        let divisor =
+            (1..=self.each).rev().find(|&divisor| self.each.is_multiple_of(divisor) && stride.is_multiple_of(divisor));
+        let phases = self.each / divisor.unwrap_or(1);
+        let phase = |phase: u64| {
+            let start = phase * stride + self.before - window.padding.left as u64;
+            let offset = start % self.each;
+            let axis = window::Axis {
+                taps: (offset + taps).div_ceil(self.each),
+                first: (start / self.each) as i64,
+                stride: phases * stride / self.each,
+                dilation: 1,
+                from: 0,
+                outputs: (outputs - phase).div_ceil(phases),
+            };
+            Phase { axis, offset, columns_at: (phase, phases) }
+        };
+        (0..phases.min(outputs)).map(phase).collect()
+    }
+
+    /// The cycles that the tiles take for `layer`, all phases together, but for what two of them overlap: at most.
+    #[must_use]
+    pub fn cycles(&self, layer: &Convolution, output: &Layout, configuration: &Configuration) -> Option<u64> {
+        let [rows, _] = window::axes(&layer.window, plane(output));
+        let phases = self.phases(&layer.window, output.columns);
+        let cycles = phases.into_iter().map(|phase| {
+            let product = Product {
+                rows,
+                columns: phase.axis,
+                reads: &|_| 0..self.layout.channels,
+                weight: &|_, _, _| 0,
+                alike: false,
+                streams: false,
+                columns_at: phase.columns_at,
+                scale: &|_| Scale::default(),
+                zero_point: 0,
+                minimum: -128,
+                maximum: 127,
+            };
+            window::plan(&product, &self.layout, output, configuration)
+        });
+        cycles.sum()
+    }
+}
+
+/// Lowers `layer`, which reads an image in which neighbouring columns share a beat.
+///
+/// # Errors
+/// A memory that is too small, or a layer beyond the counters.
+pub fn lower_dense(
+    lowering: &mut Lowering<'_>,
+    layer: &Convolution,
+    input: &Stored,
+    dense: &Dense,
+    target: &Target<'_>,
+) -> Result<Lowered, CompileError> {
+    super::check_rounding(target.name, layer.accumulation.rounding)?;
+    let (height, width, depth) =
+        (layer.window.size.rows as u64, layer.window.size.columns as u64, layer.input_channels as u64);
+    let taps = (height * width * depth) as usize;
+    let sums: Vec<i32> = layer
+        .weights
+        .chunks_exact(taps.max(1))
+        .map(|weights| weights.iter().fold(0i32, |sum, &weight| sum.wrapping_add(i32::from(weight))))
+        .collect();
+    let scales = folded(&layer.accumulation, &sums);
+    let [rows, _] = window::axes(&layer.window, plane(&target.layout));
+    let (mut stored, last_read) = lowering.place_image(target)?;
+    let mut whole: Option<Lowered> = None;
+    for phase in dense.phases(&layer.window, target.layout.columns) {
+        let product = Product {
+            rows,
+            columns: phase.axis,
+            reads: &|_| 0..dense.layout.channels,
+            weight: &|channel, (row, beat), element| {
+                let column = (beat * dense.each + element / depth).checked_sub(phase.offset);
+                let index = column
+                    .filter(|&column| column < width)
+                    .map(|column| ((channel * height + row) * width + column) * depth + element % depth);
+                index.and_then(|index| layer.weights.get(index as usize)).copied().unwrap_or(0)
+            },
+            alike: false,
+            streams: false,
+            columns_at: phase.columns_at,
+            scale: &|channel| scales.get(channel as usize).copied().unwrap_or_default(),
+            zero_point: layer.accumulation.output_zero_point,
+            minimum: layer.accumulation.minimum,
+            maximum: layer.accumulation.maximum,
+        };
+        let mut place = Place {
+            name: target.name,
+            input,
+            input_layout: dense.layout,
+            result: &stored.region,
+            layout: target.layout,
+            twin: stored.twin,
+            last_read,
+            ready: &mut stored.ready,
+        };
+        let lowered = window::lower(lowering, &product, &mut place, target.number)?;
+        whole = Some(lowered.behind(whole));
+    }
+    whole.ok_or_else(|| CompileError::Unsupported { layer: target.name.into(), why: "an image without columns".into() })
 }
 
 /// Lowers the depthwise `layer`, which reads the image `input`.
@@ -130,6 +306,7 @@ fn products(
         weight,
         alike: false,
         streams,
+        columns_at: (0, 1),
         scale: &|channel| scales.get(channel as usize).copied().unwrap_or_default(),
         zero_point: accumulation.output_zero_point,
         minimum: accumulation.minimum,

@@ -153,6 +153,7 @@ pub fn lower_image(
         minimum,
         maximum,
         write: (stored.region.slice, own),
+        also: None,
         last_beats,
         earliest: 0,
         last_read,

@@ -16,6 +16,7 @@
 
 use crate::graph::{Padding, Plane};
 use lpu_isa::configuration::Configuration;
+use std::ops::Range;
 
 /// Places of an image's elements, in beats from its region's first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,21 @@ impl Layout {
             && self.bottom >= bottom
             && self.left >= left
             && right >= padding.right as u64
+    }
+
+    /// Rows `rows` of the image where they are; what was a row above or below them stands where padding would.
+    #[must_use]
+    pub fn view(&self, rows: &Range<u64>) -> Layout {
+        let below = self.rows.saturating_sub(rows.end);
+        Layout { rows: rows.end - rows.start, top: self.top + rows.start, bottom: self.bottom + below, ..*self }
+    }
+
+    /// Rows `rows` as an image of their own, with padding above and below only where the image ends.
+    #[must_use]
+    pub fn band(&self, rows: &Range<u64>) -> Layout {
+        let top = if rows.start == 0 { self.top } else { 0 };
+        let bottom = if rows.end == self.rows { self.bottom } else { 0 };
+        Layout { rows: rows.end - rows.start, top, bottom, ..*self }
     }
 
     /// Rows, columns and channels.

@@ -28,7 +28,7 @@ use lpu_isa::configuration::LOOKUP_ENTRIES;
 use lpu_isa::program::Scale;
 
 /// Bits by which the second element is shifted to the left.
-const OPERAND_SHIFT: u32 = 16;
+pub(super) const OPERAND_SHIFT: u32 = 16;
 
 /// Limits of a function, and what is added before the clamp.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,7 @@ fn table_of_function(function: impl Fn(i32) -> i32) -> Vec<Scale> {
     (0..LOOKUP_ENTRIES).map(entry).collect()
 }
 
-fn refused(layer: &str, operator: &str) -> CompileError {
+pub(crate) fn refused(layer: &str, operator: &str) -> CompileError {
     let why = format!(
         "{operator} needs a machine whose requantiser looks up scales; set `lookup = true` in its configuration"
     );
@@ -173,6 +173,7 @@ fn lower(
         minimum,
         maximum,
         write: (stored.region.slice, own),
+        also: None,
         last_beats,
         earliest: 0,
         last_read,

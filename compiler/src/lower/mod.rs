@@ -7,19 +7,24 @@
 //! | --- | --- |
 //! | `layout` | where the elements of an image stand, and its padding |
 //! | `nest` | loops over addresses, and the sequences that they become |
-//! | `window` | sums of products over windows: the tiles, and how a layer is split over them |
+//! | `window` | sums of products over windows: the tiles |
+//! | `split` | how such a layer is split over the tiles |
 //! | `stream` | words that pass through the vector unit or the requantiser |
-//! | `fully_connected`, `convolution`, `pool`, `elementwise`, `lookup`, `movement` | a family of operators each |
+//! | `line` | which bias makes a rising function of a sum |
+//! | `fully_connected`, `convolution`, `pool`, `elementwise`, `lookup`, `product`, `movement` | a family of operators each |
 
 pub mod convolution;
 pub mod elementwise;
 pub mod fully_connected;
 pub mod layout;
+mod line;
 pub mod llama;
 pub mod lookup;
 pub mod movement;
 pub mod nest;
 pub mod pool;
+pub mod product;
+mod split;
 pub mod stream;
 #[cfg(test)]
 mod tests;
@@ -30,6 +35,8 @@ use crate::schedule::{Schedule, Stored};
 use layout::Layout;
 use lpu_isa::arithmetic::Rounding;
 use lpu_isa::program::{Constants, Region, Scale};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What all lowerings add to.
 pub struct Lowering<'a> {
@@ -47,6 +54,8 @@ pub struct Lowering<'a> {
     pub constants: Vec<Constants>,
     /// Cycles that a word of weights in each tile may cost.
     pub thrift: u64,
+    /// Blocks of weights by a digest of theirs: first word, and words.
+    pub blocks: HashMap<u64, Vec<(usize, usize)>>,
 }
 
 /// What a lowering is told about the result that it makes.
@@ -59,10 +68,14 @@ pub struct Target<'a> {
     pub layout: Layout,
     /// Slices in the order in which they are tried.
     pub slices: Vec<u32>,
+    /// How many of them are as good as the first: something will be read beside the result in the others.
+    pub preferred: usize,
     /// Is there to be a copy in another slice, if there is room?
     pub twin: bool,
     /// The layer's number.
     pub number: u32,
+    /// The place, where it is there already, of which `layout` is a view: with the last cycle in which former content is read.
+    pub into: Option<(Stored, u64)>,
 }
 
 /// What a lowering has placed.
@@ -112,33 +125,66 @@ fn check_rounding(layer: &str, rounding: Rounding) -> Result<(), CompileError> {
 }
 
 impl Lowering<'_> {
-    /// Finds room for an image and fills its padding. Returns it, with nothing in it yet, and the last cycle in which former
-    /// content of its place is read.
+    /// Finds room for an image and fills its padding, unless it has its place already. Returns it, with nothing in it yet, and the
+    /// last cycle in which former content of its place is read.
     ///
     /// # Errors
     /// [`CompileError::DoesNotFit`] where no slice has room.
     pub fn place_image(&mut self, target: &Target<'_>) -> Result<(Stored, u64), CompileError> {
+        if let Some((stored, last_read)) = &target.into {
+            return Ok((stored.clone(), *last_read));
+        }
         let layout = target.layout;
         let beats = u32::try_from(layout.beats()).unwrap_or(u32::MAX);
-        let (slice, base, last_read) = self.schedule.allocate_in(self.model, target.name, beats, &target.slices)?;
+        let (slice, base, mut last_read) =
+            self.schedule.allocate_early(self.model, target.name, beats, &target.slices, target.preferred)?;
+        let mut twin = None;
+        if target.twin {
+            let others: Vec<u32> = target.slices.iter().copied().filter(|&other| other != slice).collect();
+            let place = self.schedule.allocate_early(self.model, target.name, beats, &others, others.len());
+            if let Ok((slice, base, former)) = place {
+                twin = Some((slice, base));
+                last_read = last_read.max(former);
+            }
+        }
         let region = Region { tensor: target.tensor.into(), slice, base, beats, positions: layout.positions() };
-        let mut stored = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None };
+        let mut stored = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin };
         self.fill_padding(target.name, &layout, &mut stored, layout.fill, last_read)?;
-        if !target.twin {
-            return Ok((stored, last_read));
-        }
-        let others: Vec<u32> = target.slices.iter().copied().filter(|&other| other != slice).collect();
-        let Ok((slice, base, former)) = self.schedule.allocate_in(self.model, target.name, beats, &others) else {
-            return Ok((stored, last_read));
+        Ok((stored, last_read))
+    }
+
+    /// First address of a block of weights, the same number of words for each tile; a block that is there already is used again,
+    /// as the bands of a layer do.
+    ///
+    /// # Errors
+    /// [`CompileError::DoesNotFit`] where the weight RAMs overflow.
+    fn place_weights(&mut self, layer: &str, block: Vec<Vec<i8>>) -> Result<u32, CompileError> {
+        let dot = self.schedule.configuration.dot as usize;
+        let length = block.first().map_or(0, Vec::len);
+        let mut hasher = DefaultHasher::new();
+        block.hash(&mut hasher);
+        let alike = self.blocks.entry(hasher.finish()).or_default();
+        let there = |&&(first, words): &&(usize, usize)| {
+            words == length
+                && self
+                    .weights
+                    .iter()
+                    .zip(&block)
+                    .all(|(ram, own)| ram.get(first..first + words) == Some(own.as_slice()))
         };
-        let region = Region { slice, base, ..stored.region.clone() };
-        let mut twin = Stored { region, ready: vec![0; beats as usize], layout: Some(layout), twin: None };
-        self.fill_padding(target.name, &layout, &mut twin, layout.fill, former)?;
-        for (ready, other) in stored.ready.iter_mut().zip(&twin.ready) {
-            *ready = (*ready).max(*other);
+        if let Some(&(first, _)) = alike.iter().find(there) {
+            return Ok((first / dot) as u32);
         }
-        stored.twin = Some((slice, base));
-        Ok((stored, last_read.max(former)))
+        let first = self.weights.first().map_or(0, Vec::len);
+        alike.push((first, length));
+        let needed = (first + length) / dot;
+        if needed > self.schedule.configuration.weight_depth as usize {
+            return Err(window::weights_do_not_fit(self, layer, needed as u64));
+        }
+        for (ram, own) in self.weights.iter_mut().zip(block) {
+            ram.extend(own);
+        }
+        Ok((first / dot) as u32)
     }
 
     /// Index of the first of consecutive scale table entries; equal entries that are there already are used again.

@@ -153,7 +153,7 @@ impl Lowering<'_> {
         for rows in rows(&fills) {
             let nest = addresses(base + rows.to, rows.to_step.into(), &rows);
             let last_beats = rows.beats - (rows.beats.div_ceil(word) - 1) * word;
-            let filled = self.fill(name, stored.region.slice, nest, last_beats, value, last_read)?;
+            let filled = self.fill(name, (stored.region.slice, None), nest, last_beats, value, last_read)?;
             stored.land(&filled.landed);
             note(filled.start, filled.last_read, stored);
         }
@@ -174,6 +174,7 @@ impl Lowering<'_> {
                     minimum: i8::MIN.into(),
                     maximum: i8::MAX.into(),
                     write: (stored.region.slice, addresses(base + rows.to, rows.to_step.into(), &rows)),
+                    also: None,
                     last_beats: rows.beats - (rows.beats.div_ceil(word) - 1) * word,
                     earliest: 0,
                     last_read,
@@ -294,6 +295,7 @@ impl Lowering<'_> {
                         minimum: i8::MIN.into(),
                         maximum: i8::MAX.into(),
                         write: (stored.region.slice, addresses(stored.region.base)),
+                        also: None,
                         last_beats: rows.beats - (rows.beats.div_ceil(word) - 1) * word,
                         earliest: 0,
                         last_read,

@@ -5,6 +5,9 @@
 //! hold the same taps are a product of their own, with a scale of their own. Whether the scale gives exactly the quotient that the
 //! operator is defined by is tried for every sum there can be.
 //!
+//! A mean over axes into another scale is the same, but its roundings bend the line at 0 where they differ from those of one
+//! scale: then it is two products, one for each side, and the vector unit adds them.
+//!
 //! A maximum passes through the vector unit tap by tap, over the positions whose window holds it.
 //!
 //! # Cost
@@ -13,12 +16,13 @@
 //! one more of each position and block where no tap lies in all windows, and a round trip for each tap.
 
 use super::layout::Layout;
+use super::line;
 use super::nest::{Nest, repeat};
-use super::stream::{Stream, Through};
+use super::stream::{Stream, Through, rows_of};
 use super::window::{self, Axis, Place, Product};
 use super::{Lowered, Lowering, Target};
 use crate::error::CompileError;
-use crate::graph::{Mean, Pool, PoolFunction};
+use crate::graph::{Mean, Padding, Plane, Pool, PoolFunction};
 use crate::schedule::Stored;
 use lpu_isa::arithmetic::mean::average;
 use lpu_isa::arithmetic::{MINIMUM_SHIFT, Requantise, Rounding, quantize_multiplier};
@@ -146,6 +150,7 @@ fn lower_average(
                 weight: &|_, _, _| weight,
                 alike: true,
                 streams: window::has_streams(input, &input_layout, &lowering.schedule.configuration),
+                columns_at: (0, 1),
                 scale: &|_| scale,
                 zero_point: 0,
                 minimum: pool.minimum,
@@ -183,8 +188,10 @@ fn lower_maximum(
     }
     let layout = target.layout;
     // It is read beside the input: a slice has one read port.
-    let slices = target.slices.iter().copied().filter(|&slice| slice != input.region.slice).collect();
-    let target = Target { slices, twin: false, name: target.name, tensor: target.tensor, ..*target };
+    let apart = |slice: &u32| *slice != input.region.slice;
+    let slices = target.slices.iter().copied().filter(apart).collect();
+    let preferred = target.slices.iter().take(target.preferred).filter(|slice| apart(slice)).count();
+    let target = Target { slices, preferred, twin: false, into: target.into.clone(), ..*target };
     let (mut stored, last_read) = lowering.place_image(&target)?;
     let window = &pool.window;
     // The outputs whose windows hold a tap.
@@ -257,6 +264,7 @@ fn lower_maximum(
             minimum: pool.minimum,
             maximum: pool.maximum,
             write: (stored.region.slice, own),
+            also: None,
             last_beats: beats.min(word) as u32,
             earliest: 0,
             last_read,
@@ -293,22 +301,125 @@ pub fn lower_mean(
     (input, input_layout): (&Stored, Layout),
     target: &Target<'_>,
 ) -> Result<Lowered, CompileError> {
-    let requantise = &mean.requantise;
-    super::check_rounding(target.name, requantise.rounding)?;
-    let zero = (mean.count as i32).wrapping_mul(mean.input_zero_point);
-    // The multiplier may lack its highest bit: then another scale has to do, with weights that move the first rounding.
-    let most = lowering.schedule.configuration.weight_bits - 1;
-    let candidates = (0..most).flat_map(|bits| {
+    super::check_rounding(target.name, mean.requantise.rounding)?;
+    let bits = lowering.schedule.configuration.weight_bits;
+    if let Some(scale) = mean_scale(mean, Half::Both, bits) {
+        return mean_product(lowering, goes, scale, (input, input_layout), target);
+    }
+    // One line has a bend where the mean is 0: a product for each side, clamped there, and their sum.
+    let halves = [Half::Above, Half::Below].map(|half| mean_scale(mean, half, bits));
+    let [Some(above), Some(below)] = halves else {
+        let why = "no scale of the requantiser rounds its mean as the operator does".to_string();
+        return Err(CompileError::Unsupported { layer: target.name.into(), why });
+    };
+    let configuration = lowering.schedule.configuration.clone();
+    let size = Plane { rows: target.layout.rows as usize, columns: target.layout.columns as usize };
+    let layout = Layout::new(size, target.layout.channels as usize, (Padding::default(), 0), &configuration);
+    let aside = |slices: Vec<u32>| Target { layout, slices, preferred: usize::MAX, twin: false, into: None, ..*target };
+    let image = (input, input_layout);
+    let first = mean_product(lowering, goes, above, image, &aside(target.slices.clone()))?;
+    let taken = first.result.region.slice;
+    let slices = target.slices.iter().copied().filter(|&slice| slice != taken).collect();
+    let second = mean_product(lowering, goes, below, image, &aside(slices))?;
+    let (mut stored, former) = lowering.place_image(target)?;
+    let word = configuration.beats_per_word();
+    let reads = [&first.result, &second.result].map(|half| {
+        let (nest, _) = rows_of(&layout, half, word);
+        (half.region.slice, nest, &half.ready[..], half.region.base)
+    });
+    let (own, last_beats) = rows_of(&target.layout, &stored, word);
+    let streamed = lowering.stream(&Stream {
+        name: target.name,
+        reads: reads.to_vec(),
+        through: Through::Vector { function: Function::Add, constant: 0 },
+        minimum: mean.requantise.minimum,
+        maximum: mean.requantise.maximum,
+        write: (stored.region.slice, own),
+        also: None,
+        last_beats,
+        earliest: 0,
+        last_read: former,
+        number: Some(target.number),
+    })?;
+    stored.land(&streamed.landed);
+    lowering.schedule.release(&first.result.region, streamed.last_read);
+    lowering.schedule.release(&second.result.region, streamed.last_read);
+    let last_read = first.last_read.max(second.last_read);
+    Ok(Lowered { result: stored, tiles: first.tiles, start: first.start, last_read })
+}
+
+/// Which results a product makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Half {
+    /// All.
+    Both,
+    /// Those of at least the output's zero point, which stands for all others.
+    Above,
+    /// Those of at most that, less it; 0 for all others.
+    Below,
+}
+
+/// Weight, scale, and what is behind the scaling: how a product makes a mean.
+#[derive(Clone, Copy, Debug)]
+struct MeanScale {
+    weight: i8,
+    scale: Scale,
+    zero_point: i32,
+    minimum: i32,
+    maximum: i32,
+}
+
+/// How a product with weights of `weight_bits` bits makes a half of a mean for every sum that there can be; `None` where none does.
+///
+/// The operator's multiplier may lack its highest bit: then another scale has to do, with weights that move the first rounding.
+fn mean_scale(mean: &Mean, half: Half, weight_bits: u32) -> Option<MeanScale> {
+    let own = mean.requantise;
+    let count = i64::try_from(mean.count).ok().filter(|count| (1..=MOST_TRIED as i64).contains(count))?;
+    let (zero_point, minimum, maximum) = match half {
+        Half::Both => (own.zero_point, own.minimum, own.maximum),
+        Half::Above => (own.zero_point, own.zero_point, own.maximum),
+        Half::Below => (0, own.minimum - own.zero_point, 0),
+    };
+    let function = |sum: i64| {
+        let result = own.apply((sum - count * i64::from(mean.input_zero_point)) as i32);
+        match half {
+            Half::Both => result,
+            Half::Above => result.max(own.zero_point),
+            Half::Below => result.min(own.zero_point) - own.zero_point,
+        }
+    };
+    // The operator's own multiplier first. A bias moves the line by a part of an element, as many as the weight is: where none of those is
+    // right with a power of two, one is with another weight.
+    let exact = (0..weight_bits - 1).flat_map(|bits| {
         [0, 1].into_iter().filter_map(move |double| {
-            let multiplier = i32::try_from(i64::from(requantise.multiplier) << double).ok()?;
-            let shift = (requantise.shift - double - bits as i32).max(MINIMUM_SHIFT);
-            Some((1i8 << bits, Scale { multiplier, shift, bias: zero.wrapping_neg().wrapping_shl(bits) }))
+            let multiplier = i32::try_from(i64::from(own.multiplier) << double).ok()?;
+            Some((1i8 << bits, multiplier, own.shift - double - bits as i32))
         })
     });
-    let limits = (requantise.minimum, requantise.maximum);
-    let expected = |sum: i32| requantise.apply(sum.wrapping_sub(zero));
-    let (weight, scale) =
-        exact_scale(target.name, mean.count as u64, requantise.zero_point, candidates, limits, expected)?;
+    let real = f64::from(own.multiplier) * f64::from(own.shift - 31).exp2();
+    let others = (1..1i8 << (weight_bits - 2)).rev().map(|less| {
+        let weight = ((1i16 << (weight_bits - 1)) - i16::from(less)) as i8;
+        let (multiplier, shift) = quantize_multiplier(real / f64::from(weight));
+        (weight, multiplier, shift)
+    });
+    exact.chain(others).find_map(|(weight, multiplier, shift)| {
+        let requantise = Requantise { multiplier, shift, zero_point, minimum, maximum, rounding: Rounding::Double };
+        if shift < MINIMUM_SHIFT || !(Scale { multiplier, shift, bias: 0 }).is_encodable() {
+            return None;
+        }
+        let bias = line::bias(&requantise, weight.into(), -128 * count..=127 * count, function)?;
+        Some(MeanScale { weight, scale: Scale { multiplier, shift, bias }, zero_point, minimum, maximum })
+    })
+}
+
+/// The product of a mean.
+fn mean_product(
+    lowering: &mut Lowering<'_>,
+    goes: [bool; 3],
+    MeanScale { weight, scale, zero_point, minimum, maximum }: MeanScale,
+    (input, input_layout): (&Stored, Layout),
+    target: &Target<'_>,
+) -> Result<Lowered, CompileError> {
     let axis = |goes: bool, size: u64| Axis {
         taps: if goes { size } else { 1 },
         first: 0,
@@ -325,10 +436,11 @@ pub fn lower_mean(
         weight: &|_, _, _| weight,
         alike: !goes[2],
         streams: !goes[2] && window::has_streams(input, &input_layout, &lowering.schedule.configuration),
+        columns_at: (0, 1),
         scale: &|_| scale,
-        zero_point: requantise.zero_point,
-        minimum: requantise.minimum,
-        maximum: requantise.maximum,
+        zero_point,
+        minimum,
+        maximum,
     };
     let (mut stored, last_read) = lowering.place_image(target)?;
     let mut place = Place {

@@ -56,6 +56,8 @@ pub struct Stream<'a> {
     pub maximum: i32,
     /// Where the results go: slice and addresses.
     pub write: (u32, Nest),
+    /// Another slice where they go too, and how far behind those addresses.
+    pub also: Option<(u32, i64)>,
     /// Beats of the last word of each innermost loop.
     pub last_beats: u32,
     /// No step before this cycle.
@@ -157,6 +159,14 @@ impl Lowering<'_> {
         let last_beats = stream.last_beats;
         let operation = Operation::Write { source: port, last_beats, sequence };
         drafts.push(Draft { unit: Unit::Write(stream.write.0), offset: write_offset, operation });
+        if let Some((slice, behind)) = stream.also {
+            let base = u32::try_from(i64::from(sequence.base) + behind).map_err(|_| {
+                let why = "a copy lies outside the vector memory".to_string();
+                CompileError::Unsupported { layer: stream.name.into(), why }
+            })?;
+            let operation = Operation::Write { source: port, last_beats, sequence: Sequence { base, ..sequence } };
+            drafts.push(Draft { unit: Unit::Write(slice), offset: write_offset, operation });
+        }
         // As in a fully connected layer: what has been read may be overwritten from the next cycle on.
         origin = origin.max((stream.last_read + 1).saturating_sub(write_offset as u64));
         let origin = self.schedule.earliest(origin, &drafts);
@@ -207,19 +217,19 @@ impl Lowering<'_> {
         })
     }
 
-    /// The beats of `addresses` become `value`, or whatever else the unit's limits make of anything.
+    /// The beats of `addresses` become `value`, and so do those of a copy: whatever the unit reads, its limits make that of it.
     pub(super) fn fill(
         &mut self,
         name: &str,
-        slice: u32,
+        (slice, also): (u32, Option<(u32, i64)>),
         addresses: Nest,
         last_beats: u32,
         value: i32,
         last_read: u64,
     ) -> Result<Streamed, CompileError> {
-        let (base, ready) = self.filler(name, slice)?;
+        let (from, base, ready) = self.filler(name)?;
         let through = self.through_clamp();
-        let reads = vec![(slice, Nest { base: i64::from(base), ..addresses.clone().still() }, &[][..], base)];
+        let reads = vec![(from, Nest { base: i64::from(base), ..addresses.clone().still() }, &[][..], base)];
         let write = (slice, addresses);
         self.stream(&Stream {
             name,
@@ -228,6 +238,7 @@ impl Lowering<'_> {
             minimum: value,
             maximum: value,
             write,
+            also,
             last_beats,
             earliest: ready,
             last_read,
@@ -245,17 +256,30 @@ impl Lowering<'_> {
         Through::Requantiser { scale: Scale { multiplier, shift, bias: 0 }, zero_point: 0 }
     }
 
-    /// A word of `slice` that has been written, whatever it holds, and when it may be read.
-    fn filler(&mut self, name: &str, slice: u32) -> Result<(u32, u64), CompileError> {
-        if let Some(filler) = self.fillers[slice as usize] {
-            return Ok(filler);
-        }
+    /// A word that has been written, whatever it holds, in the slice whose read port is free first: its slice, its first beat, and when
+    /// it may be read.
+    fn filler(&mut self, name: &str) -> Result<(u32, u32, u64), CompileError> {
         let Some((from, ready)) = self.fillers[0] else {
             let why = "there is no word to fill padding with".to_string();
             return Err(CompileError::Unsupported { layer: name.into(), why });
         };
+        // The first time, one in each slice that has room.
+        if self.fillers.iter().skip(1).all(Option::is_none) {
+            for other in 1..self.fillers.len() as u32 {
+                self.place_filler(name, other, (from, ready));
+            }
+        }
+        let free = |&slice: &u32| self.schedule.free_from(Unit::Read(slice));
+        let slices = (0..self.fillers.len() as u32).filter(|&slice| self.fillers[slice as usize].is_some());
+        let best = slices.min_by_key(free).unwrap_or(0);
+        let (base, ready) = self.fillers[best as usize].unwrap_or((from, ready));
+        Ok((best, base, ready))
+    }
+
+    /// Puts a word to fill with into `slice`, from the one in slice 0, if there is room.
+    fn place_filler(&mut self, name: &str, slice: u32, (from, ready): (u32, u64)) {
         let word = self.schedule.configuration.beats_per_word();
-        let (slice, base, last_read) = self.schedule.allocate_in(self.model, name, word, &[slice])?;
+        let Ok((slice, base, last_read)) = self.schedule.allocate_in(self.model, name, word, &[slice]) else { return };
         let one = |base: u32| Nest { base: i64::from(base), inner: vec![repeat(1, 0)], ..Nest::default() };
         let streamed = self.stream(&Stream {
             name,
@@ -264,14 +288,15 @@ impl Lowering<'_> {
             minimum: 0,
             maximum: 0,
             write: (slice, one(base)),
+            also: None,
             last_beats: word,
             earliest: ready,
             last_read,
             number: None,
-        })?;
+        });
+        let Ok(streamed) = streamed else { return };
         let ready = streamed.landed.iter().map(|&(_, cycle)| cycle).max().unwrap_or(0);
         self.fillers[slice as usize] = Some((base, ready));
-        Ok((base, ready))
     }
 
     /// Fills the padding of an image with `value`.
@@ -288,6 +313,7 @@ impl Lowering<'_> {
     ) -> Result<(), CompileError> {
         let word = u64::from(self.schedule.configuration.beats_per_word());
         let (slice, base) = (stored.region.slice, i64::from(stored.region.base));
+        let also = stored.twin.map(|(slice, copy)| (slice, i64::from(copy) - base));
         let (first, last) =
             (layout.beat(0, 0, 0), layout.beat(layout.rows as i64 - 1, layout.columns as i64, layout.blocks() - 1));
         let between = layout.block_pitch() - layout.columns * layout.block_beats;
@@ -310,7 +336,7 @@ impl Lowering<'_> {
                 fixed_first: true,
             };
             let last_beats = (beats - (words - 1) * word) as u32;
-            let filled = self.fill(name, slice, nest, last_beats, value, last_read)?;
+            let filled = self.fill(name, (slice, also), nest, last_beats, value, last_read)?;
             stored.land(&filled.landed);
         }
         Ok(())
@@ -340,6 +366,7 @@ impl Lowering<'_> {
             minimum: i8::MIN.into(),
             maximum: i8::MAX.into(),
             write: (slice, write),
+            also: None,
             last_beats,
             earliest: 0,
             last_read,
@@ -362,7 +389,7 @@ impl Lowering<'_> {
         last_read: u64,
     ) -> Result<(), CompileError> {
         let (nest, last_beats) = rows_of(layout, stored, self.schedule.configuration.beats_per_word());
-        let filled = self.fill(name, stored.region.slice, nest, last_beats, value, last_read)?;
+        let filled = self.fill(name, (stored.region.slice, None), nest, last_beats, value, last_read)?;
         stored.land(&filled.landed);
         Ok(())
     }

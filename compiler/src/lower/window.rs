@@ -15,13 +15,14 @@
 //! ```
 //!
 //! cycles and a layer `period × runs`; where `y`, `x` or `g` do not divide, the rest is a part of its own with its own period.
-//! [`Split::best`] looks through all `g`, `y` and `x` with `g y x` rows of tiles at most, with and without runs that overlap, and takes
-//! the fewest cycles; of equal ones the fewest words of weights. Where the weights of a whole network do not fit so, words of weights
-//! are given a price. [`plan`] is exact: what it says is what the tiles take from the first step of the layer to
+//! [`best`](super::split::best) looks through all `g`, `y` and `x` with `g y x` rows of tiles at most, with and without runs that overlap, cuts the rests
+//! below and beside again by the same search, and takes the fewest cycles; of equal ones the fewest words of weights. Where the
+//! weights of a whole network do not fit so, words of weights are given a price. [`plan`] is exact: what it says is what the tiles take from the first step of the layer to
 //! the first that the next layer may take.
 
 use super::layout::Layout;
 use super::nest::{Nest, repeat};
+use super::split::{Part, Split, best, block_steps, cycles, parts, same_weights, span};
 use super::{Lowered, Lowering};
 use crate::error::{CompileError, Resource};
 use crate::graph::Plane;
@@ -65,6 +66,8 @@ pub struct Product<'a> {
     /// Does each group of tiles hear a stream of its own? Each output channel then reads the input channel of its own number, a block
     /// has as many beats as there are groups, and the input has a copy in another slice.
     pub streams: bool,
+    /// The column of the result where output 0 of the columns goes, and how far on each further one does.
+    pub columns_at: (u64, u64),
     /// Scale and bias of an output channel.
     pub scale: &'a dyn Fn(u64) -> Scale,
     /// Added behind the scaling.
@@ -75,81 +78,6 @@ pub struct Product<'a> {
     pub maximum: i32,
 }
 
-/// What a run of the tiles computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Split {
-    /// Blocks of channels.
-    pub blocks: u64,
-    /// Output rows.
-    pub rows: u64,
-    /// Output columns.
-    pub columns: u64,
-    /// Where rows or columns do not divide: does the last run compute some outputs again, with the weights of the others? Else the
-    /// rest is a smaller run with weights of its own.
-    pub overlaps: bool,
-}
-
-/// Runs that are alike: the same split, at a grid of output positions, in one or several passes over blocks of channels.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Part {
-    split: Split,
-    /// First block of output channels, and passes; each takes the next `split.blocks` blocks.
-    block: u64,
-    passes: u64,
-    /// Blocks of the input that the first pass reads, and how many further on the next one does.
-    reads: Range<u64>,
-    reads_step: u64,
-    /// First output row and column, and runs along both.
-    row: u64,
-    column: u64,
-    row_runs: u64,
-    column_runs: u64,
-    /// Beats of a run.
-    beats: u64,
-    /// Cycles from one run to the next.
-    period: u64,
-    /// Cycles from the layer's first step to its own.
-    start: u64,
-}
-
-impl Part {
-    fn runs(&self) -> u64 {
-        self.passes * self.row_runs * self.column_runs
-    }
-
-    /// The last step of its last product, counted from the layer's first step.
-    fn last_step(&self) -> u64 {
-        self.start + (self.runs() - 1) * self.period + self.beats - 1
-    }
-
-    /// Passes whose weights differ.
-    fn weight_passes(&self, product: &Product<'_>) -> u64 {
-        if product.alike { 1 } else { self.passes }
-    }
-
-    /// Words of a pass: those of the steps, or, where all taps of a window are alike and a run has one position, those of one tap.
-    fn weight_steps(&self, product: &Product<'_>, input: &Layout) -> u64 {
-        match self.taps_alike(product) {
-            true => (self.reads.end - self.reads.start) * block_steps(product, input),
-            false => self.beats,
-        }
-    }
-
-    fn taps_alike(&self, product: &Product<'_>) -> bool {
-        product.alike && self.split.rows == 1 && self.split.columns == 1
-    }
-
-    /// Words of weights in each tile.
-    fn words(&self, product: &Product<'_>, input: &Layout) -> u64 {
-        self.weight_passes(product) * self.weight_steps(product, input)
-    }
-}
-
-/// Steps that a block of one position takes.
-fn block_steps(product: &Product<'_>, input: &Layout) -> u64 {
-    if product.streams { 1 } else { input.block_beats }
-}
-
 /// Can `product` give each group of tiles a stream of its own, if each output channel reads the input channel of its own number?
 #[must_use]
 pub fn has_streams(input: &Stored, layout: &Layout, configuration: &Configuration) -> bool {
@@ -157,172 +85,11 @@ pub fn has_streams(input: &Stored, layout: &Layout, configuration: &Configuratio
     input.twin.is_some() && groups == 2 && layout.block_beats == groups && layout.channels >= layout.block_channels
 }
 
-/// Input rows or columns that `outputs` neighbouring outputs read.
-fn span(axis: &Axis, outputs: u64) -> u64 {
-    if outputs == 1 { axis.taps } else { (outputs - 1) * axis.stride + axis.taps }
-}
-
-/// Rows of results that are as wide as a block, in the order of the drain.
-fn usable_rows(layout: &Layout, configuration: &Configuration) -> u64 {
-    let parts = u64::from(configuration.channels_per_tile());
-    let wide = layout.block_channels.min(layout.channels);
-    // Every beat that is written must come from somewhere, even where none of its channels means anything.
-    let least = wide.max((layout.block_beats - 1) * u64::from(configuration.dot) + 1);
-    let full = |row: u64| {
-        let first = row / parts * u64::from(configuration.stream_elements);
-        u64::from(configuration.tiles).saturating_sub(first) >= least
-    };
-    (0..u64::from(configuration.rows())).take_while(|&row| full(row)).count() as u64
-}
-
-/// The parts of a product that is split so; `None` where the rows of tiles do not suffice.
-fn parts(
-    product: &Product<'_>,
-    split: Split,
-    layouts: [&Layout; 2],
-    configuration: &Configuration,
-) -> Option<Vec<Part>> {
-    let [input, output] = layouts;
-    let channels = output.channels;
-    let rows_of_tiles = usable_rows(output, configuration);
-    if split.blocks * split.rows * split.columns > rows_of_tiles {
-        return None;
-    }
-    // Taps in between would have to be read too.
-    let dense = |axis: &Axis, outputs: u64| outputs == 1 || axis.dilation == 1 || axis.taps == 1;
-    if !dense(&product.rows, split.rows) || !dense(&product.columns, split.columns) {
-        return None;
-    }
-    let blocks = output.blocks();
-    let reads = |first: u64, count: u64| {
-        let channels = first * output.block_channels..((first + count) * output.block_channels).min(channels);
-        let ranges = channels.map(|channel| (product.reads)(channel));
-        let all = ranges.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)).unwrap_or(0..1);
-        all.start / input.block_channels..all.end.div_ceil(input.block_channels)
-    };
-    // Passes that read as much at a constant distance are one part.
-    let mut passes: Vec<(u64, u64, u64, Range<u64>, u64)> = Vec::new();
-    let mut block = 0;
-    while block < blocks {
-        let count = split.blocks.min(blocks - block);
-        let range = reads(block, count);
-        match passes.last_mut() {
-            Some((_, number, width, begin, step))
-                if *width == count
-                    && range.end - range.start == begin.end - begin.start
-                    && range.start >= begin.start
-                    && (*number == 1 || range.start == begin.start + *step * *number) =>
-            {
-                if *number == 1 {
-                    *step = range.start - begin.start;
-                }
-                *number += 1;
-            }
-            _ => passes.push((block, 1, count, range, 0)),
-        }
-        block += count;
-    }
-    let grid = |axis: &Axis, size: u64| {
-        let (whole, rest) = (axis.outputs / size, axis.outputs % size);
-        let all = match split.overlaps && whole > 0 && rest > 0 {
-            true => [(0, size, whole), (axis.outputs - size, size, 1)],
-            false => [(0, size, whole), (whole * size, rest, 1)],
-        };
-        all.into_iter().filter(|&(_, size, runs)| size > 0 && runs > 0).collect::<Vec<_>>()
-    };
-    let drain = u64::from(configuration.drain_cycles());
-    let shortest = drain.max(configuration.minimum_interval().into());
-    let mut parts: Vec<Part> = Vec::new();
-    let mut at = 0;
-    for &(block, passes, blocks, ref reads, reads_step) in &passes {
-        for &(row, rows, row_runs) in &grid(&product.rows, split.rows) {
-            for &(column, columns, column_runs) in &grid(&product.columns, split.columns) {
-                let positions = span(&product.rows, rows).checked_mul(span(&product.columns, columns))?;
-                let beats = positions.checked_mul((reads.end - reads.start) * block_steps(product, input))?;
-                let period = beats.max(shortest);
-                // A short product behind a long one must not drain into it.
-                let start = parts
-                    .last()
-                    .map_or(at, |last: &Part| at.max((last.last_step() + shortest + 1).saturating_sub(beats)));
-                let part = Part {
-                    split: Split { blocks, rows, columns, ..split },
-                    block,
-                    passes,
-                    reads: reads.clone(),
-                    reads_step,
-                    row: product.rows.from + row,
-                    column: product.columns.from + column,
-                    row_runs,
-                    column_runs,
-                    beats,
-                    period,
-                    start,
-                };
-                at = start.checked_add(part.runs().checked_mul(period)?)?;
-                parts.push(part);
-            }
-        }
-    }
-    Some(parts)
-}
-
-impl Split {
-    /// The split of fewest cycles, where a word of weights in each tile counts as `thrift` of them; of equal ones that of fewest weights. `None` where no row of tiles is wide enough.
-    #[must_use]
-    pub fn best(
-        product: &Product<'_>,
-        input: &Layout,
-        output: &Layout,
-        configuration: &Configuration,
-        thrift: u64,
-    ) -> Option<Split> {
-        let rows = u64::from(configuration.rows());
-        let mut best: Option<((u64, u64), Split)> = None;
-        for blocks in 1..=rows.min(output.blocks()) {
-            for down in 1..=rows.min(product.rows.outputs) {
-                for across in 1..=rows.min(product.columns.outputs) {
-                    if blocks * down * across > rows {
-                        break;
-                    }
-                    for overlaps in [false, true] {
-                        let split = Split { blocks, rows: down, columns: across, overlaps };
-                        let Some(parts) = parts(product, split, [input, output], configuration) else { continue };
-                        let words = words(product, &parts, input);
-                        let cost = (cycles(&parts).saturating_add(words.saturating_mul(thrift)), words);
-                        if best.is_none_or(|(least, _)| cost < least) {
-                            best = Some((cost, split));
-                        }
-                    }
-                }
-            }
-        }
-        best.map(|(_, split)| split)
-    }
-}
-
-/// Words of weights that the parts take in each tile.
-fn words(product: &Product<'_>, parts: &[Part], input: &Layout) -> u64 {
-    let first = |index: &usize| !parts[..*index].iter().any(|before| same_weights(product, before, &parts[*index]));
-    (0..parts.len()).filter(first).map(|index| parts[index].words(product, input)).sum()
-}
-
-/// Do two parts of a product take the same weights?
-fn same_weights(product: &Product<'_>, a: &Part, b: &Part) -> bool {
-    a.split == b.split
-        && a.reads.end - a.reads.start == b.reads.end - b.reads.start
-        && (product.alike || (a.block, a.passes) == (b.block, b.passes))
-}
-
-/// Cycles of the tiles.
-fn cycles(parts: &[Part]) -> u64 {
-    parts.last().map_or(0, |last| last.start + last.runs() * last.period)
-}
-
 /// The cycles that the tiles take for `product` in its best split: the formula above.
 #[must_use]
 pub fn plan(product: &Product<'_>, input: &Layout, output: &Layout, configuration: &Configuration) -> Option<u64> {
-    let split = Split::best(product, input, output, configuration, 0)?;
-    parts(product, split, [input, output], configuration).map(|parts| cycles(&parts))
+    let pieces = best(product, [input, output], configuration, 0)?;
+    parts(product, &pieces, [input, output], configuration).map(|parts| cycles(&parts))
 }
 
 /// Where a product reads and writes.
@@ -359,8 +126,8 @@ pub fn lower(
     let latency = lowering.schedule.latency.clone();
     let name = place.name;
     let (input, output) = (place.input_layout, place.layout);
-    let split = Split::best(product, &input, &output, &configuration, lowering.thrift);
-    let parts = split.and_then(|split| parts(product, split, [&input, &output], &configuration));
+    let pieces = best(product, [&input, &output], &configuration, lowering.thrift);
+    let parts = pieces.and_then(|pieces| parts(product, &pieces, [&input, &output], &configuration));
     let Some(parts) = parts else {
         let why = "no row of tiles is as wide as a block of its channels".to_string();
         return Err(CompileError::Unsupported { layer: name.into(), why });
@@ -560,13 +327,16 @@ fn nests(part: &Part, product: &Product<'_>, [input, output]: [&Layout; 2], plac
         outer: grid(0, 0, split.blocks as i64),
         fixed_first: false,
     };
-    let (block, position, line) = (output.block_pitch() as i64, output.block_beats as i64, output.row_pitch() as i64);
+    let (first_column, column_step) = product.columns_at;
+    let position = (output.block_beats * column_step) as i64;
+    let (block, line) = (output.block_pitch() as i64, output.row_pitch() as i64);
+    let first_column = (first_column + part.column * column_step) as i64;
     let narrow = output.block_beats < word;
     // Narrow words are cut at the end of each innermost loop: it is one word.
     let mut inner = if narrow { vec![repeat(1, 0)] } else { vec![] };
     inner.extend([repeat(split.blocks, block), repeat(split.columns, position), repeat(split.rows, line)]);
     let writes = Nest {
-        base: i64::from(place.result.base) + output.beat(part.row as i64, part.column as i64, part.block),
+        base: i64::from(place.result.base) + output.beat(part.row as i64, first_column, part.block),
         inner,
         outer: grid(split.columns as i64 * position, split.rows as i64 * line, split.blocks as i64 * block),
         fixed_first: narrow,
@@ -574,7 +344,7 @@ fn nests(part: &Part, product: &Product<'_>, [input, output]: [&Layout; 2], plac
     Nests { reads, weights, scales, writes }
 }
 
-/// Appends the part's words to the weight RAMs and returns their first address.
+/// Puts the part's words into the weight RAMs and returns their first address.
 fn add_weights(
     lowering: &mut Lowering<'_>,
     name: &str,
@@ -584,10 +354,10 @@ fn add_weights(
 ) -> Result<u32, CompileError> {
     let configuration = &lowering.schedule.configuration;
     let dot = u64::from(configuration.dot);
-    let base = lowering.weights.first().map_or(0, Vec::len) as u64 / dot;
-    let needed = base.saturating_add(part.words(product, input));
-    if needed > u64::from(configuration.weight_depth) {
-        return Err(weights_do_not_fit(lowering, name, needed));
+    let words = part.words(product, input);
+    if words > u64::from(configuration.weight_depth) {
+        let base = lowering.weights.first().map_or(0, Vec::len) as u64 / dot;
+        return Err(weights_do_not_fit(lowering, name, base.saturating_add(words)));
     }
     let [(halves, _), (across, _), (blocks, _), (down, _)] = run_reads(part, product, input);
     let (across, down) = if part.taps_alike(product) { (1, 1) } else { (across, down) };
@@ -603,7 +373,8 @@ fn add_weights(
         at.filter(|&tap| tap < axis.taps)
     };
     let mut wrong = None;
-    for (tile, ram) in lowering.weights.iter_mut().enumerate() {
+    let mut block = vec![Vec::with_capacity((words * dot) as usize); configuration.tiles as usize];
+    for (tile, ram) in block.iter_mut().enumerate() {
         let (tile_row, lane) = (tile as u64 / elements, tile as u64 % elements);
         for pass in 0..part.weight_passes(product) {
             let first = part.reads.start + pass * part.reads_step;
@@ -655,7 +426,7 @@ fn add_weights(
     }
     match wrong {
         Some(weight) => Err(super::weight_too_wide(name, weight, bits)),
-        None => Ok(base as u32),
+        None => lowering.place_weights(name, block),
     }
 }
 

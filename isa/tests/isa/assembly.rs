@@ -122,6 +122,8 @@ vector
         scales: vec![],
         queues,
         input: region.clone(),
+        more_input: vec![],
+        input_fill: 0,
         output: region.clone(),
         layers: vec![lpu_isa::program::Layer {
             name: "dense_1".into(),
@@ -131,6 +133,7 @@ vector
             start: 0,
             end: 0,
             result: region,
+            band: None,
         }],
         macs: 0,
         cycles: 156,

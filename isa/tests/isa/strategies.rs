@@ -4,7 +4,7 @@ use lpu_isa::configuration::{Configuration, Extensions, LOOKUP_ENTRIES, Pipeline
 use lpu_isa::instruction::{
     Assignment, Function, Instruction, MOST_TIMES, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
 };
-use lpu_isa::program::{FORMAT, Layer, Placed, Program, Queue, Region, Scale};
+use lpu_isa::program::{Band, FORMAT, InputPart, Layer, Placed, Program, Queue, Region, Scale};
 use lpu_isa::sequence::{LEVELS, Sequence};
 use lpu_isa::vector::{Arithmetic, Combine, LARGEST_SHIFT, LEAST_SHIFT, Reduction, ScalarOperand};
 use proptest::collection::vec;
@@ -283,6 +283,7 @@ fn layer(configuration: &Configuration) -> impl Strategy<Value = Layer> + use<> 
             start: u64::from(number % 1000),
             end: u64::from(number % 10_000),
             result,
+            band: number.is_multiple_of(3).then_some(Band { row: number / 5, rows: number % 7, element: number % 100 }),
         },
     )
 }
@@ -318,6 +319,8 @@ pub fn program() -> impl Strategy<Value = Program> {
                     scales: scales.clone(),
                     queues,
                     input: input.clone(),
+                    more_input: vec![InputPart { element: 0, region: output.clone() }],
+                    input_fill: -7,
                     output: output.clone(),
                     layers: layers.clone(),
                     macs,

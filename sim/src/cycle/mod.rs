@@ -123,11 +123,13 @@ impl<'a> CycleModel<'a> {
     /// # Errors
     /// An input of the wrong length, or a program that does not end.
     pub fn run(&mut self, input: &[i8]) -> Result<Outcome, CycleError> {
-        let region = &self.program.input;
-        if input.len() != region.positions.len() {
-            return Err(CycleError::InputLength { expected: region.positions.len(), found: input.len() });
+        let expected = self.program.input_length();
+        if input.len() != expected {
+            return Err(CycleError::InputLength { expected, found: input.len() });
         }
-        self.state.write_region(region, input);
+        for (elements, region) in self.program.input_parts() {
+            self.state.write_region(region, &input[elements], self.program.input_fill);
+        }
         let output = &self.program.output;
         let Run { cycles, writes, busy } = self.run_from(0)?;
         let output = self.program.finished(self.state.read_region(output));

@@ -199,11 +199,11 @@ impl State {
     }
 
     /// The host's write of a tensor: whole beats, zero where the tensor has no element.
-    pub fn write_region(&mut self, region: &Region, values: &[i8]) {
+    pub fn write_region(&mut self, region: &Region, values: &[i8], fill: i8) {
         let dot = self.configuration.dot as usize;
         let start = region.base as usize * dot;
         let memory = &mut self.vectors[region.slice as usize][start..start + region.beats as usize * dot];
-        memory.fill(0);
+        memory.fill(i16::from(fill));
         for (&position, &value) in region.positions.iter().zip(values) {
             memory[position as usize] = i16::from(value);
         }

@@ -2,12 +2,12 @@
 
 use super::{Computed, Divergence, Element, Executed, Kind};
 use crate::cycle::WriteEvent;
-use lpu_compiler::graph::{Graph, OperatorKind};
+use lpu_compiler::graph::{Graph, Operator, OperatorKind};
 use lpu_isa::assembly::disassemble;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
-use lpu_isa::program::{Program, Queue, Region};
+use lpu_isa::program::{Layer, Program, Queue, Region};
 use lpu_isa::sequence::{Sequence, Step};
 
 /// A step that a unit takes according to its queue.
@@ -51,12 +51,19 @@ pub(super) struct Provenance<'a> {
 /// The golden value of each layer's result, at the layer's position in the program.
 ///
 /// A program has its layers in the order of the graph's operators, under the same names; operators that move nothing have no
-/// layer.
+/// layer, and those that run band by band have one for each band.
 pub(super) fn golden_results(graph: &Graph, program: &Program, tensors: &[Option<Vec<i8>>]) -> Vec<Option<Vec<i8>>> {
-    let mut operators = graph.operators.iter().filter(|operator| operator.kind != OperatorKind::Reshape);
-    let result = |layer: &lpu_isa::program::Layer| {
-        let operator = operators.find(|operator| operator.name == layer.name)?;
-        tensors.get(operator.outputs.first()?.0)?.clone()
+    let operators: Vec<_> = graph.operators.iter().filter(|operator| operator.kind != OperatorKind::Reshape).collect();
+    let mut next = 0;
+    let result = |layer: &Layer| {
+        // Layers that run band by band come again and again.
+        let named = |operator: &&Operator| operator.name == layer.name;
+        let after = operators[next..].iter().position(|operator| named(operator)).map(|found| next + found);
+        let found = after.or_else(|| operators.iter().position(|operator| named(operator)))?;
+        next = found + 1;
+        let tensor = tensors.get(operators[found].outputs.first()?.0)?.as_ref()?;
+        let Some(band) = layer.band else { return Some(tensor.clone()) };
+        Some(tensor.get(band.element as usize..)?.to_vec())
     };
     program.layers.iter().map(result).collect()
 }
@@ -145,6 +152,8 @@ impl<'a> Provenance<'a> {
         let (layer, index) = self.place(step, address, lane)?;
         let golden = self.golden(step, address, lane);
         let computed = self.computed(step, lane, layer as u32);
+        let first = self.program.layers[layer].band.map_or(0, |band| band.element as usize);
+        let index = index.map(|index| index + first);
         Some(Element { tensor: self.program.layers[layer].result.tensor.clone(), index, golden, computed })
     }
 

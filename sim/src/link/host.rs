@@ -107,12 +107,16 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
     /// # Errors
     /// An input of the wrong length, a failing link.
     pub fn write_input(&mut self, input: &[i8]) -> Result<(), HostError<L::Error>> {
-        let region = &self.program.input;
-        if input.len() != region.positions.len() {
-            return Err(HostError::InputLength { expected: region.positions.len(), found: input.len() });
+        let program = self.program;
+        let expected = program.input_length();
+        if input.len() != expected {
+            return Err(HostError::InputLength { expected, found: input.len() });
         }
-        let chunks = tensor(region, input, self.program.configuration.dot);
-        self.write(Memory::Vector(region.slice), region.base, &chunks)
+        for (elements, region) in program.input_parts() {
+            let chunks = tensor(region, &input[elements], program.input_fill, program.configuration.dot);
+            self.write(Memory::Vector(region.slice), region.base, &chunks)?;
+        }
+        Ok(())
     }
 
     /// Starts the program and waits for its end. The machine's own cycle count.

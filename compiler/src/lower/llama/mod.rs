@@ -244,6 +244,8 @@ pub fn compile_sequences(
         scales,
         queues,
         input,
+        more_input: vec![],
+        input_fill: 0,
         output,
         layers,
         macs,
@@ -403,6 +405,7 @@ fn layers(graph: &QuantisedLlama) -> Vec<Layer> {
         tiles: 0,
         start: 0,
         end: 0,
+        band: None,
     };
     let middle = (0..graph.layers.len()).map(|number| layer(format!("layer {number}"), "transformer layer"));
     std::iter::once(layer("embedding".into(), "embedding"))

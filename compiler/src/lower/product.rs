@@ -1,0 +1,316 @@
+//! Products of two tensors' elements, by look-up.
+//!
+//! For each element `a` of one operand the product is a straight line in the other one, `b`: what a look-up makes (see
+//! [`lookup`](super::lookup)), if the line rises. Two things bend it:
+//!
+//! * The two roundings of the operator round halves away from zero, and the line has a little step where the product changes its
+//!   sign. Then there are two tables, for what is above the output's zero point and for what is below it, each clamped there, and
+//!   the vector unit adds their results.
+//! * Below its zero point `a` turns the line round. Where `a` can be there, the look-up's operand is not `b`, but
+//!   `-|(b - zero point) ± 512| `: with `s = ±512` by the side of `a`, which the requantiser makes with a steep scale, the vector unit
+//!   takes the smaller one of `s - b` and `b - s`. That is the distance of `b` from its zero point, turned where `a` is below its
+//!   own, less 512: 10 bits.
+//!
+//! The operand that is never below its zero point (a gate, what a ReLU has left) is the one that chooses, if there is one.
+//!
+//! # Cost
+//!
+//! `requantise_interval` cycles for each word of the image and [`LOOKUP_ENTRIES`] entries of the scale table for each of one or two
+//! tables; one cycle a word to add two; where `a` can be on both sides `requantise_interval + 3` cycles a word more. A round trip for
+//! each of these passes.
+
+use super::layout::Layout;
+use super::line;
+use super::lookup::{OPERAND_SHIFT, refused};
+use super::stream::{Stream, Streamed, Through, rows_of};
+use super::{Lowered, Lowering, Target};
+use crate::error::CompileError;
+use crate::graph::{Multiply, Padding, Plane};
+use crate::schedule::Stored;
+use lpu_isa::arithmetic::{Requantise, Rounding, quantize_multiplier};
+use lpu_isa::configuration::LOOKUP_ENTRIES;
+use lpu_isa::instruction::Function;
+use lpu_isa::program::Scale;
+use std::ops::RangeInclusive;
+
+/// How far the two sides of an operand are moved apart: further than any difference of two elements.
+const APART: i32 = 512;
+
+/// Which results a table makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// All.
+    Both,
+    /// Those of at least the output's zero point, which stands for all others.
+    Above,
+    /// Those of at most that, less it; 0 for all others.
+    Below,
+}
+
+/// The line of each element that chooses.
+#[derive(Clone, Copy, Debug)]
+struct Lines<'a> {
+    requantise: &'a Requantise,
+    /// Zero point of the operand that chooses.
+    chooser: i32,
+    /// The look-up's operand that stands for a difference of 0, and all that there can be.
+    origin: i32,
+    range: (i32, i32),
+}
+
+impl Lines<'_> {
+    /// Zero point, least and largest result of a table.
+    fn limits(&self, side: Side) -> (i32, i32, i32) {
+        let Requantise { zero_point, minimum, maximum, .. } = *self.requantise;
+        match side {
+            Side::Both => (zero_point, minimum, maximum),
+            Side::Above => (zero_point, zero_point, maximum),
+            Side::Below => (0, minimum - zero_point, 0),
+        }
+    }
+
+    /// Entries in the order of the bytes of the element that chooses; `None` where a line is none.
+    fn table(&self, side: Side) -> Option<Vec<Scale>> {
+        let (zero_point, minimum, maximum) = self.limits(side);
+        let own = self.requantise;
+        let real = f64::from(own.multiplier) * f64::from(own.shift - 31).exp2();
+        let range: RangeInclusive<i64> = self.range.0.into()..=self.range.1.into();
+        let entry = |byte: u32| {
+            let factor = (i32::from(byte as u8 as i8) - self.chooser).abs();
+            let function = |operand: i64| {
+                let result = own.apply(factor * (operand as i32 - self.origin));
+                match side {
+                    Side::Both => result,
+                    Side::Above => result.max(zero_point),
+                    Side::Below => result.min(own.zero_point) - own.zero_point,
+                }
+            };
+            let slope = f64::from(factor) * real / f64::from(1 << OPERAND_SHIFT);
+            let (multiplier, shift) = quantize_multiplier(slope);
+            // To the left, the sum could leave its 32 bits.
+            if shift > 0 {
+                return None;
+            }
+            let requantise = Requantise { multiplier, shift, zero_point, minimum, maximum, rounding: Rounding::Double };
+            let bias = line::bias(&requantise, 1 << OPERAND_SHIFT, range.clone(), function)?;
+            Some(Scale { multiplier, shift, bias })
+        };
+        (0..LOOKUP_ENTRIES).map(entry).collect()
+    }
+}
+
+/// An image that one pass reads or writes.
+type Image<'a> = (&'a Stored, &'a Layout);
+
+/// The passes of one product.
+struct Passes<'p, 'l, 't> {
+    lowering: &'p mut Lowering<'l>,
+    target: &'p Target<'t>,
+    /// How images in between stand.
+    plain: Layout,
+    start: Option<u64>,
+    last_read: u64,
+}
+
+impl Passes<'_, '_, '_> {
+    /// Reads one or two images and writes another, of layout `layout`.
+    fn pass(
+        &mut self,
+        reads: &[Image<'_>],
+        through: Through,
+        (minimum, maximum): (i32, i32),
+        (to, layout, former): (&mut Stored, &Layout, u64),
+    ) -> Result<(), CompileError> {
+        let word = self.lowering.schedule.configuration.beats_per_word();
+        let (write, last_beats) = rows_of(layout, to, word);
+        let reads = reads.iter().map(|&(stored, layout)| {
+            let (nest, _) = rows_of(layout, stored, word);
+            (stored.region.slice, nest, &stored.ready[..], stored.region.base)
+        });
+        let Streamed { start, last_read, landed } = self.lowering.stream(&Stream {
+            name: self.target.name,
+            reads: reads.collect(),
+            through,
+            minimum,
+            maximum,
+            write: (to.region.slice, write),
+            also: None,
+            last_beats,
+            earliest: 0,
+            last_read: former,
+            number: Some(self.target.number),
+        })?;
+        to.land(&landed);
+        self.start.get_or_insert(start);
+        self.last_read = self.last_read.max(last_read);
+        Ok(())
+    }
+
+    /// The same into an image of its own, which does not stand in slice `beside`.
+    fn between(
+        &mut self,
+        reads: &[Image<'_>],
+        through: Through,
+        limits: (i32, i32),
+        beside: Option<u32>,
+    ) -> Result<Stored, CompileError> {
+        let slices = (0..self.lowering.schedule.configuration.vector_slices).filter(|&slice| Some(slice) != beside);
+        let place = Target {
+            layout: self.plain,
+            slices: slices.collect(),
+            preferred: usize::MAX,
+            twin: false,
+            into: None,
+            ..*self.target
+        };
+        let (mut stored, former) = self.lowering.place_image(&place)?;
+        let plain = self.plain;
+        self.pass(reads, through, limits, (&mut stored, &plain, former))?;
+        Ok(stored)
+    }
+
+    /// Gives an image in between back.
+    fn release(&mut self, stored: &Stored) {
+        self.lowering.schedule.release(&stored.region, self.last_read);
+    }
+
+    fn lookup(&mut self, entries: Vec<Scale>, zero_point: i32) -> Result<Through, CompileError> {
+        let lanes = self.lowering.schedule.configuration.stream_elements as usize;
+        let entries = entries.into_iter().map(|scale| vec![scale; lanes]).collect();
+        let base = self.lowering.add_scales(self.target.name, entries)?;
+        Ok(Through::Lookup { base, zero_point })
+    }
+}
+
+/// Lowers the products of two images of the same layout but for their padding, in different slices.
+///
+/// # Errors
+/// A machine without look-ups or vector unit, a memory that is too small, lines that no table makes.
+pub fn lower(
+    lowering: &mut Lowering<'_>,
+    multiply: &Multiply,
+    operands: [Image<'_>; 2],
+    target: &Target<'_>,
+) -> Result<Lowered, CompileError> {
+    super::check_rounding(target.name, multiply.requantise.rounding)?;
+    let configuration = lowering.schedule.configuration.clone();
+    if !configuration.lookup || !configuration.vector_unit {
+        return Err(refused(target.name, "a product"));
+    }
+    let zero_points = [multiply.first_zero_point, multiply.second_zero_point];
+    let chooser = usize::from(zero_points[0] != -128 && zero_points[1] == -128);
+    let (index, other) = (operands[chooser], operands[1 - chooser]);
+    let zero_point = zero_points[1 - chooser];
+    let turns = zero_points[chooser] != -128;
+    let (origin, range) = match turns {
+        true => (-APART, (-APART - 255, -APART + 255)),
+        false => (zero_point, (-128, 127)),
+    };
+    let lines = Lines { requantise: &multiply.requantise, chooser: zero_points[chooser], origin, range };
+    let tables: Vec<(Side, Vec<Scale>)> = match lines.table(Side::Both) {
+        Some(table) => vec![(Side::Both, table)],
+        None => {
+            let both = [Side::Above, Side::Below].map(|side| lines.table(side).map(|table| (side, table)));
+            let [Some(above), Some(below)] = both else {
+                let why = "no table of scales gives its products exactly".to_string();
+                return Err(CompileError::Unsupported { layer: target.name.into(), why });
+            };
+            vec![above, below]
+        }
+    };
+
+    let size = Plane { rows: target.layout.rows as usize, columns: target.layout.columns as usize };
+    let plain = Layout::new(size, target.layout.channels as usize, (Padding::default(), 0), &configuration);
+    let mut passes = Passes { lowering, target, plain, start: None, last_read: 0 };
+    let full = (i16::MIN.into(), i16::MAX.into());
+    let vector = |function| Through::Vector { function, constant: 0 };
+    let turned = if turns {
+        let steep = Scale { multiplier: 1 << 30, shift: 11, bias: -zero_points[chooser] };
+        let through = Through::Requantiser { scale: steep, zero_point: zero_point + APART };
+        let limits = (zero_point - APART, zero_point + APART);
+        let side = passes.between(&[index], through, limits, Some(other.0.region.slice))?;
+        let down = passes.between(&[(&side, &plain), other], vector(Function::Subtract), full, None)?;
+        let beside = Some(down.region.slice);
+        let up = passes.between(&[other, (&side, &plain)], vector(Function::Subtract), full, beside)?;
+        passes.release(&side);
+        let beside = Some(index.0.region.slice);
+        let turned = passes.between(&[(&down, &plain), (&up, &plain)], vector(Function::Minimum), full, beside)?;
+        passes.release(&down);
+        passes.release(&up);
+        Some(turned)
+    } else {
+        None
+    };
+    let operand = turned.as_ref().map_or(other, |turned| (turned, &plain));
+    let result = match <[_; 2]>::try_from(tables) {
+        Ok([(above, first), (below, second)]) => {
+            let mut halves = Vec::new();
+            for (side, table) in [(above, first), (below, second)] {
+                let (zero_point, minimum, maximum) = lines.limits(side);
+                let through = passes.lookup(table, zero_point)?;
+                let beside = halves.first().map(|half: &Stored| half.region.slice);
+                halves.push(passes.between(&[operand, index], through, (minimum, maximum), beside)?);
+            }
+            let (mut result, former) = passes.lowering.place_image(target)?;
+            let limits = (multiply.requantise.minimum, multiply.requantise.maximum);
+            let both = [(&halves[0], &plain), (&halves[1], &plain)];
+            passes.pass(&both, vector(Function::Add), limits, (&mut result, &target.layout, former))?;
+            halves.iter().for_each(|half| passes.release(half));
+            result
+        }
+        Err(one) => {
+            let (mut result, former) = passes.lowering.place_image(target)?;
+            for (side, table) in one {
+                let (zero_point, minimum, maximum) = lines.limits(side);
+                let through = passes.lookup(table, zero_point)?;
+                let to = (&mut result, &target.layout, former);
+                passes.pass(&[operand, index], through, (minimum, maximum), to)?;
+            }
+            result
+        }
+    };
+    if let Some(turned) = &turned {
+        passes.release(turned);
+    }
+    Ok(Lowered { result, tiles: 0, start: passes.start.unwrap_or(0), last_read: passes.last_read })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn every_product_of_two_elements_is_that_of_one_table_or_of_two_together(
+            real in 1e-4_f64..0.2, zero_points: [i8; 3], limits in prop::sample::select(vec![(-128, 127), (0, 127)])
+        ) {
+            let (multiplier, shift) = quantize_multiplier(real);
+            let [a_zero, b_zero, zero_point] = zero_points.map(i32::from);
+            let (minimum, maximum) = (limits.0.max(if limits.0 == 0 { zero_point } else { -128 }), limits.1);
+            let requantise = Requantise { multiplier, shift, zero_point, minimum, maximum, rounding: Rounding::Double };
+            let range = (-APART - 255, -APART + 255);
+            let lines = Lines { requantise: &requantise, chooser: a_zero, origin: -APART, range };
+            let tables = match lines.table(Side::Both) {
+                Some(table) => vec![(Side::Both, table)],
+                None => [Side::Above, Side::Below].map(|side| (side, lines.table(side).unwrap())).to_vec(),
+            };
+            for a in -128..128_i32 {
+                for b in -128..128_i32 {
+                    let s = b_zero + if a >= a_zero { APART } else { -APART };
+                    let operand = (s - b).min(b - s);
+                    let part = |(side, table): &(Side, Vec<Scale>)| {
+                        let (zero_point, minimum, maximum) = lines.limits(*side);
+                        let Scale { multiplier, shift, bias } = table[usize::from(a as u8)];
+                        Requantise { multiplier, shift, zero_point, minimum, maximum, rounding: Rounding::Double }
+                            .apply((operand << OPERAND_SHIFT) + bias)
+                    };
+                    let sum: i32 = tables.iter().map(part).sum();
+                    prop_assert_eq!(sum, requantise.apply((a - a_zero) * (b - b_zero)), "{} {}", a, b);
+                }
+            }
+        }
+    }
+}
