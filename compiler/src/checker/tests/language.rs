@@ -538,3 +538,20 @@ fn what_means_nothing_may_be_multiplied_by_zero_only() {
     "#]],
     );
 }
+
+#[test]
+fn no_word_of_the_vector_unit_overtakes_one_with_a_longer_way() {
+    let longer = Latency { vector_unit: 80, ..written_for() };
+    let violations = check_by(&token(TOKEN), &longer).unwrap_err();
+    let overtakes = |violation: &Violation| matches!(violation, Violation::Overtakes { cycle: 112, before: 135, .. });
+    assert!(violations.iter().any(overtakes), "{violations:?}");
+}
+
+#[test]
+fn two_registers_do_not_land_in_one_cycle() {
+    let program =
+        changed("    +3   nop\n    +3   assign   destination=2", "    +112 nop\n    +3   assign   destination=2");
+    let violations = check(&program).unwrap_err();
+    let meet = |violation: &Violation| matches!(violation, Violation::OnePort { what: "registers", landed: 121, .. });
+    assert!(violations.iter().any(meet), "{violations:?}");
+}
