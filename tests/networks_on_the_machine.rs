@@ -11,10 +11,10 @@ use lpu_isa::program::Program;
 use lpu_isa::resources::total_block_rams;
 use lpu_sim::cycle::CycleModel;
 use lpu_tests::conformance;
-use lpu_tests::convolutional::{Separable, mobilenet, separable};
+use lpu_tests::convolutional::{Separable, chain, mobilenet, separable};
 use lpu_tests::operators::{OPERATORS, case};
 use lpu_tests::random::Random;
-use lpu_tests::witnesses::{compile_and_check, library, model_agrees, model_run, rtl_steps_agree};
+use lpu_tests::witnesses::{accept, compile_and_check, library, model_agrees, model_run, rtl_steps_agree};
 
 /// The machine of the ULX3S for networks of this kind.
 fn machine() -> Configuration {
@@ -229,6 +229,39 @@ fn images_larger_than_the_vector_memory_exist_a_band_at_a_time() {
 fn a_mobilenet_of_a_quarter_of_the_width_finds_room_for_its_images() {
     let deeper = Configuration { weight_depth: 1 << 13, queue_depth: 300, ..machine() };
     assert!(has_bands(&camera(3, &mobilenet(96, (1, 4)), &deeper)));
+}
+
+/// Any chain of operators on a machine whose slices hold a part of its images: what is not refused is right, and most is not refused.
+#[test]
+fn random_chains_run_band_by_band_on_machines_with_little_memory() {
+    let (mut banded, mut refused) = (0, 0);
+    for seed in 0..120 {
+        let mut random = Random::new(seed);
+        let graph = import(&chain(&mut random).bytes(), "chain").unwrap();
+        let machine = Configuration {
+            weight_depth: 1 << 13,
+            queue_depth: 1 << 11,
+            scale_depth: 1 << 11,
+            vector_slices: random.within(2, 3) as u32,
+            vector_depth: random.within(40, 300) as u32,
+            ..machine()
+        };
+        let program = match lpu_compiler::compile::compile(&graph, &machine, "test") {
+            Ok(program) => program,
+            Err(lpu_compiler::error::CompileError::DoesNotFit { .. }) => {
+                refused += 1;
+                continue;
+            }
+            Err(error) => panic!("chain {seed}: {error}"),
+        };
+        accept(&program).unwrap_or_else(|error| panic!("chain {seed}: {error}"));
+        banded += usize::from(has_bands(&program));
+        let inputs: Vec<Vec<i8>> =
+            (0..2).map(|_| (0..program.input_length()).map(|_| random.byte()).collect()).collect();
+        model_agrees(&graph, &program, &inputs).unwrap_or_else(|error| panic!("chain {seed}: {error}"));
+    }
+    println!("{banded} chains run band by band, {refused} do not fit");
+    assert!(banded >= 15 && refused <= 60, "{banded} {refused}");
 }
 
 #[test]

@@ -62,6 +62,50 @@ pub fn separable(random: &mut Random, shape: &Separable) -> Model {
     Model { outputs: vec![draft.last], ..draft.model }
 }
 
+/// A chain of two to six convolutions, depthwise convolutions, pools and clamps, of any size, stride and padding, on an image of 8 to
+/// 24 rows.
+#[must_use]
+pub fn chain(random: &mut Random) -> Model {
+    let shape = [1, random.within(8, 24), random.within(4, 16), random.within(1, 12)];
+    let input = Tensor::activation("input", &shape, 0.02, random.byte());
+    let model = Model {
+        version: 3,
+        subgraphs: 1,
+        tensors: vec![input],
+        operators: vec![],
+        inputs: vec![0],
+        outputs: vec![],
+        initial: None,
+    };
+    let operators = random.within(2, 6);
+    let mut draft = Draft { random, model, last: 0, pads: false };
+    for _ in 0..operators {
+        let before = draft.shape();
+        let valid = before[1] > 4 && before[2] > 4 && draft.random.below(3) == 0;
+        let (size, stride) = (draft.random.within(1, 3), draft.random.within(1, 2) as i32);
+        match draft.random.below(6) {
+            0 => draft.pool(code::MAX_POOL_2D, size, stride, valid),
+            1 => draft.pool(code::AVERAGE_POOL_2D, size, stride, valid),
+            2 => draft.clamp(),
+            3 => {
+                let length = size * size;
+                draft.window(code::DEPTHWISE_CONV_2D, &[1, size, size, before[3]], 3, (stride, 1), length, valid);
+            }
+            _ => {
+                let channels = draft.random.within(1, 24);
+                let length = size * size * before[3];
+                draft.window(code::CONV_2D, &[channels, size, size, before[3]], 0, (stride, 0), length, valid);
+            }
+        }
+    }
+    Model { outputs: vec![draft.last], ..draft.model }
+}
+
+/// Positions of a window along an axis.
+fn positions(size: usize, taps: usize, stride: usize, valid: bool) -> usize {
+    if valid { (size - taps) / stride + 1 } else { size.div_ceil(stride) }
+}
+
 impl Draft<'_> {
     fn add(&mut self, tensor: Tensor) -> i32 {
         let number = self.model.tensors.len();
@@ -96,19 +140,29 @@ impl Draft<'_> {
         self.last = output;
     }
 
-    fn window(&mut self, code: i32, weights: &[usize], axis: i32, (stride, multiplier): (i32, i32), length: usize) {
+    fn window(
+        &mut self,
+        code: i32,
+        weights: &[usize],
+        axis: i32,
+        (stride, multiplier): (i32, i32),
+        length: usize,
+        valid: bool,
+    ) {
         let pads = self.pads && stride == 2;
         if pads {
             self.pad();
         }
+        let valid = valid || pads;
         let before = self.shape();
         let channels = weights[axis as usize];
         let (inputs, scale) = self.parameters(weights, axis, channels, length);
-        let along = |size: usize| if pads { (size - 3) / 2 + 1 } else { size.div_ceil(stride as usize) };
+        let taps = weights[1];
+        let along = |size: usize| positions(size, taps, stride as usize, valid);
         let shape = [1, along(before[1]), along(before[2]), channels];
         let output = Tensor::activation("image", &shape, scale, self.random.byte() / 4 - 96);
         let options =
-            Options::Convolution { padding: i8::from(pads), stride: [stride; 2], dilation: [1; 2], multiplier };
+            Options::Convolution { padding: i8::from(valid), stride: [stride; 2], dilation: [1; 2], multiplier };
         self.apply(code, inputs, Fused::Relu, options, output);
     }
 
@@ -125,12 +179,32 @@ impl Draft<'_> {
 
     fn convolution(&mut self, size: usize, stride: i32, channels: usize) {
         let depth = self.shape()[3];
-        self.window(code::CONV_2D, &[channels, size, size, depth], 0, (stride, 0), size * size * depth);
+        self.window(code::CONV_2D, &[channels, size, size, depth], 0, (stride, 0), size * size * depth, false);
     }
 
     fn depthwise(&mut self, stride: i32) {
         let channels = self.shape()[3];
-        self.window(code::DEPTHWISE_CONV_2D, &[1, 3, 3, channels], 3, (stride, 1), 9);
+        self.window(code::DEPTHWISE_CONV_2D, &[1, 3, 3, channels], 3, (stride, 1), 9, false);
+    }
+
+    /// A pool over `size` rows and columns.
+    fn pool(&mut self, code: i32, size: usize, stride: i32, valid: bool) {
+        let before = self.shape();
+        let along = |rows: usize| positions(rows, size, stride as usize, valid);
+        let tensor = &self.model.tensors[self.last as usize];
+        let (scale, zero_point) = (tensor.scales[0], tensor.zero_points[0] as i8);
+        let shape = [1, along(before[1]), along(before[2]), before[3]];
+        let output = Tensor::activation("pool", &shape, scale, zero_point);
+        let options = Options::Pool { padding: i8::from(valid), stride: [stride; 2], size: [size as i32; 2] };
+        self.apply(code, vec![self.last], Fused::None, options, output);
+    }
+
+    /// A `RELU` into another scale.
+    fn clamp(&mut self) {
+        let shape = self.shape();
+        let scale = self.model.tensors[self.last as usize].scales[0] * 0.7;
+        let output = Tensor::activation("clamp", &shape, scale, self.random.byte());
+        self.apply(code::RELU, vec![self.last], Fused::None, Options::Plain, output);
     }
 
     /// An average over all rows and columns.

@@ -41,7 +41,11 @@ impl Work<'_> {
             let (size, channels) = image(&tensor.shape);
             let full = self.demands.layout(id, size, channels, &configuration);
             let rows = segment.rows(graph).ok_or_else(|| unsupported(graph, "a band of the input is empty"))?;
-            let rows: Vec<Range<u64>> = rows.iter().filter_map(|band| band.first().cloned()).collect();
+            let mut rows: Vec<Range<u64>> = rows.iter().filter_map(|band| band.first().cloned()).collect();
+            // The host brings whole inputs, though no window may read the last rows.
+            if let Some(last) = rows.last_mut() {
+                last.end = full.rows;
+            }
             return self.place_parts(&tensor.name, &full, &rows, filler);
         }
         self.dense = self.dense_input(id, &configuration);

@@ -157,7 +157,8 @@ impl Segment {
         let all = rows_of(graph, *operators.last()?.outputs.first()?);
         let each = all.div_ceil(self.bands);
         let band = |number: u64| {
-            let mut rows = vec![number * each..((number + 1) * each).min(all)];
+            let mut rows = Vec::with_capacity(operators.len() + 1);
+            rows.push(number * each..((number + 1) * each).min(all));
             for operator in operators.iter().rev() {
                 let input = rows_of(graph, *operator.inputs.first()?);
                 let needed = needed(&operator.kind, input, rows.last()?)?.rows;

@@ -226,6 +226,9 @@ fn parts_of(
 /// What a way to cut a rectangle costs: cycles, with those that words of weights and further pieces count for; words.
 type Cost = (u64, u64);
 
+/// How a rectangle is cut, and at what cost; none where it cannot be.
+type Cut = Option<(Cost, Vec<Piece>)>;
+
 /// Cycles that a further piece must save: it takes an instruction of each queue.
 const PIECE: u64 = 12;
 
@@ -240,7 +243,7 @@ struct Search<'a> {
     /// Cycles that a word of weights in each tile counts for.
     thrift: u64,
     /// Rows, columns and depth of rectangles that have been looked at.
-    known: HashMap<(u64, u64, u32), Option<(Cost, Vec<Piece>)>>,
+    known: HashMap<(u64, u64, u32), Cut>,
 }
 
 impl Search<'_> {
@@ -252,12 +255,12 @@ impl Search<'_> {
     }
 
     /// The best way to cut a rectangle of so many rows and columns.
-    fn best(&mut self, rows: u64, columns: u64, depth: u32) -> Option<(Cost, Vec<Piece>)> {
+    fn best(&mut self, rows: u64, columns: u64, depth: u32) -> Cut {
         if let Some(known) = self.known.get(&(rows, columns, depth)) {
             return known.clone();
         }
         let most = u64::from(self.configuration.rows());
-        let mut best: Option<(Cost, Vec<Piece>)> = None;
+        let mut best: Cut = None;
         let mut offer = |cost: Cost, pieces: Vec<Piece>| {
             if best.as_ref().is_none_or(|(least, _)| cost < *least) {
                 best = Some((cost, pieces));

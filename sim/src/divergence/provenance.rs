@@ -58,8 +58,8 @@ pub(super) fn golden_results(graph: &Graph, program: &Program, tensors: &[Option
     let result = |layer: &Layer| {
         // Layers that run band by band come again and again.
         let named = |operator: &&Operator| operator.name == layer.name;
-        let after = operators[next..].iter().position(|operator| named(operator)).map(|found| next + found);
-        let found = after.or_else(|| operators.iter().position(|operator| named(operator)))?;
+        let after = operators[next..].iter().position(named).map(|found| next + found);
+        let found = after.or_else(|| operators.iter().position(named))?;
         next = found + 1;
         let tensor = tensors.get(operators[found].outputs.first()?.0)?.as_ref()?;
         let Some(band) = layer.band else { return Some(tensor.clone()) };
