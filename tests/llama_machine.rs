@@ -279,7 +279,7 @@ fn two_sequences_of_stories260k_take_turns_at_the_tiles() {
             let speed = 2.0 * mean(&one, positions) / mean(&two, positions);
             println!("{tiles} tiles, mean of {positions} positions: {speed:.3} times the tokens of one sequence");
         }
-        assert!(2.0 * mean(&one, 64) >= 1.15 * mean(&two, 64));
+        assert!(2.0 * mean(&one, 64) >= 1.2 * mean(&two, 64));
     }
 }
 

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::language::{WeightArguments, quantised, read};
 use crate::machine::Machine;
 use crate::network::{self, Compiled, judged, rejected};
-use crate::output::count;
+use crate::output::{count, remark};
 use crate::progress::Progress;
 use lpu_compiler::error::{CompileError, Resource};
 use lpu_compiler::import::llama::is_language_model;
@@ -19,7 +19,7 @@ use std::path::Path;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Language models")]
 pub struct ProgramArguments {
-    /// Positions that the program has room for [default: the model's context]
+    /// Positions that the program has room for [default: the model's context, or as many of it as fit the machine]
     #[arg(long, value_name = "POSITIONS", value_parser = clap::value_parser!(u32).range(1..))]
     context: Option<u32>,
     #[command(flatten)]
@@ -55,7 +55,13 @@ impl ProgramArguments {
                 "give a number up to that, or leave it out",
             ));
         }
-        compile_and_check(&quantised(&model, format, path)?, machine, context, path)
+        let graph = quantised(&model, format, path)?;
+        let whole = compile_and_check(&graph, machine, context, path);
+        let (Err(_), None) = (&whole, self.context) else { return whole };
+        // Nobody has asked for the whole context: as much of it as there is room for.
+        let Some(fewer) = largest_context(&graph, machine, context) else { return whole };
+        remark(&fewer_positions(&graph, machine, context, fewer));
+        compile_and_check(&graph, machine, fewer, path)
     }
 }
 
@@ -169,6 +175,14 @@ fn would_help(graph: &QuantisedLlama, machine: &Machine, context: usize) -> Stri
     fewer
         + &other_machine(graph, machine, context)
         + "; int4 weights and several chips would help too, but are not there yet"
+}
+
+/// That the program has room for `fitting` positions instead of `context`, and what the others would need.
+fn fewer_positions(graph: &QuantisedLlama, machine: &Machine, context: usize, fitting: usize) -> String {
+    let shortfalls = shortfalls(graph, machine, context);
+    let why = if shortfalls.is_empty() { String::new() } else { format!(": {}", shortfalls.join("; ")) };
+    let (fitting, context) = (count(fitting as u64), count(context as u64));
+    format!("note: room for {fitting} of the {context} positions of `{}`{why}", graph.name)
 }
 
 /// Which boards can hold it.

@@ -200,15 +200,22 @@ fn what_a_machine_cannot_hold_is_refused_with_the_numbers_and_a_way_out() {
     let shape = Shape { context: 100, ..small_shape() };
     scratch.write("long.bin", llama2c::export(&random_model(4, &shape, true)));
     // Room for the keys and values of two passes, 64 positions.
-    scratch.write("small.toml", language_board(212));
+    scratch.write("small.toml", language_board(200));
     let run = ["run", "long.bin", "--on", "model", "--prompt", "a", "--tokens", "90", "--config", "small.toml"];
     expect![[r#"
         error: the language model cannot be compiled for small
           where: long.bin
           why:   `long` with 92 positions of context does not fit:
-                 it needs 234 words of weight RAM in each tile, the machine has 212: 22 too few
+                 it needs 220 words of weight RAM in each tile, the machine has 200: 20 too few
           help:  this machine holds 64 positions of it (`--context 64`); none of the other known boards holds it; describe a larger machine, with a section `extensions`, with `--config FILE.toml`; int4 weights and several chips would help too, but are not there yet
     "#]].assert_eq(scratch.lpu(&run).refusal());
+    let whole = scratch.lpu(&["compile", "long.bin", "--config", "small.toml", "--out", "p.json", "--json"]);
+    let schedules = whole.json()["schedules"].as_array().unwrap().clone();
+    assert_eq!((whole.status, &schedules.last().unwrap()["positions_below"]), (0, &64.into()), "{}", whole.stderr);
+    expect![[r"
+        note: room for 64 of the 100 positions of `long`: it needs 230 words of weight RAM in each tile, the machine has 200: 30 too few
+    "]]
+    .assert_eq(&whole.stderr);
     let fewer = scratch.lpu(&[&run[..], &["--context", "64", "--json"]].concat());
     assert_eq!((fewer.status, &fewer.json()["ending"]), (0, &"context".into()), "{}", fewer.stderr);
     let plain = language_board(4096).replace("[configuration.extensions]", "[nothing]");

@@ -51,7 +51,7 @@ impl Token<'_> {
         }
         let value = Operator { limits: cached, ..Operator::scaled(self.norm(), layer.value.right_shift) };
         let address = (placed.values[self.sequence], 0, g.value_words as i32);
-        let (register, place) = (register::VALUE_ADDRESS, register::POSITION);
+        let (register, place) = (self.register(register::VALUE_ADDRESS), register::POSITION);
         self.projection(&placed.value, value, Target::Weights { address, register, spread: Spread::Columns, place });
 
         for block in 0..g.blocks {
@@ -100,7 +100,7 @@ impl Token<'_> {
             beats: placed.beats,
             passes: placed.passes,
             weights: (placed.base, placed.beats),
-            registers: placed.registers,
+            registers: (self.register(placed.registers.0), self.register(placed.registers.1)),
             stored: None,
             rows: (placed.first_row, placed.rows),
             scales: (placed.scales, 1, placed.rows as i32),
@@ -207,11 +207,11 @@ impl Token<'_> {
         let arithmetic = Arithmetic { shift: shift as i32, ..Arithmetic::default() };
         let job = VectorJob {
             a: (keys.slice, beat_by_beat(keys.base, beats)),
-            b: Some((offsets.slice, beat_by_beat(offsets.base, beats).offset_by(register::OFFSETS))),
+            b: Some((offsets.slice, beat_by_beat(offsets.base, beats).offset_by(self.register(register::OFFSETS)))),
             operator: Operator { limits, arithmetic, ..Operator::new(Function::Subtract) },
             sequence: Sequence { delta: [0; 4], ..beat_by_beat(0, beats) },
             to: Destination::Weights {
-                sequence: beat_by_beat(address, beats).offset_by(register::KEY_ADDRESS),
+                sequence: beat_by_beat(address, beats).offset_by(self.register(register::KEY_ADDRESS)),
                 place: register::KEY_TILE,
             },
         };
@@ -239,7 +239,7 @@ impl Token<'_> {
             beats: words,
             passes: self.positions / g.full,
             weights: (placed.keys[self.sequence] + kv_head * words, g.key_words),
-            registers: (register::WEIGHTS, register::SCALES),
+            registers: (self.register(register::WEIGHTS), self.register(register::SCALES)),
             stored: Some(Stored { address: placed.keys[self.sequence], passes: self.positions / g.full - 1, beats: 0 }),
             rows: (0, g.full_rows),
             scales: (placed.scores[head], 0, 0),
@@ -341,7 +341,7 @@ impl Token<'_> {
                 beats: (self.positions / g.dot).min(g.value_words),
                 passes: 1,
                 weights: (placed.values[self.sequence] + pass * g.value_words, 0),
-                registers: (register::WEIGHTS, register::SCALES),
+                registers: (self.register(register::WEIGHTS), self.register(register::SCALES)),
                 stored: Some(Stored {
                     address: placed.values[self.sequence],
                     passes: 0,

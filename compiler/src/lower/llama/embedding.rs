@@ -40,6 +40,14 @@ impl Token<'_> {
             }
             self.row();
         }
+        // The second sequence's own copies, now that the embedding needs their registers no more.
+        if self.sequence > 0 {
+            for number in
+                [register::KEY_ADDRESS, register::VALUE_ADDRESS, register::OFFSETS, register::WEIGHTS, register::SCALES]
+            {
+                self.emitter.assign(Assignment::move_register(register::other(number), number), 0);
+            }
+        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The second half of a layer: SiLU of the gate, times what stands beside it, and back to the residual stream.
 
 use super::job::Operator;
-use super::plan::{Buffer, Strides};
+use super::plan::{Buffer, Placed, Strides};
 use super::{Token, register};
 use lpu_isa::instruction::Assignment;
 
@@ -14,14 +14,13 @@ impl Token<'_> {
         let g = &plan.geometry;
         let mut gate = Operator::scaled(self.norm(), layer.gate.right_shift);
         gate.arithmetic.table = Some(placed.silu);
-        let to = self.target(&placed.gate, buffers.gate);
-        self.projection(&placed.gate, gate, to);
+        self.in_parts(&placed.gate, placed.gate.passes, gate, buffers.gate);
         // What comes of the last pass is waited for: what comes before it is multiplied in the meantime, the first of it even before
         // the vector unit has the last pass.
         let up = Operator::scaled(self.norm(), layer.up.right_shift);
         let before = placed.up.passes - 1;
         if before > 0 {
-            self.projection_part(&placed.up, 0, before, up.clone(), buffers.up);
+            self.in_parts(&placed.up, before, up.clone(), buffers.up);
         }
         self.projection_part(&placed.up, before, 1, up, buffers.up);
 
@@ -44,6 +43,18 @@ impl Token<'_> {
         self.add_to_residual(&placed.down, buffers.hidden, next);
     }
 
+    /// The first `passes` passes of a product of the residual stream: as one job, or pass by pass where those of another sequence are to
+    /// stand between them.
+    fn in_parts(&mut self, placed: &Placed, passes: u32, operator: Operator, buffer: Buffer) {
+        let together = if self.plan.buffers.len() > 1 { 1 } else { passes };
+        let mut first = 0;
+        while first < passes {
+            let count = together.min(passes - first);
+            self.projection_part(placed, first, count, operator.clone(), buffer);
+            first += count;
+        }
+    }
+
     /// What the registers add for the next layer.
     pub(super) fn next_layer(&mut self) {
         let Strides { weights, scales, constants } = self.plan.strides;
@@ -55,6 +66,7 @@ impl Token<'_> {
             (register::SCALES, scales),
         ];
         for (number, stride) in steps {
+            let number = self.register(number);
             let same = Assignment::move_register(number, number);
             self.emitter.assign(Assignment { constant: stride as i32, ..same }, 0);
         }

@@ -75,6 +75,19 @@ pub mod register {
     pub const COUNT: u32 = 14;
     /// Slot of the second sequence's token, where there are two.
     pub const OTHER_TOKEN: u32 = 15;
+
+    /// What the second sequence has for itself in place of register `number` of the first: its layers come half a layer later. Of the
+    /// registers that only the embedding uses, and its token's.
+    pub fn other(number: u32) -> u32 {
+        match number {
+            KEY_ADDRESS => ROW_TILE,
+            VALUE_ADDRESS => ROW_ADDRESS,
+            OFFSETS => FACTOR,
+            WEIGHTS => TEMPORARY,
+            SCALES => OTHER_TOKEN,
+            shared => shared,
+        }
+    }
 }
 
 /// One token under construction, for positions below `positions`.
@@ -90,7 +103,12 @@ pub struct Token<'a> {
     pub positions: u32,
     /// The sequence whose token the jobs under construction are for.
     pub sequence: usize,
+    /// In which order the jobs of two sequences are placed, one of [`ORDERS`].
+    pub order: usize,
 }
+
+/// Orders in which the halves of layers of two sequences can be placed.
+pub const ORDERS: usize = 4;
 
 /// Compiles `graph` for `configuration`, which `board` names, with room for `context` positions (at most the model's).
 ///
@@ -144,6 +162,18 @@ pub fn compile_sequences(
         emitter: Emitter::new(configuration, extension),
         positions,
         sequence: 0,
+        order: 0,
+    };
+    // Which order of two sequences leaves the fewest cycles is tried out.
+    let schedule = |positions| -> Result<(Vec<Queue>, u64), CompileError> {
+        let mut best = new(positions).schedule()?;
+        for order in 1..if sequences > 1 { ORDERS } else { 1 } {
+            let other = Token { order, ..new(positions) }.schedule()?;
+            if other.1 < best.1 {
+                best = other;
+            }
+        }
+        Ok(best)
     };
     // As many schedules as fit the queues: one for each pass over the keys, or for each second, fourth, ...
     let mut schedules: BTreeMap<u32, (Vec<Queue>, u64)> = BTreeMap::new();
@@ -155,7 +185,7 @@ pub fn compile_sequences(
             let positions = passes * g.full;
             let (bucket, cycles) = match schedules.entry(passes) {
                 Slot::Occupied(known) => known.into_mut(),
-                Slot::Vacant(vacant) => vacant.insert(new(positions).schedule()?),
+                Slot::Vacant(vacant) => vacant.insert(schedule(positions)?),
             };
             // All queues begin a schedule at the same instruction.
             let instruction = queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
@@ -245,18 +275,47 @@ impl<'a> Token<'a> {
         self.norm() + self.plan.geometry.scalar_of(block, number, stream)
     }
 
-    /// Layer `number`, of all sequences.
+    /// The register that is `number` of the first sequence, of the one under way.
+    fn register(&self, number: u32) -> u32 {
+        if self.sequence == 0 { number } else { register::other(number) }
+    }
+
+    /// Layer `number`. A second sequence follows half a layer behind: of it, the second half of the layer before and the first half of
+    /// this one. Behind the last layer, only what is left of the second sequence.
     fn layer(&mut self, number: usize) {
         self.emitter.layer = 1 + number as u32;
-        let sequences = 0..self.plan.buffers.len();
-        for sequence in sequences.clone() {
-            self.sequence = sequence;
-            self.attention(number);
+        let exists = number < self.graph.layers.len();
+        if self.plan.buffers.len() == 1 {
+            if exists {
+                self.half(0, number, false);
+                self.half(0, number, true);
+            }
+            return;
         }
-        for sequence in sequences {
-            self.sequence = sequence;
-            self.feed_forward(number);
+        let before = number.checked_sub(1);
+        let here = exists.then_some(number);
+        let (first, second) = ((0, here, false), (0, here, true));
+        let (other_first, other_second) = ((1, here, false), (1, before, true));
+        let halves = match self.order {
+            0 => [first, other_second, second, other_first],
+            1 => [other_second, first, second, other_first],
+            2 => [other_second, first, other_first, second],
+            _ => [first, other_second, other_first, second],
+        };
+        for (sequence, number, second) in halves {
+            if let Some(number) = number {
+                self.half(sequence, number, second);
+            }
         }
+    }
+
+    /// A half of layer `number` of a sequence.
+    fn half(&mut self, sequence: usize, number: usize, second: bool) {
+        self.sequence = sequence;
+        if !second {
+            return self.attention(number);
+        }
+        self.feed_forward(number);
         if self.graph.layers.len() > 1 {
             self.next_layer();
         }
@@ -272,9 +331,14 @@ impl<'a> Token<'a> {
     fn schedule(mut self) -> Result<(Vec<Queue>, u64), CompileError> {
         let count = self.graph.layers.len();
         self.embedding()?;
+        // What of two sequences comes before the layers that are alike.
+        let first = self.plan.buffers.len() - 1;
+        for number in 0..first {
+            self.layer(number);
+        }
         let begin = self.clone();
         let mut starts = Vec::new();
-        for number in 0..count.min(3) {
+        for number in first..count.min(first + 3) {
             starts.push(self.emitter.jobs());
             self.layer(number);
         }
@@ -287,10 +351,10 @@ impl<'a> Token<'a> {
             self = loop {
                 let mut token = begin.clone();
                 let mut late = 0;
-                for number in 0..count {
+                for number in 0..count - first {
                     let from = start + number as i64 * period - origins[0];
                     token.emitter.want(origins.iter().map(|origin| origin + from));
-                    token.layer(number);
+                    token.layer(first + number);
                     late = token.emitter.late();
                     if late > 0 {
                         // The first layer has to wait for what comes before, the others for each other.
@@ -302,12 +366,12 @@ impl<'a> Token<'a> {
                     }
                 }
                 if late == 0 {
-                    token.emitter.repeat(1, count as u32, period as u64);
+                    token.emitter.repeat(1 + first as u32, (count - first) as u32, period as u64);
                     break token;
                 }
             };
         }
-        self.emitter.layer = 1 + count as u32;
+        self.layer(count);
         for sequence in 0..self.plan.buffers.len() {
             self.sequence = sequence;
             self.classifier();
