@@ -119,6 +119,10 @@ pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, D
             (Expr::from(&advance), decrement(&words_left)),
         ],
     );
+    let mut addresses = vec![(start.clone(), entry), (Expr::from(&advance), increment(&fetch_address))];
+    if repeats.is_none() {
+        m.next_cases(&fetch_address, &addresses);
+    }
     let memory = primitives::block_ram_in(ram_bits, configuration.queue_words() as usize, ram_cycles);
     // A queue's own, like the start.
     let load_enable = copied(&mut m, configuration, "own_load_enable", &Expr::from(&load_enable))?;
@@ -135,13 +139,6 @@ pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, D
         ],
     )?;
     let fetched = memory.output("read_data");
-    let first_arrived = m.delay("first_arrived", Expr::from(&fetch), ram_cycles as usize);
-    let arrival = Arrival { word: &fetched, first: &first_arrived };
-    let mut addresses = vec![(start.clone(), entry), (Expr::from(&advance), increment(&fetch_address))];
-    if let Some(repeats) = &repeats {
-        addresses.insert(1, repeats.way_back(&mut m, configuration, &arrival, &fetch_address));
-    }
-    m.next_cases(&fetch_address, &addresses);
     let kept = if own_words == words {
         Expr::from(&advance)
     } else {
@@ -149,6 +146,12 @@ pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, D
         Expr::from(&advance).and(Expr::from(&words_left).greater_equal(behind))
     };
     let arrived = m.delay("arrived", kept, ram_cycles as usize);
+    let first_arrived = m.delay("first_arrived", Expr::from(&fetch), ram_cycles as usize);
+    let arrival = Arrival { word: &fetched, first: &first_arrived };
+    if let Some(repeats) = &repeats {
+        addresses.insert(1, repeats.way_back(&mut m, configuration, &arrival, &fetch_address));
+        m.next_cases(&fetch_address, &addresses);
+    }
     let shifted = if own_words == 1 {
         Expr::from(&fetched)
     } else {
@@ -291,17 +294,24 @@ impl Repeats {
             });
         }
         parts.reverse();
-        // Instructions to words.
+        // Instructions to words: what is subtracted is `back` times their number and one instruction more, so far as it has been asked
+        // for. Of each multiple by a power of two the complement is added, which is -1 less it.
         let width = fetch_address.ty().width();
         let back = concat(&parts).extend(width);
-        let shifted = (0..32 - words.leading_zeros()).filter(|bit| words >> bit & 1 == 1);
         let scaled = |bit: u32| if bit == 0 { back.clone() } else { back.shift_left(bit as usize).truncate(width) };
-        let back = shifted.map(scaled).reduce(|all, more| all.add(more));
-        let back = back.unwrap_or_else(|| constant(0, width as u32));
-        let own = words - u32::from(last_fetch.is_some());
-        // -1 - back is its complement.
-        let address = Expr::from(fetch_address).add(back.not());
-        let address = if own == 1 { address } else { address.sub(constant(u64::from(own) - 1, width as u32)) };
+        let mut terms = vec![Expr::from(fetch_address)];
+        terms.extend((0..32 - words.leading_zeros()).filter(|bit| words >> bit & 1 == 1).map(|bit| scaled(bit).not()));
+        let asked = words - u32::from(last_fetch.is_some());
+        let missing = asked.wrapping_sub(words.count_ones()).wrapping_neg();
+        // Three become two, their sums and their carries, without a chain.
+        while let [first, second, third, more @ ..] = &terms[..] {
+            let sums = first.xor(second).xor(third);
+            let carries = first.and(second).or(first.and(third)).or(second.and(third));
+            terms = [&[sums, carries.shift_left(1).truncate(width)], more].concat();
+        }
+        let address = terms.iter().skip(1).fold(terms[0].clone(), |sum, term| sum.add(term));
+        let rest = constant(u64::from(missing) & ((1 << width) - 1), width as u32);
+        let address = if missing == 0 { address } else { address.add(rest) };
         (Expr::from(&jumps), address)
     }
 }
@@ -320,10 +330,11 @@ fn capture(
     let number_bits = bits_for(configuration.registers() + 1) as usize;
     let header = header_bits(configuration) as usize;
     let last_word = (header + captures * number_bits - 1) / ram_bits;
-    let arrives: Vec<Signal> = (0..=last_word)
+    // The header may fill words of its own.
+    let arrives: Vec<(usize, Signal)> = (header / ram_bits..=last_word)
         .map(|word| match word {
-            0 => arrival.first.clone(),
-            _ => m.delay(&format!("word_{word}_arrived"), Expr::from(arrival.first), word),
+            0 => (word, arrival.first.clone()),
+            _ => (word, m.delay(&format!("word_{word}_arrived"), Expr::from(arrival.first), word)),
         })
         .collect();
     let memory = primitives::distributed_ram(REGISTER_BITS as usize, configuration.registers() as usize + 1);
@@ -332,7 +343,7 @@ fn capture(
         let (begin, end) = (header + capture * number_bits, header + (capture + 1) * number_bits);
         let mut parts: Vec<Expr> = Vec::new();
         let words = begin / ram_bits..=(end - 1) / ram_bits;
-        for (word, arrives) in arrives.iter().enumerate().filter(|(word, _)| words.contains(word)) {
+        for &(word, ref arrives) in arrives.iter().filter(|(word, _)| words.contains(word)) {
             let lowest = begin.max(word * ram_bits);
             let bits = end.min((word + 1) * ram_bits) - lowest;
             let part = m.register(&format!("number_{capture}_of_word_{word}"), Type::bits(bits));

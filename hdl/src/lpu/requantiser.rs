@@ -226,10 +226,12 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         if !narrow {
             let bias = scale.slice(factor_bits, ACCUMULATOR_BITS as usize).as_signed();
             of_scale.push(("bias", beside("bias", bias)));
+        }
+        of_scale.push(("multiplier", beside("multiplier", multiplier)));
+        if !narrow {
             of_scale.push(("left_shift", beside("left_shift", left.choose(&amount, &no_shift))));
         }
         let right_shift = if narrow { amount } else { left.choose(&no_shift, &amount) };
-        of_scale.push(("multiplier", beside("multiplier", multiplier)));
         of_scale.push(("right_shift", beside("right_shift", right_shift)));
         let mut operand_of = |part: usize| {
             let position = part * lanes + lane;
@@ -259,17 +261,13 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         let operand = m.delay(&format!("operand_{lane}_q"), Expr::from(&operand), waiting);
         let mut own =
             |name: &str, value: &Expr| copied(&mut m, configuration, &format!("{name}_of_lane_{lane}"), value);
-        let (minimum, maximum) = (own("minimum", &minimum)?, own("maximum", &maximum)?);
-        let mut connections = vec![
-            ("valid", Expr::from(&valid)),
-            ("operand", operand.into()),
-            ("minimum", minimum),
-            ("maximum", maximum),
-        ];
+        let mut connections = vec![("valid", Expr::from(&valid)), ("operand", operand.into())];
+        connections.extend(of_scale);
         if let Some(zero_point) = &zero_point {
             connections.push(("zero_point", own("zero_point", zero_point)?));
         }
-        connections.extend(of_scale);
+        connections.push(("minimum", own("minimum", &minimum)?));
+        connections.push(("maximum", own("maximum", &maximum)?));
         connections.extend(masked.iter().map(|masked| ("masked", masked.bit(lane))));
         let module = &lane_modules[usize::from(lane < configuration.scale_multiplier_lanes as usize)];
         let instance = m.instance(&format!("lane_{lane}"), module, connections)?;
