@@ -11,8 +11,9 @@ use lpu_compiler::llama::weights::WeightFormat;
 use lpu_compiler::lower::llama::compile;
 use lpu_isa::assembly::{assemble, disassemble};
 use lpu_isa::configuration::{Configuration, Extensions};
-use lpu_isa::instruction::Unit;
-use lpu_isa::program::Program;
+use lpu_isa::instruction::{Operation, Unit};
+use lpu_isa::program::{Placed, Program, Queue};
+use lpu_isa::resources::{multipliers, total_block_rams};
 use lpu_sim::golden_llama::GoldenLlama;
 use lpu_sim::language::{LanguageError, LanguageModel};
 use lpu_sim::rtl::language::LanguageRtl;
@@ -62,18 +63,63 @@ fn compiled(seed: u64, shape: &Shape, tied: bool, configuration: &Configuration)
     (graph, program)
 }
 
+/// Mean cycles of the first `positions` tokens.
+fn mean(program: &Program, positions: u32) -> f64 {
+    let entries = &program.language.as_ref().unwrap().entries;
+    let cycles = |position| entries.iter().find(|entry| position < entry.positions).unwrap().cycles;
+    (0..positions).map(cycles).sum::<u64>() as f64 / f64::from(positions)
+}
+
 #[test]
 fn a_whole_generation_of_stories260k_is_golden_s_and_takes_the_cycles_predicted() {
     let Some(path) = conformance::file("models/stories260K/stories260K.bin") else { return };
     let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
     let program = compile(&graph, &machine(), "test", Some(256)).unwrap();
+    println!("mean of 256 tokens: {} cycles", mean(&program, 256));
+    let narrow = Configuration { narrow_scales: true, queue_word_bits: 256, ..machine() };
+    let program = compile(&graph, &narrow, "test", Some(256)).unwrap();
     agrees(&graph, &program, 256);
-    let mean = |positions: std::ops::Range<u32>| {
-        let entries = &program.language.as_ref().unwrap().entries;
-        let cycles = |position| entries.iter().find(|entry| position < entry.positions).unwrap().cycles;
-        positions.clone().map(cycles).sum::<u64>() as f64 / positions.len() as f64
-    };
-    println!("mean of 256 tokens: {} cycles", mean(0..256));
+    println!("mean of 256 tokens, narrow scales, instructions of one word: {} cycles", mean(&program, 256));
+    assert!(mean(&program, 256) <= 5_000.0);
+}
+
+/// When the tiles wait for ten cycles or more before the loop over layers of the schedule from `entry` on ends, in words.
+fn idle_tiles(program: &Program, entry: usize) -> String {
+    let queue = program.queue(Unit::TileGroup(0)).unwrap();
+    let mut until = None;
+    let mut gaps = Vec::new();
+    for (cycle, index) in queue.issued(entry, &program.configuration) {
+        let Placed { instruction, layer } = &queue.instructions[index];
+        if matches!(instruction.operation, Operation::Repeat { .. }) {
+            break;
+        }
+        let waited = cycle - until.unwrap_or(cycle);
+        gaps.extend((waited >= 10).then(|| format!("{waited} before cycle {}", cycle + 1)));
+        until = Some(cycle + instruction.operation.duration()).filter(|_| *layer == Some(1));
+    }
+    gaps.join(", ")
+}
+
+/// The machine for language models of the board with an LFE5U-85F.
+fn of_the_board() -> Configuration {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../constraints/ulx3s-85f");
+    Configuration::from_toml(&std::fs::read_to_string(folder.join("language.toml")).unwrap()).unwrap()
+}
+
+#[test]
+fn stories260k_fits_one_chip_with_192_positions() {
+    let configuration = of_the_board();
+    assert!(total_block_rams(&configuration) <= 208, "{} block RAMs", total_block_rams(&configuration));
+    assert!(multipliers(&configuration) <= 156, "{} multipliers", multipliers(&configuration));
+    let Some(path) = conformance::file("models/stories260K/stories260K.bin") else { return };
+    let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
+    let program = compile(&graph, &configuration, "ulx3s-85f", Some(192)).unwrap();
+    agrees(&graph, &program, 192);
+    println!("{} block RAMs, mean of 192 tokens: {} cycles", total_block_rams(&configuration), mean(&program, 192));
+    let entry = program.language.as_ref().unwrap().entries.iter().find(|entry| entry.positions == 128).unwrap();
+    println!("the tiles at 128 positions, first layer: {}", idle_tiles(&program, entry.instruction as usize));
+    let refused = compile(&graph, &configuration, "ulx3s-85f", Some(193)).unwrap_err().to_string();
+    assert!(refused.contains("2571 words of weight RAM in each tile, the machine has 2560"), "{refused}");
 }
 
 /// Tokens of stories260K that the RTL makes; `LPU_RTL_TOKENS` asks for more of them.
@@ -83,7 +129,8 @@ const RTL_TOKENS: usize = 12;
 fn tokens_of_stories260k_from_the_rtl_are_golden_s_and_take_the_cycles_predicted() {
     let Some(path) = conformance::file("models/stories260K/stories260K.bin") else { return };
     let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
-    let program = compile(&graph, &machine(), "test", Some(64)).unwrap();
+    // The board's own machine: narrow scales, queues as wide as their instructions.
+    let program = compile(&graph, &of_the_board(), "ulx3s-85f", Some(192)).unwrap();
     let Some(library) = library(&program.configuration, "stories260K on RTL").unwrap() else { return };
     let mut golden = GoldenLlama::new(&graph).unwrap();
     let mut model = LanguageModel::with_options(&program, recording(&program.configuration)).unwrap();
@@ -141,6 +188,17 @@ fn machines_of_any_shape_give_golden_s_tokens() {
 }
 
 #[test]
+fn a_machine_with_narrow_scales_gives_golden_s_tokens() {
+    let narrow = Configuration { narrow_scales: true, ..machine() };
+    narrow.check().unwrap();
+    let shape = Shape { context: 36, ..small_shape() };
+    let (graph, program) = compiled(12, &shape, true, &narrow);
+    agrees(&graph, &program, shape.context);
+    let (_, wide) = compiled(12, &shape, true, &machine());
+    assert!(program.cycles < wide.cycles, "its requantiser is shorter: {} {}", program.cycles, wide.cycles);
+}
+
+#[test]
 fn a_second_sequence_knows_nothing_of_the_first() {
     let (graph, program) = compiled(5, &small_shape(), true, &machine());
     let mut machine = LanguageModel::new(&program).unwrap();
@@ -175,6 +233,20 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
     assert!(plain.contains("`extensions`"), "{plain}");
     let short = refused(&Configuration { queue_depth: 12, ..machine() });
     assert!(short.contains("instructions in one queue, the machine has 12"), "{short}");
+}
+
+#[test]
+fn queues_with_their_loops_unrolled_halt_in_the_cycle_predicted() {
+    let (_, program) = compiled(13, &small_shape(), true, &machine());
+    let repeats = |queue: &Queue| {
+        queue.instructions.iter().any(|placed| matches!(placed.instruction.operation, Operation::Repeat { .. }))
+    };
+    assert!(program.queues.iter().any(repeats), "layers are alike");
+    for entry in &program.language.as_ref().unwrap().entries {
+        let issued = |queue: &Queue| queue.issued(entry.instruction as usize, &program.configuration);
+        let halts = program.queues.iter().filter_map(|queue| issued(queue).last().map(|&(cycle, _)| cycle));
+        assert_eq!(halts.max().unwrap() + 1, entry.cycles);
+    }
 }
 
 #[test]

@@ -112,7 +112,7 @@ impl Timeline {
                 let arithmetic = Arithmetic::default();
                 let operation =
                     Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, sequence: shape };
-                let result = arrival + i64::from(self.latency.vector_unit);
+                let result = arrival + i64::from(self.latency.vector(function, &arithmetic));
                 (Some((Unit::Vector, arrival, operation)), Source::Vector, result)
             }
             _ => (None, Source::Slice(0), arrival),
@@ -134,7 +134,7 @@ impl Timeline {
         shape.gap = shape.gap.max(configuration.drain_cycles().saturating_sub(run));
         let period = run + shape.gap;
         let sequence = self.addressed(shape, LOADED.0);
-        let operation = Operation::Multiply { source: Source::Slice(0), sequence };
+        let operation = Operation::Multiply { source: Source::Slice(0), full_rows: false, sequence };
         let mut operations: Vec<_> =
             (0..configuration.tile_groups()).map(|group| (Unit::TileGroup(group), 0, operation)).collect();
         let beats = self.beats();

@@ -101,14 +101,13 @@ impl Occupation {
         let all: Vec<Vec<Issue<'_>>> =
             (0..program.queues.len()).map(|queue| issues(program, queue, entry.instruction)).collect();
         let cycles = all.iter().filter_map(|queue| queue.last()).map(|halt| halt.cycle + 1).max().unwrap_or(0);
-        let (registers, _) =
-            Registers::of(program, &all, entry.positions.unwrap_or(1), cycles, &Latency::of(&program.configuration));
+        let (registers, _) = Registers::of(program, &all, entry, cycles, &Latency::of(&program.configuration));
         let stored = stored_words(program, &all, &registers);
         let mut spans = Vec::new();
         for (queue, issues) in all.iter().enumerate() {
             for issue in issues {
                 let operation = issue.operation();
-                if matches!(operation, Operation::Nop | Operation::Halt) {
+                if matches!(operation, Operation::Nop | Operation::Halt | Operation::Repeat { .. }) {
                     continue;
                 }
                 let work = match operation {

@@ -278,7 +278,7 @@ impl Schedule {
 }
 
 /// Appends an instruction; intervals that do not fit the field continue in instructions that do nothing.
-fn push(
+pub(crate) fn push(
     instructions: &mut Vec<Placed>,
     operation: Operation,
     layer: Option<u32>,

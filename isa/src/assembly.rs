@@ -215,7 +215,12 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
     }
     let mut fields = match operation {
         Operation::Nop | Operation::Halt | Operation::Read { .. } => vec![],
-        Operation::Multiply { source, .. } => vec![field("source", source)],
+        Operation::Repeat { back, times } => vec![field("back", back), field("times", times)],
+        Operation::Multiply { source, full_rows, .. } => {
+            let mut fields = vec![field("source", source)];
+            fields.extend(full_rows.then(|| field("full_rows", 1)));
+            fields
+        }
         Operation::Write { source, last_beats, .. } => vec![field("source", source), field("last_beats", last_beats)],
         Operation::Requantise { from, zero_point, minimum, maximum, tracking, .. } => {
             let mut fields = vec![
@@ -233,6 +238,7 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
             }
             fields.extend((tracking.mask > 0).then(|| field("mask", tracking.mask)));
             fields.extend(tracking.maximum.map(|scalar| field("largest", scalar)));
+            fields.extend(tracking.each_run.then(|| field("each_run", 1)));
             fields
         }
         Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, .. } => {
@@ -362,9 +368,10 @@ fn instruction(line: &str, cycle: u64, unit: Unit, extended: bool) -> Result<Pla
         Unit::Weights => &["store"],
         Unit::Registers => &["assign"],
     };
-    let operation = own.iter().copied().chain(["nop", "halt"]).find(|&name| name == found);
+    let every: &[&str] = if extended { &["nop", "halt", "repeat"] } else { &["nop", "halt"] };
+    let operation = own.iter().chain(every).copied().find(|&name| name == found);
     let Some(operation) = operation else {
-        let allowed = format!("{}, nop, halt", own.join(", "));
+        let allowed = format!("{}, {}", own.join(", "), every.join(", "));
         return Err(Problem::UnknownOperation { found: found.into(), unit, allowed });
     };
     let mut fields = Fields { operation, extended, given: Vec::new(), known: Vec::new() };
@@ -454,7 +461,8 @@ impl Fields<'_> {
     fn tracking(&mut self) -> Result<Tracking, Problem> {
         let mask = self.number_or_zero("mask")?;
         let maximum = self.optional("largest", "a number", |value| value.parse().ok())?;
-        Ok(Tracking { mask, maximum })
+        let each_run = self.number_or_zero("each_run")? != 0;
+        Ok(Tracking { mask, maximum, each_run })
     }
 
     fn arithmetic(&mut self) -> Result<Arithmetic, Problem> {
@@ -473,7 +481,11 @@ impl Fields<'_> {
 
     fn operation(&mut self) -> Result<Operation, Problem> {
         Ok(match self.operation {
-            "multiply" => Operation::Multiply { source: self.source("source")?, sequence: self.sequence()? },
+            "multiply" => Operation::Multiply {
+                source: self.source("source")?,
+                full_rows: self.extended && self.number_or_zero("full_rows")? != 0,
+                sequence: self.sequence()?,
+            },
             "read" => Operation::Read { sequence: self.sequence()? },
             "write" => Operation::Write {
                 source: self.source("source")?,
@@ -535,6 +547,7 @@ impl Fields<'_> {
                 bits: self.number("bits")?,
             }),
             "halt" => Operation::Halt,
+            "repeat" => Operation::Repeat { back: self.number("back")?, times: self.number("times")? },
             _ => Operation::Nop,
         })
     }

@@ -1,7 +1,7 @@
 //! The configuration of one LPU: every count, width and depth from which the rest of the project derives.
 
-use crate::encoding::word_bits;
-use crate::instruction::MOST_INTERVAL_BITS;
+use crate::encoding::{register_fields, word_bits};
+use crate::instruction::{MOST_INTERVAL_BITS, OPCODE_BITS};
 use crate::latency::SHORTEST_INTERVAL;
 use crate::sequence::{LEVELS, MOST_COUNT_BITS};
 use crate::unit::Unit;
@@ -50,14 +50,19 @@ pub struct Configuration {
     pub vector_depth: u32,
     /// Entries of the requantiser's scale table; an entry is one multiplier, shift and bias for each element of a word.
     pub scale_depth: u32,
+    /// Are the scales narrow? Then an entry of the scale table has a multiplier of [`NARROW_MULTIPLIER_BITS`] and a right shift, but
+    /// neither a left shift nor a bias, and the requantiser adds no zero point: a quarter of the scale table, and a shorter lane.
+    /// The scales of language models are narrow; only machines with [`Extensions`] can have them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub narrow_scales: bool,
     /// Is there a vector unit? Without it the crossbar has a source and two destinations less, and the requantiser does what
     /// changes an element's zero point and limits alone. Operators on two streams need it.
     #[serde(default = "default_vector_unit")]
     pub vector_unit: bool,
     /// Instructions that one queue holds.
     pub queue_depth: u32,
-    /// Bits of one word of a queue's block RAM. An instruction is read in as many words as it needs, one a cycle, so fewer bits
-    /// mean fewer block RAMs and a longer least interval between two instructions.
+    /// Bits of one word of a queue's block RAM, at most. An instruction is read in as many words as it needs, one a cycle, so fewer
+    /// bits mean fewer block RAMs and a longer least interval between two instructions; see [`Configuration::queue_word_bits_of`].
     #[serde(default = "default_queue_word_bits")]
     pub queue_word_bits: u32,
     /// Bits of a loop count and of the gap in a sequence, 4 to 12. Each queue holds the counts of the next instruction, those of
@@ -106,6 +111,9 @@ pub struct Extensions {
     /// Function tables of the vector unit, 1 to 16.
     pub tables: u32,
 }
+
+/// Bits of the multiplier of a narrow scale, its highest bit, always 1, included.
+pub const NARROW_MULTIPLIER_BITS: u32 = 13;
 
 /// Bits of a run-time register.
 pub const REGISTER_BITS: u32 = 16;
@@ -190,6 +198,7 @@ impl Default for Configuration {
             vector_slices: 3,
             vector_depth: 1024,
             scale_depth: 256,
+            narrow_scales: false,
             vector_unit: true,
             queue_depth: 80,
             queue_word_bits: 36,
@@ -288,6 +297,9 @@ impl Configuration {
         range("pipeline.multiply", self.pipeline.multiply, 0, 4)?;
         range("pipeline.drain", self.pipeline.drain, 1, 4)?;
         range("pipeline.vector_read", self.pipeline.vector_read, 0, 4)?;
+        // What looks scales up needs biases.
+        let narrow = u32::from(self.extensions.is_some() && !self.lookup);
+        range("narrow_scales", u32::from(self.narrow_scales), 0, narrow)?;
         let Some(extensions) = self.extensions else { return Ok(()) };
         range("extensions.registers", extensions.registers, 1, 15)?;
         range("extensions.scalars", extensions.scalars, 2, 64)?;
@@ -296,6 +308,22 @@ impl Configuration {
         range("tiles", self.tiles, self.stream_elements, 64)?;
         range("weight_bits", self.weight_bits, WEIGHT_BITS, WEIGHT_BITS)?;
         range("vector_unit", u32::from(self.vector_unit), 1, 1)
+    }
+
+    /// Are the scales of any multiplier, shift and bias?
+    pub fn wide_scales(&self) -> bool {
+        !self.narrow_scales
+    }
+
+    /// Are the multipliers short and the shifts to the right?
+    pub fn narrow_scales(&self) -> bool {
+        self.narrow_scales
+    }
+
+    /// Multiplier cells that the product of a requantiser lane takes, where it takes any.
+    pub fn cells_per_scale_multiplier(&self) -> u32 {
+        // A narrow multiplier is one factor of 18 bits, the accumulator two.
+        if self.narrow_scales { 2 } else { CELLS_PER_SCALE_MULTIPLIER }
     }
 
     /// Run-time registers; 0 where there are none.
@@ -388,6 +416,11 @@ impl Configuration {
         self.tile_rows() * self.channels_per_tile()
     }
 
+    /// Rows of results that the drain of a product delivers, with or without those of an incomplete row of tiles.
+    pub fn drain_rows(&self, full_rows: bool) -> u32 {
+        if full_rows { self.tiles / self.stream_elements * self.channels_per_tile() } else { self.rows() }
+    }
+
     /// Columns that hold at least one tile.
     pub fn columns(&self) -> u32 {
         self.tiles.min(self.stream_elements)
@@ -437,6 +470,21 @@ impl Configuration {
     pub fn queue_words_per_instruction(&self) -> u32 {
         let longest = Unit::all(self).into_iter().map(|unit| word_bits(unit, self)).max();
         longest.unwrap_or(1).div_ceil(self.queue_word_bits)
+    }
+
+    /// Bits of one word of the RAM in the queue of `unit`: in a machine with extensions no more than its own instructions need in as many
+    /// words as the longest of any unit. But what the queue itself needs has to come in time: the numbers of registers, and how far a
+    /// loop goes back.
+    pub fn queue_word_bits_of(&self, unit: Unit) -> u32 {
+        if self.extensions.is_none() {
+            return self.queue_word_bits;
+        }
+        let words = self.queue_words_per_instruction();
+        let numbers = register_fields(unit, self).len() as u32 * bits_for(self.registers() + 1);
+        let queue_s_own = OPCODE_BITS + self.interval_bits + numbers.max(bits_for(self.queue_depth));
+        // Words before the last two: these come while the registers are looked up and the next instruction is asked for.
+        let in_time = words.saturating_sub(2).max(1);
+        word_bits(unit, self).div_ceil(words).max(queue_s_own.div_ceil(in_time))
     }
 
     /// Words of a queue's RAM.

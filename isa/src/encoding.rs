@@ -6,7 +6,7 @@ use crate::configuration::{Configuration, ELEMENT_BITS, REGISTER_BITS, bits_for}
 use crate::instruction::{
     Assignment, Function, Instruction, InstructionError, Operation, RequantiseFrom, Spread, Tracking, last_beats_bits,
 };
-use crate::instruction::{FUNCTION_BITS, OPCODE_BITS, OPCODE_HALT, OPCODE_NOP, OPCODE_RUN};
+use crate::instruction::{FUNCTION_BITS, MOST_TIMES, OPCODE_BITS, OPCODE_HALT, OPCODE_NOP, OPCODE_REPEAT, OPCODE_RUN};
 use crate::sequence::{LEVELS, Sequence, field_bits};
 use crate::unit::{Source, Unit};
 use crate::vector::{Arithmetic, Combine, Reduction, ScalarOperand};
@@ -56,7 +56,9 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     let extended = configuration.extensions.is_some();
     let register_bits = bits_for(configuration.registers() + 1);
     let own: &[(&str, u32, bool)] = match unit {
-        Unit::TileGroup(_) if extended => &[("source", source_bits, false), ("fetch", 1, false)],
+        Unit::TileGroup(_) if extended => {
+            &[("source", source_bits, false), ("fetch", 1, false), ("full_rows", 1, false)]
+        }
         Unit::Weights => &[("source", source_bits, false), ("spread", 1, false)],
         Unit::Registers => &[
             ("destination", register_bits, false),
@@ -89,7 +91,9 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     specification.extend(named.iter().map(|name| (name.to_string(), register_bits, false)));
     specification.extend(own.iter().map(|&(name, bits, signed)| (name.to_string(), bits, signed)));
     let more: &[(&str, u32, bool)] = match unit {
-        Unit::Requantiser if extended => &[("scalar", bits_for(configuration.scalars() + 1), false)],
+        Unit::Requantiser if extended => {
+            &[("scalar", bits_for(configuration.scalars() + 1), false), ("each_run", 1, false)]
+        }
         Unit::Vector if extended => &[
             ("scalar", 2, false),
             ("shift", SHIFT_BITS, true),
@@ -115,6 +119,18 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
             .map(|(name, bits)| (name.clone(), bits, name.starts_with("delta"))),
     );
     placed(specification)
+}
+
+/// The fields of an instruction that ends a loop, the same in every queue: they stand where other instructions have those of their
+/// unit, right behind the interval.
+pub fn repeat_fields(configuration: &Configuration) -> Vec<Field> {
+    let field = |name: &str, bits| (name.to_string(), bits, false);
+    placed(vec![
+        field("opcode", OPCODE_BITS),
+        field("interval", configuration.interval_bits),
+        field("back", bits_for(configuration.queue_depth)),
+        field("times", bits_for(MOST_TIMES)),
+    ])
 }
 
 /// Fields one behind the other.
@@ -147,6 +163,7 @@ impl Instruction {
                 return match self.operation {
                     Operation::Nop => OPCODE_NOP,
                     Operation::Halt => OPCODE_HALT,
+                    Operation::Repeat { .. } => OPCODE_REPEAT,
                     _ => OPCODE_RUN,
                 } as i64;
             }
@@ -170,8 +187,9 @@ impl Instruction {
             }
         }
         match self.operation {
-            Operation::Multiply { source, .. } => match name {
+            Operation::Multiply { source, full_rows, .. } => match name {
                 "source" => port(source),
+                "full_rows" => i64::from(full_rows),
                 _ => 0,
             },
             Operation::Fetch { tile, .. } => match name {
@@ -200,6 +218,7 @@ impl Instruction {
             Operation::Requantise { from, zero_point, minimum, maximum, tracking, .. } => match (name, from) {
                 ("mask", _) => i64::from(tracking.mask),
                 ("scalar", _) => tracking.maximum.map_or(0, |scalar| i64::from(scalar) + 1),
+                ("each_run", _) => i64::from(tracking.each_run),
                 ("from_stream", _) => i64::from(from != RequantiseFrom::Tiles),
                 ("source", RequantiseFrom::Stream(source) | RequantiseFrom::Lookup { operand: source, .. }) => {
                     port(source)
@@ -229,6 +248,11 @@ impl Instruction {
                 "constant" => i64::from(constant),
                 "minimum" => i64::from(minimum),
                 _ => i64::from(maximum),
+            },
+            Operation::Repeat { back, times } => match name {
+                "back" => i64::from(back),
+                "times" => i64::from(times) - 1,
+                _ => 0,
             },
             Operation::Nop | Operation::Halt | Operation::Read { .. } => 0,
         }
@@ -262,10 +286,13 @@ impl Instruction {
     pub fn encode(&self, unit: Unit, configuration: &Configuration) -> Result<Word, InstructionError> {
         self.check(unit, configuration)?;
         let mut word = Word::new();
-        for field in fields(unit, configuration) {
+        let of_repeat = matches!(self.operation, Operation::Repeat { .. });
+        let specification = if of_repeat { repeat_fields(configuration) } else { fields(unit, configuration) };
+        for field in specification {
             let value = self.value(&field.name, configuration) as u64;
             word.extend_from_bitslice(&value.view_bits::<Lsb0>()[..field.bits as usize]);
         }
+        word.resize(word_bits(unit, configuration) as usize, false);
         Ok(word)
     }
 
@@ -280,8 +307,10 @@ impl Instruction {
         if word.len() != width as usize {
             return Err(undecodable(format!("{} bits instead of {width}", word.len())));
         }
+        let of_repeat = repeat_fields(configuration);
         let value = |name: &str| -> i64 {
-            fields.iter().find(|field| field.name == name).map_or(0, |field| {
+            let repeats = || of_repeat.iter().find(|field| field.name == name);
+            fields.iter().find(|field| field.name == name).or_else(repeats).map_or(0, |field| {
                 let slice = &word[field.position as usize..(field.position + field.bits) as usize];
                 let raw: u64 = slice.iter().rev().fold(0, |value, bit| value << 1 | u64::from(*bit));
                 let shift = 64 - field.bits;
@@ -307,10 +336,15 @@ impl Instruction {
         let operation = match (value("opcode") as u64, unit) {
             (OPCODE_NOP, _) => Operation::Nop,
             (OPCODE_HALT, _) => Operation::Halt,
+            (OPCODE_REPEAT, _) if configuration.extensions.is_some() => {
+                Operation::Repeat { back: value("back") as u32, times: value("times") as u32 + 1 }
+            }
             (OPCODE_RUN, Unit::TileGroup(_)) if value("fetch") == 1 => {
                 Operation::Fetch { tile: value("tile") as u32, sequence }
             }
-            (OPCODE_RUN, Unit::TileGroup(_)) => Operation::Multiply { source: source("source")?, sequence },
+            (OPCODE_RUN, Unit::TileGroup(_)) => {
+                Operation::Multiply { source: source("source")?, full_rows: value("full_rows") == 1, sequence }
+            }
             (OPCODE_RUN, Unit::Weights) => Operation::Store {
                 source: source("source")?,
                 spread: if value("spread") == 0 { Spread::Beat } else { Spread::Columns },
@@ -341,7 +375,11 @@ impl Instruction {
                 zero_point: element("zero_point"),
                 minimum: element("minimum"),
                 maximum: element("maximum"),
-                tracking: Tracking { mask: value("mask") as u32, maximum: (value("scalar") as u32).checked_sub(1) },
+                tracking: Tracking {
+                    mask: value("mask") as u32,
+                    maximum: (value("scalar") as u32).checked_sub(1),
+                    each_run: value("each_run") == 1,
+                },
                 sequence,
             },
             (OPCODE_RUN, Unit::Vector) => {

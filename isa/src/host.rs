@@ -4,7 +4,9 @@
 //! significant first: [`Command::Shift`] brings a chunk, [`Command::Write`] brings the last one, stores the word and moves on
 //! to the next address. An address is a [`Memory`] number in the upper 8 bits and a word address in the lower 24.
 
-use crate::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, REGISTER_BITS, bits_for};
+use crate::configuration::{
+    ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, NARROW_MULTIPLIER_BITS, REGISTER_BITS, bits_for,
+};
 use crate::fixed_point::table::{SEGMENT_BITS, SEGMENTS};
 use crate::instruction::Unit;
 use crate::program::Scale;
@@ -26,6 +28,12 @@ pub const SCALE_SHIFT_BITS: u32 = 5;
 pub const SCALE_FACTOR_BITS: u32 = SCALE_FRACTION_BITS + SCALE_SHIFT_BITS + 1;
 /// Bits of an entry of one lane's scale table: the factor, above it the bias.
 pub const SCALE_BITS: u32 = SCALE_FACTOR_BITS + ACCUMULATOR_BITS;
+
+/// Bits of an entry of one lane's scale table in `configuration`. A narrow entry is the factor alone, with the uppermost
+/// [`NARROW_MULTIPLIER_BITS`] of the multiplier, the highest not stored; its direction is only ever set to mark the multiplier 0.
+pub fn scale_bits(configuration: &Configuration) -> u32 {
+    if configuration.narrow_scales { NARROW_MULTIPLIER_BITS - 1 + SCALE_SHIFT_BITS + 1 } else { SCALE_BITS }
+}
 
 /// What the host port does in a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,9 +111,12 @@ impl Memory {
     pub fn bits(self, configuration: &Configuration) -> u32 {
         match self {
             Memory::Weights(_) => configuration.weight_word_bits(),
-            Memory::Queue(_) => configuration.queue_word_bits,
+            Memory::Queue(queue) => {
+                let unit = Unit::all(configuration).get(queue as usize).copied();
+                unit.map_or(configuration.queue_word_bits, |unit| configuration.queue_word_bits_of(unit))
+            }
             Memory::Vector(_) => configuration.dot * ELEMENT_BITS,
-            Memory::Scale(_) => SCALE_BITS,
+            Memory::Scale(_) => scale_bits(configuration),
             Memory::Registers => REGISTER_BITS,
             Memory::Tables | Memory::Normalise => SEGMENT_BITS,
         }
@@ -159,6 +170,35 @@ impl Scale {
     /// Has it a form in the scale table: a multiplier of 0 or at least 2³⁰, a shift of -31 to 30?
     pub fn is_encodable(self) -> bool {
         (self.multiplier == 0 || self.multiplier >= Self::LEAST_MULTIPLIER) && (-31..=30).contains(&self.shift)
+    }
+
+    /// Bits of a multiplier that a narrow scale does not have.
+    const NOT_NARROW: u32 = SCALE_MULTIPLIER_BITS - NARROW_MULTIPLIER_BITS;
+
+    /// Has it a form in the scale table of `configuration`?
+    pub fn is_encodable_in(self, configuration: &Configuration) -> bool {
+        let narrow = self.multiplier.trailing_zeros() >= Self::NOT_NARROW && self.shift <= 0 && self.bias == 0;
+        self.is_encodable() && (narrow || configuration.wide_scales())
+    }
+
+    /// The nearest narrow scale to this one's multiplier and shift, if its shift is to the right.
+    #[must_use]
+    pub fn narrowed(self) -> Option<Scale> {
+        let unit = 1_i64 << Self::NOT_NARROW;
+        let rounded = (i64::from(self.multiplier) + unit / 2) / unit * unit;
+        let (multiplier, shift) =
+            if rounded > i64::from(i32::MAX) { (rounded / 2, self.shift + 1) } else { (rounded, self.shift) };
+        (shift <= 0 && self.bias == 0).then_some(Scale { multiplier: multiplier as i32, shift, bias: 0 })
+    }
+
+    /// The entry as the scale table of `configuration` stores it, in the lowest [`scale_bits`].
+    pub fn encode_in(self, configuration: &Configuration) -> u128 {
+        if configuration.wide_scales() {
+            return self.encode();
+        }
+        let (fraction, factor) = (SCALE_FRACTION_BITS, self.encode());
+        let shift = factor >> fraction & ((1 << (SCALE_SHIFT_BITS + 1)) - 1);
+        (factor & ((1 << fraction) - 1)) >> Self::NOT_NARROW | shift << (NARROW_MULTIPLIER_BITS - 1)
     }
 
     /// The entry as the scale table stores it, in the lowest [`SCALE_BITS`] bits.

@@ -11,7 +11,7 @@
 use crate::configuration::{ELEMENT_BITS, WEIGHT_BITS};
 use crate::fixed_point::normalise::Normalise;
 use crate::fixed_point::table::{SEGMENT_BITS, Table};
-use crate::host::{BUS_BITS, Memory, SCALE_BITS};
+use crate::host::{BUS_BITS, Memory, scale_bits};
 use crate::instruction::InstructionError;
 use crate::program::{Program, Region};
 use bitvec::prelude::*;
@@ -45,11 +45,12 @@ pub fn images(program: &Program) -> Result<Vec<Image>, InstructionError> {
     let lanes = configuration.requantiser_lanes() as usize;
     for lane in 0..lanes {
         let entries = program.scales.iter().flat_map(|entry| entry.iter().skip(lane).step_by(lanes));
-        let chunks = pack(entries.map(|scale| scale.encode()), SCALE_BITS, 1);
+        let chunks = pack(entries.map(|scale| scale.encode_in(configuration)), scale_bits(configuration), 1);
         images.push(Image { memory: Memory::Scale(lane as u32), chunks });
     }
-    let (word_bits, words) = (configuration.queue_word_bits, configuration.queue_words_per_instruction());
+    let words = configuration.queue_words_per_instruction();
     for (number, queue) in program.queues.iter().enumerate() {
+        let word_bits = configuration.queue_word_bits_of(queue.unit);
         let mut chunks = Vec::new();
         for placed in &queue.instructions {
             let mut bits = placed.instruction.encode(queue.unit, configuration)?;

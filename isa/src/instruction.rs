@@ -22,6 +22,10 @@ pub const OPCODE_NOP: u64 = 0;
 pub const OPCODE_HALT: u64 = 1;
 /// Opcode that starts the unit's sequencer.
 pub const OPCODE_RUN: u64 = 2;
+/// Opcode that ends a loop of instructions, in a machine with extensions.
+pub const OPCODE_REPEAT: u64 = 3;
+/// Most times that a loop of instructions is executed.
+pub const MOST_TIMES: u32 = 256;
 /// Bits of the vector unit's function field.
 pub const FUNCTION_BITS: u32 = 3;
 /// Bits of the count of beats that the last word of a level-0 loop writes, less one.
@@ -109,6 +113,9 @@ pub struct Tracking {
     pub mask: u32,
     /// The scalar that becomes the instruction's largest result.
     pub maximum: Option<u32>,
+    /// Do the indices of the mask begin at 0 in each run?
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub each_run: bool,
 }
 
 /// How a stored word is spread over the tiles.
@@ -147,6 +154,12 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// `register[destination] = register[source]`.
+    #[must_use]
+    pub fn move_register(destination: u32, source: u32) -> Assignment {
+        Assignment { destination, source, multiplier: 1, addend: 0, constant: 0, shift: 0, bits: 16 }
+    }
+
     /// The value assigned, where the registers read hold `source` and `addend`.
     #[must_use]
     pub fn value(&self, source: u16, addend: u16) -> u16 {
@@ -173,6 +186,10 @@ pub enum Operation {
     Multiply {
         /// Where the activations come from.
         source: Source,
+        /// Do only the complete rows of tiles take part in the drains? Then the next product's drain may follow the sooner by the
+        /// cycles of the last row ([`Configuration::drain_rows`]). Only a machine with extensions can leave a row out.
+        #[serde(default, skip_serializing_if = "is_default")]
+        full_rows: bool,
         /// Weight addresses.
         sequence: Sequence,
     },
@@ -248,13 +265,24 @@ pub enum Operation {
     },
     /// Changes a run-time register.
     Assign(Assignment),
+    /// Ends a loop: the `back` instructions before it, and it, are executed `times` times in all. At the end of its interval the
+    /// queue issues the first of them; after the last time, the instruction behind it, already at the end of the least interval
+    /// ([`Configuration::minimum_interval`]). How often is written in the instruction: no value of the run changes it. Loops do not
+    /// contain each other, so a queue needs one counter, 0 when a run starts. Takes no step; the steps under way go on. Only a
+    /// machine with extensions has it.
+    Repeat {
+        /// Instructions between the loop's first, included, and this one.
+        back: u32,
+        /// 2 to [`MOST_TIMES`].
+        times: u32,
+    },
 }
 
 impl Operation {
     /// The sequence of an operation that has one.
     pub fn sequence(&self) -> Option<&Sequence> {
         match self {
-            Operation::Nop | Operation::Halt | Operation::Assign(_) => None,
+            Operation::Nop | Operation::Halt | Operation::Assign(_) | Operation::Repeat { .. } => None,
             Operation::Multiply { sequence, .. }
             | Operation::Fetch { sequence, .. }
             | Operation::Store { sequence, .. }
@@ -305,6 +333,7 @@ impl Operation {
         match self {
             Operation::Nop => "nop",
             Operation::Halt => "halt",
+            Operation::Repeat { .. } => "repeat",
             Operation::Multiply { .. } => "multiply",
             Operation::Read { .. } => "read",
             Operation::Write { .. } => "write",
@@ -371,7 +400,7 @@ impl Instruction {
         let operation = self.operation.name();
         let belongs = matches!(
             (unit, &self.operation),
-            (_, Operation::Nop | Operation::Halt)
+            (_, Operation::Nop | Operation::Halt | Operation::Repeat { .. })
                 | (Unit::TileGroup(_), Operation::Multiply { .. } | Operation::Fetch { .. })
                 | (Unit::Weights, Operation::Store { .. })
                 | (Unit::Registers, Operation::Assign(_))
@@ -429,6 +458,9 @@ impl Instruction {
             }
             Operation::Requantise { zero_point, minimum, maximum, .. } => {
                 element("zero_point", zero_point)?;
+                if configuration.narrow_scales {
+                    range("zero_point", i64::from(zero_point), 0, 0)?;
+                }
                 element("minimum", minimum)?;
                 element("maximum", maximum)?;
                 range("maximum", i64::from(maximum), i64::from(minimum), i64::from(i16::MAX))?;
@@ -466,10 +498,19 @@ impl Instruction {
             range("register", i64::from(sequence.register), 0, most)?;
         }
         match self.operation {
+            Operation::Repeat { back, times } => {
+                let exists = configuration.extensions.is_some();
+                range("back", back.into(), 1, if exists { i64::from(configuration.queue_depth) - 1 } else { 0 })?;
+                range("times", times.into(), 2, MOST_TIMES.into())
+            }
+            Operation::Multiply { full_rows, .. } if configuration.extensions.is_none() => {
+                range("full_rows", i64::from(full_rows), 0, 0)
+            }
             Operation::Requantise { from, tracking, .. } => {
                 let looks_up = matches!(from, RequantiseFrom::Lookup { .. });
                 range("lookup", i64::from(looks_up), 0, i64::from(configuration.lookup))?;
                 register("mask", tracking.mask, 0)?;
+                range("each_run", i64::from(tracking.each_run), 0, i64::from(configuration.extensions.is_some()))?;
                 let scalar = tracking.maximum.map_or(0, |scalar| i64::from(scalar) + 1);
                 range("scalar", scalar, 0, i64::from(configuration.scalars()))
             }

@@ -12,7 +12,9 @@
 //! ```
 
 use crate::configuration::Configuration;
+use crate::instruction::Function;
 use crate::stages::{LaneStage, NormaliseStage, TermStage, VectorStage};
+use crate::vector::{Arithmetic, Path};
 
 /// Cycles from the issue of an instruction to its first step.
 pub const ISSUE_TO_STEP: u32 = 1;
@@ -72,7 +74,7 @@ pub struct Latency {
     pub step_to_drain: u32,
     /// Step of the requantiser to the word on its source port.
     pub requantise: u32,
-    /// Step of the vector unit to the word on its source port.
+    /// Step of the vector unit to the word on its source port; in a machine with extensions the longest, see [`Latency::vector`].
     pub vector_unit: u32,
     /// Step of a vector memory write to the first read step that may take the word.
     pub write_to_read: u32,
@@ -85,12 +87,18 @@ pub struct Latency {
 /// Registers change through one bus, scalars through one port: no two registers may change in one cycle, nor two scalars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtensionLatency {
-    /// Last step of an instruction of the vector unit that is reduced, to the first step of the vector unit that may take the scalar.
+    /// Step of the vector unit to the word on its source port, where the instruction's way is [`Path::Plain`].
+    pub vector_plain: u32,
+    /// The same where it is [`Path::Arithmetic`].
+    pub vector_arithmetic: u32,
+    /// Last step of an instruction of the vector unit that is reduced, to the first step of the vector unit that may take the scalar,
+    /// where the instruction goes through a table; see [`Latency::vector_to_scalar`].
     pub vector_to_scalar: u32,
     /// Last step of an instruction of the requantiser whose largest result is kept, to the first step of the vector unit that may
     /// take the scalar.
     pub requantise_to_scalar: u32,
-    /// Last step of an arg-max, to the first issue that may take the register.
+    /// Last step of an arg-max, to the first issue that may take the register, where the instruction goes through a table; see
+    /// [`Latency::vector_to_register`].
     pub vector_to_register: u32,
     /// Issue of an assignment to a register, to the first issue that may take it.
     pub register: u32,
@@ -112,6 +120,8 @@ impl ExtensionLatency {
         // The registers' bus, its copy beside each unit.
         let bus = 1 + spare;
         ExtensionLatency {
+            vector_plain: arrival + VectorStage::cycles_of_path(Path::Plain, configuration),
+            vector_arithmetic: arrival + VectorStage::cycles_of_path(Path::Arithmetic, configuration),
             vector_to_scalar: vector_unit + reduced + 2 - arrival,
             // The tree, the running value, the scalar itself.
             requantise_to_scalar: requantise + tree + 2 + 2 - arrival,
@@ -132,6 +142,28 @@ impl ExtensionLatency {
 }
 
 impl Latency {
+    /// Step of the vector unit to the word on its source port, for an instruction with this function and arithmetic.
+    pub fn vector(&self, function: Function, arithmetic: &Arithmetic) -> u32 {
+        match (&self.extensions, arithmetic.path(function)) {
+            (Some(extensions), Path::Plain) => extensions.vector_plain,
+            (Some(extensions), Path::Arithmetic) => extensions.vector_arithmetic,
+            _ => self.vector_unit,
+        }
+    }
+
+    /// Last step of a reduced instruction of the vector unit, to the first step of the vector unit that may take the scalar; 0 in
+    /// a machine without scalars.
+    pub fn vector_to_scalar(&self, function: Function, arithmetic: &Arithmetic) -> u32 {
+        let earlier = self.vector_unit - self.vector(function, arithmetic);
+        self.extensions.map_or(0, |extensions| extensions.vector_to_scalar.saturating_sub(earlier))
+    }
+
+    /// Last step of an arg-max, to the first issue that may take the register; 0 in a machine without registers.
+    pub fn vector_to_register(&self, function: Function, arithmetic: &Arithmetic) -> u32 {
+        let earlier = self.vector_unit - self.vector(function, arithmetic);
+        self.extensions.map_or(0, |extensions| extensions.vector_to_register.saturating_sub(earlier))
+    }
+
     /// The latency table of `configuration`.
     pub fn of(configuration: &Configuration) -> Latency {
         let pipeline = &configuration.pipeline;

@@ -7,7 +7,7 @@
 use crate::arithmetic::softmax::Softmax;
 use crate::configuration::{Configuration, ConfigurationError};
 use crate::fixed_point::table::Table;
-use crate::instruction::{Instruction, InstructionError, Unit};
+use crate::instruction::{Instruction, InstructionError, Operation, Unit};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -58,6 +58,40 @@ pub struct Queue {
     pub unit: Unit,
     /// Its instructions; the last one halts.
     pub instructions: Vec<Placed>,
+}
+
+impl Queue {
+    /// Does the instruction at `index` end no loop, or one of instructions that neither halt nor repeat?
+    fn is_loop(&self, index: usize) -> bool {
+        let Operation::Repeat { back, .. } = self.instructions[index].instruction.operation else { return true };
+        let ends = |placed: &Placed| matches!(placed.instruction.operation, Operation::Halt | Operation::Repeat { .. });
+        index.checked_sub(back as usize).is_some_and(|first| !self.instructions[first..index].iter().any(ends))
+    }
+
+    /// The instructions that a run issues from instruction `entry` on, with their cycles, loops unrolled, up to the first that halts:
+    /// cycle, number of the instruction.
+    pub fn issued(&self, entry: usize, configuration: &Configuration) -> Vec<(u64, usize)> {
+        let (mut index, mut cycle, mut executed) = (entry, 0, 1);
+        let mut issued = Vec::new();
+        while let Some(placed) = self.instructions.get(index) {
+            issued.push((cycle, index));
+            cycle += u64::from(placed.instruction.interval);
+            match placed.instruction.operation {
+                Operation::Halt => break,
+                Operation::Repeat { back, times } if executed < times => {
+                    index = index.saturating_sub(back as usize);
+                    executed += 1;
+                }
+                Operation::Repeat { .. } => {
+                    cycle -= u64::from(placed.instruction.interval);
+                    cycle += u64::from(configuration.minimum_interval());
+                    (index, executed) = (index + 1, 1);
+                }
+                _ => index += 1,
+            }
+        }
+        issued
+    }
 }
 
 /// What the compiler decided for one layer: the link between the network's names and the machine's.
@@ -175,7 +209,7 @@ pub struct Constants {
 pub struct Entry {
     /// Number of its first instruction, the same in every queue.
     pub instruction: u32,
-    /// The positions for which it is right are below this.
+    /// The positions for which it is right are below this, and not below that of the schedule before it.
     pub positions: u32,
     /// Predicted cycles.
     pub cycles: u64,
@@ -270,7 +304,7 @@ impl Program {
             ));
         }
         for scale in self.scales.iter().flatten() {
-            if !scale.is_encodable() {
+            if !scale.is_encodable_in(configuration) {
                 return inconsistent(format!("scale {scale:?} is out of range"));
             }
         }
@@ -299,9 +333,7 @@ impl Program {
                     configuration.queue_depth
                 ));
             }
-            if queue.instructions.last().map(|placed| placed.instruction.operation)
-                != Some(crate::instruction::Operation::Halt)
-            {
+            if queue.instructions.last().map(|placed| placed.instruction.operation) != Some(Operation::Halt) {
                 return inconsistent(format!("the queue of {} does not end in `halt`", queue.unit));
             }
             for (index, placed) in queue.instructions.iter().enumerate() {
@@ -312,6 +344,12 @@ impl Program {
                     .instruction
                     .check(queue.unit, configuration)
                     .map_err(|source| ProgramError::Instruction { index, source })?;
+                if !queue.is_loop(index) {
+                    return inconsistent(format!(
+                        "instruction {index} of {} ends a loop that begins before the queue or contains a `repeat` or a `halt`",
+                        queue.unit
+                    ));
+                }
             }
         }
         Ok(())

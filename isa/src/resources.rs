@@ -1,7 +1,7 @@
 //! What a configuration costs on an FPGA, counted before any tool runs.
 
-use crate::configuration::{CELLS_PER_SCALE_MULTIPLIER, Configuration, ELEMENT_BITS};
-use crate::host::{Memory, SCALE_BITS};
+use crate::configuration::{Configuration, ELEMENT_BITS};
+use crate::host::Memory;
 use crate::unit::Unit;
 
 /// Data bits of an 18-Kbit block RAM in its widest form.
@@ -54,7 +54,8 @@ pub fn block_rams(width: u32, depth: u32) -> u32 {
 pub fn multipliers(configuration: &Configuration) -> u32 {
     // A lane's product, its slope in a table, its square; the slope of the reciprocals' table, the product of an assignment.
     let extensions = configuration.extensions.map_or(0, |_| 3 * configuration.stream_elements + 2);
-    configuration.multipliers() + configuration.scale_multiplier_lanes * CELLS_PER_SCALE_MULTIPLIER + extensions
+    let scales = configuration.scale_multiplier_lanes * configuration.cells_per_scale_multiplier();
+    configuration.multipliers() + scales + extensions
 }
 
 /// Memories in block RAM that are alike.
@@ -84,19 +85,24 @@ impl Memories {
     /// All memories of a machine: weights, vectors, instruction queues, the requantiser's scale tables; the vector unit's tables, one in
     /// each lane, and those of reciprocals where there are any.
     pub fn all(configuration: &Configuration) -> Vec<Memories> {
-        let queues = Unit::all(configuration).len() as u32;
         let lanes = configuration.requantiser_lanes();
         let tables = |count: u32, memory: Memory| Memories {
             count,
             width: memory.bits(configuration),
             depth: memory.words(configuration),
         };
-        let mut all = vec![
-            Memories::weights(configuration),
-            Memories::vectors(configuration),
-            Memories { count: queues, width: configuration.queue_word_bits, depth: configuration.queue_words() },
-            Memories { count: lanes, width: SCALE_BITS, depth: configuration.scale_words() },
-        ];
+        let mut all =
+            vec![Memories::weights(configuration), Memories::vectors(configuration), tables(lanes, Memory::Scale(0))];
+        // Each as wide as its own instructions, where they are not all alike.
+        let mut widths: Vec<u32> =
+            Unit::all(configuration).into_iter().map(|unit| configuration.queue_word_bits_of(unit)).collect();
+        widths.sort_unstable();
+        let alike = widths.chunk_by(|a, b| a == b);
+        all.extend(alike.map(|widths| Memories {
+            count: widths.len() as u32,
+            width: widths[0],
+            depth: configuration.queue_words(),
+        }));
         if configuration.extensions.is_some() {
             all.extend([tables(configuration.stream_elements, Memory::Tables), tables(1, Memory::Normalise)]);
         }

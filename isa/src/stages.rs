@@ -4,6 +4,7 @@
 //! is said here only: the RTL takes its registers from these lists, and the latency table their sum.
 
 use crate::configuration::Configuration;
+use crate::vector::Path;
 
 macro_rules! stages {
     ($(#[$about:meta])* $name:ident {
@@ -56,13 +57,15 @@ stages! {
         /// The operand, chosen of drains and stream; beside it what the scale table says about it.
         Operand: 1, 1;
         /// Its sum with the bias.
-        Sum: 1, 0;
+        Sum: 1, 0 if wide_scales;
         /// Shifted to the left by a multiple of eight.
-        CoarseLeft: 1, 0;
+        CoarseLeft: 1, 0 if wide_scales;
         /// Shifted to the left.
-        Left: 1, 1;
+        Left: 1, 1 if wide_scales;
         /// The product of the multiplier primitive.
-        Product: 6, 1;
+        Product: 6, 1 if wide_scales;
+        /// The product with a narrow scale's multiplier.
+        NarrowProduct: 4, 1 if narrow_scales;
         /// The doubled high half of the product.
         High: 1, 0;
         /// What is added before the right shift, so that it rounds.
@@ -74,11 +77,38 @@ stages! {
         /// Shifted to the right.
         Right: 1, 1;
         /// The sum with the zero point.
-        Offset: 1, 0;
+        Offset: 1, 0 if wide_scales;
         /// Its comparison with the limits.
         Compared: 1, 0;
         /// The element.
         Clamped: 1, 1;
+    }
+}
+
+impl VectorStage {
+    /// Is the stage on the way `path`?
+    pub fn is_on(self, path: Path) -> bool {
+        match self {
+            VectorStage::Operands
+            | VectorStage::Candidates
+            | VectorStage::Value
+            | VectorStage::Saturated
+            | VectorStage::Compared
+            | VectorStage::Clamped => true,
+            VectorStage::Product
+            | VectorStage::WithHalf
+            | VectorStage::CoarseShift
+            | VectorStage::Shifted
+            | VectorStage::Narrowed
+            | VectorStage::Combined => path >= Path::Arithmetic,
+            VectorStage::Segment | VectorStage::Slope | VectorStage::Interpolated => path >= Path::Table,
+        }
+    }
+
+    /// Cycles of all stages on the way `path`.
+    pub fn cycles_of_path(path: Path, configuration: &Configuration) -> u32 {
+        let stages = Self::ALL.iter().filter(|stage| stage.is_on(path));
+        stages.map(|stage| stage.cycles(configuration)).sum()
     }
 }
 
@@ -172,8 +202,12 @@ mod tests {
         }
         assert_eq!((LaneStage::cycles_of_all(&full), LaneStage::cycles_of_all(&compact)), (18, 6));
         assert_eq!((VectorStage::cycles_of_all(&full), VectorStage::cycles_of_all(&compact)), (5, 2));
+        let narrow = [&full, &compact].map(|machine| Configuration { narrow_scales: true, ..machine.clone() });
+        assert_eq!(narrow.map(|machine| LaneStage::cycles_of_all(&machine)), [12, 5]);
         let extensions = Some(Extensions { registers: 1, scalars: 2, tables: 1 });
         let [full, compact] = [full, compact].map(|configuration| Configuration { extensions, ..configuration });
         assert_eq!((VectorStage::cycles_of_all(&full), VectorStage::cycles_of_all(&compact)), (20, 9));
+        let paths = [Path::Plain, Path::Arithmetic, Path::Table].map(|path| VectorStage::cycles_of_path(path, &full));
+        assert_eq!(paths, [6, 14, 20]);
     }
 }

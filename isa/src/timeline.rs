@@ -1,7 +1,8 @@
 //! When a program's instructions issue: known before the run, for each of its entry points.
 //!
-//! A queue issues its instructions one after the other, each an interval behind the one before it, up to the one that halts. Whoever
-//! wants to know what a run does (the checker, a trace) walks through the queues here and nowhere else.
+//! A queue issues its instructions one after the other, each an interval behind the one before it, up to the one that halts; loops as
+//! often as their ends say ([`Queue::issued`](crate::program::Queue::issued)). Whoever wants to know what a run does (the checker, a
+//! trace) walks through the queues here and nowhere else.
 
 use crate::instruction::Operation;
 use crate::latency::ISSUE_TO_STEP;
@@ -14,6 +15,8 @@ pub struct EntryPoint {
     pub instruction: usize,
     /// The schedule is right for positions below this; none where a network knows no positions.
     pub positions: Option<u32>,
+    /// The first position that it is chosen for: those before have shorter schedules.
+    pub first: u32,
     /// Cycles that the program promises.
     pub cycles: u64,
 }
@@ -49,11 +52,13 @@ impl<'a> Issue<'a> {
 /// The entry points of `program`: those of a language model, or the one at instruction 0.
 pub fn entry_points(program: &Program) -> Vec<EntryPoint> {
     match &program.language {
-        None => vec![EntryPoint { instruction: 0, positions: None, cycles: program.cycles }],
+        None => vec![EntryPoint { instruction: 0, positions: None, first: 0, cycles: program.cycles }],
         Some(language) => {
-            let entries = language.entries.iter().map(|entry| EntryPoint {
+            let firsts = std::iter::once(0).chain(language.entries.iter().map(|entry| entry.positions));
+            let entries = language.entries.iter().zip(firsts).map(|(entry, first)| EntryPoint {
                 instruction: entry.instruction as usize,
                 positions: Some(entry.positions),
+                first,
                 cycles: entry.cycles,
             });
             entries.collect()
@@ -61,17 +66,10 @@ pub fn entry_points(program: &Program) -> Vec<EntryPoint> {
     }
 }
 
-/// What queue number `queue` issues in a run that begins at instruction `entry`, up to the instruction that halts and with it.
+/// What queue number `queue` issues in a run that begins at instruction `entry`, loops unrolled, up to the instruction that halts and
+/// with it.
 pub fn issues(program: &Program, queue: usize, entry: usize) -> Vec<Issue<'_>> {
-    let mut cycle = 0u64;
-    let mut issues = Vec::new();
-    let instructions = program.queues.get(queue).map_or(&[][..], |queue| &queue.instructions);
-    for (index, placed) in instructions.iter().enumerate().skip(entry) {
-        issues.push(Issue { index, cycle, placed });
-        if placed.instruction.operation == Operation::Halt {
-            break;
-        }
-        cycle += u64::from(placed.instruction.interval);
-    }
-    issues
+    let Some(queue) = program.queues.get(queue) else { return vec![] };
+    let issued = queue.issued(entry, &program.configuration).into_iter();
+    issued.map(|(cycle, index)| Issue { index, cycle, placed: &queue.instructions[index] }).collect()
 }

@@ -37,6 +37,21 @@ pub enum ScalarOperand {
     OfBeat = 2,
 }
 
+/// Where an instruction's values leave the pipeline of the vector unit's lanes for their limits: those that need no more of it do
+/// not go through the rest. The way follows from the instruction, so its latency does too.
+///
+/// Results of two instructions must not meet, and none may overtake another: behind an instruction with a longer way, the next
+/// begins so much later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Path {
+    /// Behind the saturated value of the function: neither product nor shift, scalar, combination or table.
+    Plain,
+    /// Behind the combination of steps: no table.
+    Arithmetic,
+    /// Through all of it.
+    Table,
+}
+
 /// How the steps of a run go together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Combine {
@@ -120,6 +135,19 @@ pub struct Arithmetic {
     /// The run-time register with the index of the last element that counts; 0 for all. The elements of the instruction's steps
     /// have indices from 0 on; those beyond become the minimum. Read when the instruction issues.
     pub mask: u32,
+}
+
+impl Arithmetic {
+    /// How far an instruction with `function` goes through the lanes' pipeline.
+    #[must_use]
+    pub fn path(&self, function: Function) -> Path {
+        let shifts = self.shift != 0 || self.scalar != ScalarOperand::None || function == Function::Multiply;
+        match self.table {
+            Some(_) => Path::Table,
+            None if shifts || self.combine != Combine::Each => Path::Arithmetic,
+            None => Path::Plain,
+        }
+    }
 }
 
 /// The second operand of one lane.

@@ -82,6 +82,8 @@ type ExtensionField = (&'static str, fn(&mut ExtensionLatency) -> &mut u32, &'st
 fn extension_fields() -> Vec<ExtensionField> {
     // A new field must find its place here.
     let ExtensionLatency {
+        vector_plain: _,
+        vector_arithmetic: _,
         vector_to_scalar: _,
         requantise_to_scalar: _,
         vector_to_register: _,
@@ -90,6 +92,8 @@ fn extension_fields() -> Vec<ExtensionField> {
         fetch: _,
     } = Latency::of(&extended()[0].1).extensions.unwrap();
     vec![
+        ("vector_plain", |latency| &mut latency.vector_plain, &[Job::Vector]),
+        ("vector_arithmetic", |latency| &mut latency.vector_arithmetic, &[Job::Vector]),
         ("vector_to_scalar", |latency| &mut latency.vector_to_scalar, &[Job::Vector]),
         ("requantise_to_scalar", |latency| &mut latency.requantise_to_scalar, &[Job::Requantise, Job::Vector]),
         ("vector_to_register", |latency| &mut latency.vector_to_register, &[Job::Requantise, Job::Vector]),

@@ -71,6 +71,23 @@ struct Timeline {
     landings: [BTreeSet<i64>; 2],
     /// First cycles after the last step of a product, of a fetch, of a store.
     ends: [i64; 3],
+    /// First cycle in which anything may issue.
+    begin: i64,
+    /// The loop, if there is one.
+    repeated: Option<Repeated>,
+}
+
+/// Instructions of all queues that are executed several times, in each queue a loop of the same length. Nothing of one time is under way
+/// when the next begins.
+struct Repeated {
+    /// For each unit, which of its instructions are in the loop.
+    instructions: BTreeMap<Unit, std::ops::Range<usize>>,
+    /// Cycles from one time to the next.
+    period: u64,
+    /// How often the loop is executed.
+    times: u32,
+    /// First cycle behind it.
+    end: u64,
 }
 
 impl Timeline {
@@ -80,7 +97,9 @@ impl Timeline {
         let extension = latency.extensions.unwrap_or_else(|| unreachable!("{configuration:?}"));
         let landings = [BTreeSet::new(), BTreeSet::new()];
         let random = Random::new(seed);
-        Timeline { configuration, latency, extension, random, queues: BTreeMap::new(), landings, ends: [0; 3] }
+        let queues = BTreeMap::new();
+        let (begin, repeated) = (60, None);
+        Timeline { configuration, latency, extension, random, queues, landings, ends: [0; 3], begin, repeated }
     }
 
     fn number(&mut self, lowest: u32, highest: u32) -> u32 {
@@ -144,13 +163,21 @@ impl Timeline {
             Operation::Requantise { tracking: Tracking { maximum: Some(_), .. }, .. } => {
                 Some((1, last + i64::from(self.extension.requantise_to_scalar)))
             }
-            Operation::Vector { arithmetic: Arithmetic { reduction: Reduction::ArgMax, .. }, .. } => {
-                Some((0, last + i64::from(self.extension.vector_to_register)))
+            Operation::Vector { function, arithmetic, .. } if arithmetic.reduction == Reduction::ArgMax => {
+                Some((0, last + i64::from(self.latency.vector_to_register(*function, arithmetic))))
             }
-            Operation::Vector { arithmetic, .. } if arithmetic.reduction.makes_scalar() => {
-                Some((1, last + i64::from(self.extension.vector_to_scalar)))
+            Operation::Vector { function, arithmetic, .. } if arithmetic.reduction.makes_scalar() => {
+                Some((1, last + i64::from(self.latency.vector_to_scalar(*function, arithmetic))))
             }
             _ => None,
+        }
+    }
+
+    /// Cycles that a word takes through the vector unit; 0 for operations of other units.
+    fn way(&self, operation: &Operation) -> u32 {
+        match operation {
+            Operation::Vector { function, arithmetic, .. } => self.latency.vector(*function, arithmetic),
+            _ => 0,
         }
     }
 
@@ -176,12 +203,14 @@ impl Timeline {
     /// Places operations whose first steps lie so many cycles behind the first one's, as early as their queues allow.
     fn place(&mut self, operations: &[(Unit, i64, Operation)]) {
         let shortest = u64::from(self.configuration.minimum_interval());
-        let mut origin = 60;
+        let mut origin = self.begin;
         for (unit, offset, operation) in operations {
             origin = origin.max(self.weights_free(operation) - offset);
-            if let Some(&(issue, operation)) = self.queues.get(unit).and_then(|queue| queue.last()) {
+            if let Some(&(issue, before)) = self.queues.get(unit).and_then(|queue| queue.last()) {
                 let more = if *unit == Unit::Requantiser { self.configuration.requantise_interval - 1 } else { 0 };
-                let busy = operation.duration() + u64::from(more);
+                // No word overtakes one with a longer way.
+                let more = more + self.way(&before).saturating_sub(self.way(operation));
+                let busy = before.duration() + u64::from(more);
                 origin = origin.max((issue + busy.max(shortest)) as i64 - offset);
             }
         }
@@ -211,6 +240,62 @@ impl Timeline {
             }
             self.queues.entry(unit).or_default().push((issue as u64, operation));
         }
+    }
+
+    /// First cycle in which everything that has issued has landed.
+    fn landed(&self) -> u64 {
+        let ends = self.queues.values().flatten().map(|(issue, operation)| issue + operation.duration());
+        let idle = self.extension.vector_to_scalar.max(self.extension.vector_to_register) + 10;
+        ends.max().unwrap_or(60) + u64::from(idle)
+    }
+
+    /// Places jobs of these `kinds` that are executed several times.
+    fn repeat(&mut self, kinds: &[Job], jobs: usize) {
+        let begin = self.landed();
+        self.begin = begin as i64 + i64::from(self.latency.vector_read);
+        let lengths = |queues: &BTreeMap<Unit, Vec<(u64, Operation)>>, unit| queues.get(&unit).map_or(0, Vec::len);
+        let units = Unit::all(&self.configuration);
+        let before: Vec<usize> = units.iter().map(|&unit| lengths(&self.queues, unit)).collect();
+        for _ in 0..jobs {
+            let kind = self.one_of(kinds);
+            self.job(kind);
+        }
+        let instructions = units.into_iter().zip(before);
+        let instructions = instructions.map(|(unit, before)| (unit, before..lengths(&self.queues, unit)));
+        let instructions = instructions.filter(|(_, loops)| !loops.is_empty()).collect();
+        let room = u64::from(self.number(0, 20) + 2 * self.configuration.minimum_interval());
+        let (period, times) = (self.landed() + room - begin, self.number(2, 5));
+        let end = begin + (u64::from(times) + 1) * period;
+        self.begin = end as i64 + i64::from(self.latency.vector_read);
+        self.repeated = Some(Repeated { instructions, period, times, end });
+    }
+
+    /// The instructions of `unit` with their intervals, the last of which lasts to `end`.
+    fn with_intervals(&mut self, unit: Unit, timed: &[(u64, Operation)], end: u64) -> Vec<Instruction> {
+        let shortest = self.configuration.minimum_interval();
+        let repeated = self.repeated.as_ref();
+        let repeated = repeated.and_then(|all| Some((all.instructions.get(&unit)?.clone(), all.period, all.times)));
+        let mut instructions = Vec::new();
+        for (index, &(issue, operation)) in timed.iter().enumerate() {
+            // One is in front of those that were placed.
+            let last = repeated.clone().filter(|(loops, ..)| loops.end == index);
+            let next = timed.get(index + 1).map_or(end, |(next, _)| *next);
+            let Some((loops, period, times)) = last else {
+                instructions.push(Instruction { interval: (next - issue) as u32, operation });
+                continue;
+            };
+            let first = timed[loops.start + 1].0;
+            let span = (first + period - issue) as u32;
+            // The loop ends as soon as it may, as late, or between.
+            let way = self.random.below(3);
+            let after = [shortest, span - shortest, self.number(shortest, span - shortest)][way];
+            instructions.push(Instruction { interval: after, operation });
+            let back = Operation::Repeat { back: loops.len() as u32, times };
+            instructions.push(Instruction { interval: span - after, operation: back });
+            let behind = issue + u64::from(after) + u64::from(times - 1) * period + u64::from(shortest);
+            instructions.push(Instruction { interval: (next - behind) as u32, operation: Operation::Nop });
+        }
+        instructions
     }
 
     fn job(&mut self, job: Job) {
@@ -316,8 +401,13 @@ impl Timeline {
         if streams {
             operations.push(self.read(1, shape));
         }
-        operations.push(self.write(Source::Vector, self.latency.vector_unit, shape));
+        operations.push(self.write(Source::Vector, self.latency.vector(function, &arithmetic), shape));
         self.place(&operations);
+    }
+
+    /// The zero point, where there is any.
+    fn zero_point(&self, zero_point: i32) -> i32 {
+        if self.configuration.narrow_scales { 0 } else { zero_point }
     }
 
     fn requantise(&mut self) {
@@ -329,9 +419,11 @@ impl Timeline {
         } else {
             Some(self.random.below(self.configuration.scalars() as usize) as u32)
         };
-        let tracking = Tracking { mask: self.any_register(), maximum: maximum_to };
+        let each_run = self.random.coin();
+        let tracking = Tracking { mask: self.any_register(), maximum: maximum_to, each_run };
         let from = RequantiseFrom::Stream(Source::Slice(0));
-        let operation = Operation::Requantise { from, zero_point: -3, minimum, maximum, tracking, sequence };
+        let operation =
+            Operation::Requantise { from, zero_point: self.zero_point(-3), minimum, maximum, tracking, sequence };
         let operations = [
             self.read(0, shape),
             (Unit::Requantiser, 0, operation),
@@ -346,14 +438,15 @@ impl Timeline {
         let (run, runs) = shape.count.split_at(shape.run_levels as usize);
         let (steps, runs) = (run.iter().product::<u32>(), runs.iter().product::<u32>());
         let run = (steps - 1) * (1 + shape.pause) + 1;
-        shape.gap = shape.gap.max(configuration.drain_cycles().saturating_sub(run));
+        let full_rows = self.random.coin();
+        let (rows, pace) = (configuration.drain_rows(full_rows), configuration.requantise_interval);
+        shape.gap = shape.gap.max((rows * pace).saturating_sub(run));
         let period = run + shape.gap;
         let sequence = self.addressed(shape, LOADED.0);
-        let operation = Operation::Multiply { source: Source::Slice(0), sequence };
+        let operation = Operation::Multiply { source: Source::Slice(0), full_rows, sequence };
         let mut operations: Vec<_> =
             (0..configuration.tile_groups()).map(|group| (Unit::TileGroup(group), 0, operation)).collect();
         operations.push(self.read(0, shape));
-        let (rows, pace) = (configuration.rows(), configuration.requantise_interval);
         let drain = Sequence {
             count: [rows, runs, 1, 1],
             run_levels: 1,
@@ -363,10 +456,11 @@ impl Timeline {
         };
         let taken = run - 1 + self.latency.step_to_drain;
         let sequence = self.addressed(drain, LOADED.1);
-        let tracking = Tracking { mask: self.any_register(), maximum: None };
+        let tracking = Tracking { mask: self.any_register(), maximum: None, each_run: self.random.coin() };
         let from = RequantiseFrom::Tiles;
         let (minimum, maximum) = self.limits();
-        let operation = Operation::Requantise { from, zero_point: 5, minimum, maximum, tracking, sequence };
+        let operation =
+            Operation::Requantise { from, zero_point: self.zero_point(5), minimum, maximum, tracking, sequence };
         operations.push((Unit::Requantiser, taken.into(), operation));
         operations.push(self.write(Source::Requantiser, taken + self.latency.requantise, drain));
         self.place(&operations);
@@ -394,26 +488,19 @@ impl Timeline {
 
     /// The schedule, one list of instructions for each unit, all equally long; and its cycles.
     fn schedule(&mut self) -> (Vec<Vec<Placed>>, u64) {
-        let ends = self.queues.values().flatten().map(|(issue, operation)| issue + operation.duration());
-        // Everything has landed.
-        let idle = self.extension.vector_to_scalar.max(self.extension.vector_to_register) + 10;
-        let halt = ends.max().unwrap_or(0) + u64::from(idle);
+        let halt = self.landed().max(self.repeated.as_ref().map_or(0, |repeated| repeated.end));
         let units = Unit::all(&self.configuration);
-        let longest = self.queues.values().map(Vec::len).max().unwrap_or(0) + 2;
-        let lists = units.iter().map(|unit| {
-            let mut timed = self.queues.remove(unit).unwrap_or_default();
+        let mut lists = Vec::new();
+        for unit in units {
+            let mut timed = self.queues.remove(&unit).unwrap_or_default();
             timed.insert(0, (0, Operation::Nop));
             timed.push((halt, Operation::Halt));
-            let next: Vec<u64> = timed.iter().skip(1).map(|&(issue, _)| issue).chain([halt + 60]).collect();
-            let placed = timed.iter().zip(next).map(|(&(issue, operation), next)| Placed {
-                instruction: Instruction { interval: (next - issue) as u32, operation },
-                layer: None,
-            });
-            let mut placed: Vec<Placed> = placed.collect();
-            placed.resize(longest, placed[placed.len() - 1].clone());
-            placed
-        });
-        (lists.collect(), halt + 1)
+            let instructions = self.with_intervals(unit, &timed, halt + 60).into_iter();
+            lists.push(instructions.map(|instruction| Placed { instruction, layer: None }).collect::<Vec<_>>());
+        }
+        let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
+        lists.iter_mut().for_each(|list| list.resize(longest, list[list.len() - 1].clone()));
+        (lists, halt + 1)
     }
 }
 
@@ -430,9 +517,13 @@ pub fn program(configuration: &Configuration, seed: u64, kinds: &[Job], jobs: us
             // The tile's register holds a tile from the beginning.
             timeline.job(Job::Assign);
         }
-        for _ in 0..jobs {
+        let repeated = if timeline.random.coin() { jobs / 3 } else { 0 };
+        for job in 0..jobs - repeated {
             let kind = timeline.one_of(kinds);
             timeline.job(kind);
+            if job == repeated && repeated > 0 {
+                timeline.repeat(kinds, repeated);
+            }
         }
         let (lists, cycles) = timeline.schedule();
         entries.push(Entry { instruction: queues[0].len() as u32, positions, cycles, macs: 0 });
@@ -465,6 +556,12 @@ pub fn program(configuration: &Configuration, seed: u64, kinds: &[Job], jobs: us
         multiplier: Scale::LEAST_MULTIPLIER + (random.bits() >> 34) as i32,
         shift: -7,
         bias: random.bits() as i32 >> (16 + random.below(16)),
+    };
+    let mut scale = || {
+        let wide = scale();
+        // One without a bias; now and then a multiplier of 0.
+        let narrow = Scale { bias: 0, ..wide }.narrowed().filter(|scale| scale.multiplier >> 20 & 7 != 0);
+        if configuration.narrow_scales { narrow.unwrap_or(Scale { multiplier: 0, shift: 0, bias: 0 }) } else { wide }
     };
     let scales = (0..LOADED.1).map(|_| (0..configuration.stream_elements).map(|_| scale()).collect()).collect();
     let units = Unit::all(configuration).into_iter();

@@ -52,10 +52,11 @@ pub fn load_halts<L: Link<Error: Debug>>(
     for (number, unit) in Unit::all(configuration).into_iter().enumerate() {
         let mut bits = halt.encode(unit, configuration)?;
         assert!(bits.len() as u32 == word_bits(unit, configuration), "{unit:?}");
-        bits.resize((configuration.queue_word_bits * configuration.queue_words_per_instruction()) as usize, false);
+        let word_bits = configuration.queue_word_bits_of(unit);
+        bits.resize((word_bits * configuration.queue_words_per_instruction()) as usize, false);
         let memory = Memory::Queue(number as u32);
         let words: Vec<u32> = bits
-            .chunks(configuration.queue_word_bits as usize)
+            .chunks(word_bits as usize)
             .flat_map(|word| {
                 word.chunks(BUS_BITS as usize).map(|chunk| {
                     chunk.iter().by_vals().enumerate().fold(0, |value, (place, bit)| value | u32::from(bit) << place)

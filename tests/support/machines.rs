@@ -181,6 +181,7 @@ pub fn extended() -> Vec<(&'static str, Configuration)> {
                 stream_elements: 8,
                 requantise_interval: 1,
                 queue_word_bits: 100,
+                narrow_scales: true,
                 pipeline: pipeline(4, 4, 4, 4, 4),
                 ..base.clone()
             },
@@ -192,7 +193,9 @@ pub fn extended() -> Vec<(&'static str, Configuration)> {
                 stream_elements: 16,
                 requantise_interval: 1,
                 weight_depth: 300,
-                queue_word_bits: 250,
+                queue_word_bits: 256,
+                scale_multiplier_lanes: 3,
+                narrow_scales: true,
                 pipeline: pipeline(4, 0, 1, 2, 1),
                 ..base.clone()
             },
@@ -203,6 +206,7 @@ pub fn extended() -> Vec<(&'static str, Configuration)> {
                 tiles: 19,
                 stream_elements: 16,
                 requantise_interval: 2,
+                narrow_scales: true,
                 pipeline: Pipeline { compact: true, ..pipeline(1, 1, 0, 2, 1) },
                 ..base
             },
@@ -292,6 +296,7 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         count_bits: 12,
         sequence_levels: count(2, 4),
         interval_bits: count(8, 16),
+        narrow_scales: false,
         pipeline: Pipeline {
             compact,
             crossbar: count(1, 4),

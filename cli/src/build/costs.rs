@@ -34,6 +34,20 @@ pub enum Unit {
     Link,
 }
 
+/// What the formula says of machines for language models. Their units have not been through synthesis: these are counts of adders and
+/// multiplexers, in look-up tables of an ECP5.
+mod language {
+    /// A lane of a vector unit that multiplies, beyond a plain one: two products of 16 by 16 bits (value, square), one of 17 by 8
+    /// (place in a segment), two shifters, roundings, the sum with the step before.
+    pub const VECTOR_LANE: f64 = 1350.0;
+    /// What there is once: two normalising shifters, the trees of sum and maximum, scalars, registers with their multiplier.
+    pub const VECTOR_ONCE: f64 = 3500.0;
+    /// What the product of a requantiser lane in logic saves with a narrow multiplier: 18 of 31 rows.
+    pub const NARROW_PRODUCT: f64 = 645.0;
+    /// What a requantiser lane saves without left shift, bias and zero point.
+    pub const NARROW_LANE: f64 = 240.0;
+}
+
 /// All units, in the order of the report.
 pub const UNITS: [Unit; 9] = [
     Unit::Tiles,
@@ -126,6 +140,21 @@ impl Unit {
             }
             Unit::HostPort => vec![1.0, Memory::all(c).len() as f64, f64::from(Memory::staging_bits(c)), slices * beat],
             Unit::Link => vec![1.0, beat],
+        }
+    }
+
+    /// Sites of look-up tables beyond the sum of [`sizes`](Self::sizes): what only machines for language models have.
+    pub fn language_sites(self, configuration: &Configuration) -> f64 {
+        let Some(_) = configuration.extensions else { return 0.0 };
+        match self {
+            Unit::Vector => f64::from(configuration.stream_elements) * language::VECTOR_LANE + language::VECTOR_ONCE,
+            Unit::Requantiser => {
+                let lanes = f64::from(configuration.requantiser_lanes());
+                let in_logic = lanes - f64::from(configuration.scale_multiplier_lanes);
+                let narrow = lanes * language::NARROW_LANE + in_logic * language::NARROW_PRODUCT;
+                if configuration.narrow_scales { -narrow } else { 0.0 }
+            }
+            _ => 0.0,
         }
     }
 

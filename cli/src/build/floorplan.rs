@@ -10,7 +10,8 @@
 use super::netlist::Cell;
 use lpu_isa::board::Board;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
-use lpu_isa::host::SCALE_BITS;
+use lpu_isa::host::scale_bits;
+use lpu_isa::instruction::Unit;
 use lpu_isa::resources::{block_rams, block_shape};
 use std::collections::{HashMap, HashSet};
 
@@ -232,7 +233,7 @@ impl Clusters {
                 (lane as usize, Primitive::Multiplier(product))
             }
             (None, Some(lane)) => {
-                let (width, depth) = (SCALE_BITS, configuration.scale_words());
+                let (width, depth) = (scale_bits(configuration), configuration.scale_words());
                 let index = (lane * block_rams(width, depth) + name.block(width, depth)?) as usize;
                 (index / BLOCK_RAMS, Primitive::BlockRam(index % BLOCK_RAMS))
             }
@@ -253,25 +254,30 @@ struct Memory {
 /// The memories of vectors and instructions in the order in which they stand: each unit's queues beside its memory, and
 /// the units beside what they feed.
 fn row_of_memories(configuration: &Configuration) -> Vec<Memory> {
-    let queue = |unit: String, name: &str| Memory {
-        parts: vec![unit, name.into(), "program_memory".into()],
-        width: configuration.queue_word_bits,
+    let queue = |place: &str, name: &str, unit: Unit| Memory {
+        parts: vec![place.into(), name.into(), "program_memory".into()],
+        width: configuration.queue_word_bits_of(unit),
         depth: configuration.queue_words(),
     };
-    let tile_group = |group: u32| queue(format!("tile_group_{group}"), "queue");
+    let tile_group = |group: u32| queue(&format!("tile_group_{group}"), "queue", Unit::TileGroup(group));
     let groups = configuration.tile_groups();
     let mut memories: Vec<Memory> = (0..groups / 2).map(tile_group).collect();
     for slice in 0..configuration.vector_slices {
-        let unit = format!("slice_{slice}");
-        memories.extend(["read_queue", "write_queue"].map(|name| queue(unit.clone(), name)));
+        let place = format!("slice_{slice}");
+        memories.push(queue(&place, "read_queue", Unit::Read(slice)));
+        memories.push(queue(&place, "write_queue", Unit::Write(slice)));
         memories.extend((0..configuration.beats_per_word()).map(|bank| Memory {
-            parts: vec![unit.clone(), format!("bank_{bank}")],
+            parts: vec![place.clone(), format!("bank_{bank}")],
             width: configuration.dot * ELEMENT_BITS,
             depth: configuration.vector_depth,
         }));
-        memories.extend((slice == 0).then(|| queue("requantiser".into(), "queue")));
+        memories.extend((slice == 0).then(|| queue("requantiser", "queue", Unit::Requantiser)));
     }
-    memories.push(queue("vector_unit".into(), "queue"));
+    memories.push(queue("vector_unit", "queue", Unit::Vector));
+    if configuration.extensions.is_some() {
+        memories.push(queue("registers", "queue", Unit::Registers));
+        memories.push(queue("weight_store", "queue", Unit::Weights));
+    }
     memories.extend((groups / 2..groups).map(tile_group));
     memories
 }
@@ -388,6 +394,38 @@ mod tests {
             let sites: HashSet<String> = place(&board, &cells(&kinds)).into_values().collect();
             assert_eq!(sites.len(), names.len(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_language_machine_leaves_the_cells_of_its_vector_unit_to_place_and_route() {
+        let mut board = Board::find("ulx3s-85f").unwrap();
+        let text = std::fs::read_to_string(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../constraints/ulx3s-85f/language.toml"
+        ));
+        board.configuration = Configuration::from_toml(&text.unwrap()).unwrap();
+        let names = [
+            ("lpu.tile_group_1.row_3.tile_3.multiplier_3.mult18x18d", "MULT18X18D", true),
+            ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_3_0", "PDPW16KD", true),
+            // A tile of five blocks has one beside its cluster.
+            ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_4_0", "PDPW16KD", false),
+            ("lpu.registers.queue.program_memory.block_0_0", "DP16KD", true),
+            ("lpu.weight_store.queue.program_memory.block_0_0", "DP16KD", true),
+            ("lpu.vector_unit.queue.program_memory.block_1_0", "PDPW16KD", true),
+            ("lpu.tile_group_1.queue.program_memory.block_0_0", "DP16KD", true),
+            ("lpu.vector_unit.lane_7.value_product.mult18x18d", "MULT18X18D", false),
+            ("lpu.vector_unit.lane_7.slope.mult18x18d", "MULT18X18D", false),
+            ("lpu.vector_unit.reduction.term_7.square.mult18x18d", "MULT18X18D", false),
+            ("lpu.vector_unit.lane_7.function_table.block_0_0", "PDPW16KD", false),
+            ("lpu.vector_unit.normalise.factor_table.block_0_0", "PDPW16KD", false),
+            ("lpu.requantiser.scale_table_7.block_0_0", "DP16KD", false),
+        ];
+        let kinds: Vec<(&str, &str)> = names.iter().map(|&(name, kind, _)| (name, kind)).collect();
+        let sites = place(&board, &cells(&kinds));
+        for (name, _, placed) in names {
+            assert_eq!(sites.contains_key(name), placed, "{name}");
+        }
+        assert_eq!(sites.values().collect::<HashSet<_>>().len(), sites.len());
     }
 
     #[test]

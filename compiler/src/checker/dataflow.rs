@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::scalars::Scalars;
-use super::state::{Chain, Flaws, Port, Slice};
+use super::state::{Chain, Entered, Flaws, Port, Slice};
 use super::stores::Stores;
 use super::timeline::{Stepping, Timeline};
 use super::violation::{Place, Violation, Violations};
@@ -188,8 +188,8 @@ impl<'a> Dataflow<'a> {
                 let beats = if now.step.end_of_level_0 { last_beats } else { whole };
                 self.store(now, slice, source, beats, violations);
             }
-            (Unit::TileGroup(group), Operation::Multiply { source, .. }) => {
-                self.multiply(now, group, source, violations);
+            (Unit::TileGroup(group), Operation::Multiply { source, full_rows, .. }) => {
+                self.multiply(now, group, source, self.configuration.drain_rows(full_rows), violations);
             }
             (Unit::Weights, Operation::Store { source, spread, .. }) => {
                 let flaws = self.listen(now, source, violations);
@@ -214,7 +214,7 @@ impl<'a> Dataflow<'a> {
                     violations.add(Violation::ScaleMissing { at: self.place(now), index, loaded });
                 }
                 let flaws = match from {
-                    RequantiseFrom::Tiles => self.drain(now, violations),
+                    RequantiseFrom::Tiles => self.drain(now, tracking.each_run, violations),
                     RequantiseFrom::Stream(source) => self.listen(now, source, violations),
                     RequantiseFrom::Lookup { operand, index } => {
                         let flaws = self.listen(now, operand, violations);
@@ -228,14 +228,19 @@ impl<'a> Dataflow<'a> {
                 }
                 self.drive(now, Source::Requantiser, self.latency.requantise, flaws);
             }
-            (Unit::Vector, Operation::Vector { a, b, arithmetic, .. }) => {
+            (Unit::Vector, Operation::Vector { function, a, b, arithmetic, .. }) => {
                 let mut flaws = self.listen(now, a, violations);
                 if let Some(b) = b {
                     flaws = together(flaws, self.listen(now, b, violations));
                 }
-                self.compute(now, &arithmetic, &mut flaws, violations);
+                self.compute(now, function, &arithmetic, &mut flaws, violations);
                 merge(&mut flaws);
-                self.drive(now, Source::Vector, self.latency.vector_unit, flaws);
+                let latency = self.latency.vector(function, &arithmetic);
+                let (cycle, port) = (now.cycle + u64::from(latency), Source::Vector.port(self.configuration));
+                if let Some(before) = self.ports[port as usize].last().filter(|&before| before >= cycle) {
+                    violations.add(Violation::Overtakes { at: self.place(now), cycle, before });
+                }
+                self.drive(now, Source::Vector, latency, flaws);
             }
             // Field checks have refused everything else.
             _ => {}
@@ -263,7 +268,8 @@ impl<'a> Dataflow<'a> {
         (beat * dot, beat * dot + dot - 1)
     }
 
-    fn multiply(&mut self, now: &Now<'_>, group: u32, source: Source, violations: &mut Violations) {
+    /// A step of `group`, whose product drains `rows` rows when it is finished.
+    fn multiply(&mut self, now: &Now<'_>, group: u32, source: Source, rows: u32, violations: &mut Violations) {
         self.take_weights(now, group, violations);
         let flaws = self.listen(now, source, violations);
         if let Some(&(0, cause)) = flaws.first().filter(|_| !self.all_zero(now, group)) {
@@ -273,12 +279,15 @@ impl<'a> Dataflow<'a> {
         }
         if now.step.last {
             let start = now.cycle + u64::from(self.latency.step_to_drain);
-            let cycles = self.configuration.drain_cycles();
+            let cycles = rows * self.configuration.requantise_interval;
+            let product = Entered { cycle: now.cycle, instruction: now.stepping.index, cycles };
             let chain = &mut self.chains[group as usize];
-            if let Some(cycle) = chain.meets_fetch(start, u64::from(cycles)) {
+            let fetched = chain.meets_fetch(start, u64::from(cycles));
+            let before = chain.enter(product, start, rows);
+            if let Some(cycle) = fetched {
                 violations.add(Violation::FetchMeetsResult { at: self.place(now), cycle });
             }
-            if let Some((last, previous)) = self.chains[group as usize].enter(now.cycle, start, now.stepping.index) {
+            if let Some(Entered { cycle: last, instruction: previous, cycles }) = before {
                 let distance = now.cycle - last;
                 if distance < u64::from(cycles) {
                     violations.add(Violation::DrainConflict { at: self.place(now), previous, distance, cycles });
@@ -287,8 +296,8 @@ impl<'a> Dataflow<'a> {
         }
     }
 
-    /// The row of results that the requantiser takes.
-    fn drain(&mut self, now: &Now<'_>, violations: &mut Violations) -> Flaws {
+    /// The row of results that the requantiser takes; a mask counts elements run by run, or not.
+    fn drain(&mut self, now: &Now<'_>, each_run: bool, violations: &mut Violations) -> Flaws {
         let delivered: Vec<Option<u32>> = self.chains.iter_mut().map(|chain| chain.take(now.cycle)).collect();
         let Some(row) = delivered.iter().flatten().copied().min() else {
             violations.add(Violation::SilentDrain { at: self.place(now) });
@@ -296,10 +305,12 @@ impl<'a> Dataflow<'a> {
         };
         // Where a row of tiles is incomplete, its columns without a tile deliver zero. That is a hole in the last row of a
         // result, which a write can leave out, but not in the rows before it, which are written whole.
-        // A language model may give those columns a scale and a bias, so that they deliver a number of its choice.
+        // A language model may mask those columns, or give them a scale and a bias, so that they deliver a number of its choice.
         let last = row + 1 == self.configuration.rows();
-        let zero =
-            |group: u32| rows_of_group(self.configuration, group) <= row && (!last || self.has_scales(now, group));
+        let zero = |group: u32| {
+            let chosen = || self.has_scales(now, group) || each_run && self.is_masked(now, group);
+            rows_of_group(self.configuration, group) <= row && (!last || chosen())
+        };
         (0..self.configuration.beats_per_word())
             .filter(|&group| delivered.get(group as usize).copied().flatten().is_none() && !zero(group))
             .map(|group| (group, Cause::NotDelivered { group, cycle: now.cycle }))

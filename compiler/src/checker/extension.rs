@@ -5,7 +5,7 @@ use super::dataflow::{Dataflow, Now};
 use super::scalars::Unready;
 use super::state::Flaws;
 use super::violation::{Violation, Violations};
-use lpu_isa::instruction::{Operation, Source, Spread};
+use lpu_isa::instruction::{Function, Operation, Source, Spread};
 use lpu_isa::vector::{Arithmetic, Reduction, ScalarOperand};
 
 impl<'a> Dataflow<'a> {
@@ -119,6 +119,7 @@ impl<'a> Dataflow<'a> {
     pub(super) fn compute(
         &mut self,
         now: &Now<'_>,
+        function: Function,
         arithmetic: &Arithmetic,
         flaws: &mut Flaws,
         violations: &mut Violations,
@@ -152,7 +153,7 @@ impl<'a> Dataflow<'a> {
             self.reduce(now, flaws, violations);
         }
         if arithmetic.reduction.makes_scalar() {
-            let latency = self.latency.extensions.map_or(0, |latency| latency.vector_to_scalar);
+            let latency = self.latency.vector_to_scalar(function, arithmetic);
             let numbers: Vec<i64> = now.addresses().collect();
             self.make_scalar(now, &numbers, latency, violations);
         }
@@ -172,6 +173,9 @@ impl<'a> Dataflow<'a> {
             return;
         }
         let landed = now.cycle + u64::from(latency);
+        if self.scalars.meets(landed) {
+            violations.add(Violation::OnePort { at: self.place(now), what: "scalars", landed });
+        }
         for &number in numbers {
             match self.scalars.write(number, now.cycle, landed) {
                 Ok(None) => {}
@@ -208,6 +212,13 @@ impl<'a> Dataflow<'a> {
         self.program.language.is_some()
             && now.addresses().all(loaded)
             && tiles.clone().all(|(_, weights)| now.addresses().all(|address| words(weights, address)))
+    }
+
+    /// Are all lanes of `group` beyond a mask that counts run by run, whatever run it is?
+    pub(super) fn is_masked(&self, now: &Now<'_>, group: u32) -> bool {
+        let index = now.run_step * self.configuration.stream_elements + self.elements(group).0;
+        let largest = now.stepping.masks.iter().max();
+        largest.is_some_and(|&largest| index > u32::from(largest))
     }
 
     /// Do all lanes of `group` have a multiplier in the entry of this step? Then a column without a tile, which delivers zero, makes

@@ -6,15 +6,16 @@
 use lpu_isa::instruction::{Assignment, Operation};
 use lpu_isa::latency::Latency;
 use lpu_isa::program::Program;
-use lpu_isa::timeline::Issue;
+use lpu_isa::timeline::{EntryPoint, Issue};
 use lpu_isa::vector::Reduction;
+use std::collections::BTreeSet;
 
 /// What a register may hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// The same in every run.
     Constant(u16),
-    /// One value for each position, from 0 on.
+    /// One value for each position that the schedule is for.
     OfPosition(Vec<u16>),
     /// One value for each token.
     OfToken(Vec<u16>),
@@ -132,6 +133,11 @@ pub enum FlawKind {
         /// Cycle in which the other one lands.
         other: u64,
     },
+    /// Another register lands in the same cycle.
+    OnePort {
+        /// The cycle.
+        landed: u64,
+    },
     /// It lands behind the end of the run.
     Pending {
         /// Cycle in which it lands.
@@ -152,24 +158,24 @@ struct Writer<'a> {
 }
 
 impl Registers {
-    /// The registers during the run that issues `issues`, a list for each queue, at positions below `positions`, and the rules that
-    /// their writers break. The run ends at cycle `end`.
+    /// The registers during the run that issues `issues`, a list for each queue, from `entry` on, and the rules that their writers break. The run ends at cycle `end`.
     pub fn of(
         program: &Program,
         issues: &[Vec<Issue<'_>>],
-        positions: u32,
+        entry: &EntryPoint,
         end: u64,
         latency: &Latency,
     ) -> (Registers, Vec<Flaw>) {
         let configuration = &program.configuration;
         let mut registers = Registers { histories: vec![Vec::new(); configuration.registers() as usize + 1] };
         let mut flaws = Vec::new();
-        let Some(latency) = latency.extensions else { return (registers, flaws) };
+        let Some(extensions) = latency.extensions else { return (registers, flaws) };
         if let Some(language) = &program.language {
             let slots = language.slots.iter().map(|&slot| slot as u16).collect();
             registers.preset(language.token, Value::OfToken(slots));
-            let last = positions.clamp(1, 1 << 16) - 1;
-            registers.preset(language.position, Value::OfPosition((0..=last as u16).collect()));
+            let last = entry.positions.unwrap_or(1).clamp(1, 1 << 16) - 1;
+            let first = entry.first.min(last);
+            registers.preset(language.position, Value::OfPosition((first as u16..=last as u16).collect()));
         }
         let mut writers = Vec::new();
         for (queue, issues) in issues.iter().enumerate() {
@@ -185,6 +191,7 @@ impl Registers {
             }
         }
         writers.sort_by_key(|writer| writer.written);
+        let mut landings = BTreeSet::new();
         for Writer { queue, issue, written } in writers {
             let (register, value, landed) = match *issue.operation() {
                 Operation::Assign(assignment) => {
@@ -197,14 +204,14 @@ impl Registers {
                     let any = Value::Within(0, u16::MAX);
                     let [source, addend] = operands.map(|operand| operand.unwrap_or_else(|_| any.clone()));
                     let value = Value::assigned(&assignment, &source, &addend);
-                    (assignment.destination, value, written + u64::from(latency.register))
+                    (assignment.destination, value, written + u64::from(extensions.register))
                 }
-                Operation::Vector { arithmetic, sequence, .. } => {
+                Operation::Vector { function, arithmetic, sequence, .. } => {
                     let (low, high) = sequence.extent();
                     let high = high + i64::from(configuration.stream_elements) - 1;
                     let element = |value: i64| value.clamp(0, i64::from(u16::MAX)) as u16;
                     let value = Value::Within(element(low), element(high));
-                    (arithmetic.register, value, written + u64::from(latency.vector_to_register))
+                    (arithmetic.register, value, written + u64::from(latency.vector_to_register(function, &arithmetic)))
                 }
                 _ => continue,
             };
@@ -216,6 +223,9 @@ impl Registers {
                 history.last().map(|change| change.landed).filter(|&other| other > 0 && other >= landed)
             {
                 flaw(FlawKind::TwoWriters { landed, other });
+            }
+            if !landings.insert(landed) {
+                flaw(FlawKind::OnePort { landed });
             }
             if landed > end {
                 flaw(FlawKind::Pending { landed });

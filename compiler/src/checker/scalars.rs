@@ -1,8 +1,12 @@
 //! The vector unit's scalars: which of them this run has written, and when they have landed.
 
+use std::collections::BTreeSet;
+
 /// The scalars during one run. What an earlier run has left there counts for nothing.
 pub(super) struct Scalars {
     writes: Vec<Option<Write>>,
+    /// Cycles in which one lands: they have one port.
+    landings: BTreeSet<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -24,7 +28,7 @@ pub(super) enum Unready {
 
 impl Scalars {
     pub(super) fn new(count: u32) -> Scalars {
-        Scalars { writes: vec![None; count as usize] }
+        Scalars { writes: vec![None; count as usize], landings: BTreeSet::new() }
     }
 
     /// A step of the vector unit at `cycle` takes scalar `number`.
@@ -35,6 +39,11 @@ impl Scalars {
             Some(write) if write.landed > cycle => Err(Unready::NotLanded(write.cycle, write.landed)),
             Some(_) => Ok(()),
         }
+    }
+
+    /// A scalar lands at `cycle`. Does another one?
+    pub(super) fn meets(&mut self, cycle: u64) -> bool {
+        !self.landings.insert(cycle)
     }
 
     /// The last step of a reduction at `cycle`, whose result lands at `landed`. Returns the landing of an earlier write that would

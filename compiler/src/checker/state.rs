@@ -22,10 +22,16 @@ struct Driven {
 }
 
 impl Port {
-    /// Puts a word on the port at `cycle`, later than all before. `now` is the current cycle.
+    /// Puts a word on the port at `cycle`. `now` is the current cycle.
     pub(super) fn drive(&mut self, now: u64, cycle: u64, flaws: Flaws) {
         self.retire(now);
-        self.words.push_back(Driven { cycle, flaws, heard: false });
+        let place = self.words.partition_point(|word| word.cycle < cycle);
+        self.words.insert(place, Driven { cycle, flaws, heard: false });
+    }
+
+    /// When the last of the words on their way comes, if any is.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.words.back().map(|word| word.cycle)
     }
 
     /// The word on the port at `cycle`, the current one.
@@ -123,17 +129,30 @@ pub(super) struct Chain {
     rows: u32,
     /// Cycles from one row to the next.
     pace: u32,
-    /// Last step of the last product, and the number of its instruction.
-    last: Option<(u64, usize)>,
+    /// The last product that has entered.
+    last: Option<Entered>,
     /// When fetched words pass the end of the chain, in the requantiser's steps.
     fetches: VecDeque<u64>,
     untaken: u64,
+}
+
+/// A product whose results go down a chain.
+#[derive(Clone, Copy)]
+pub(super) struct Entered {
+    /// Its last step.
+    pub(super) cycle: u64,
+    /// Number of its instruction.
+    pub(super) instruction: usize,
+    /// Cycles for which the chain is taken.
+    pub(super) cycles: u32,
 }
 
 /// A result that leaves a chain.
 struct Draining {
     /// Cycle for whose step the requantiser takes row 0.
     start: u64,
+    /// Rows that hold tiles of the group and are drained.
+    rows: u32,
     taken: u32,
 }
 
@@ -142,12 +161,11 @@ impl Chain {
         Chain { rows, pace, ..Chain::default() }
     }
 
-    /// A product of instruction `index` with its last step at `cycle`, whose row 0 comes out at `start`. Returns the last step
-    /// and the instruction of the product before.
-    pub(super) fn enter(&mut self, cycle: u64, start: u64, index: usize) -> Option<(u64, usize)> {
-        self.retire(cycle);
-        self.results.push_back(Draining { start, taken: 0 });
-        self.last.replace((cycle, index))
+    /// A product whose row 0 comes out at `start`, followed by others up to `rows` in all. Returns the product before.
+    pub(super) fn enter(&mut self, product: Entered, start: u64, rows: u32) -> Option<Entered> {
+        self.retire(product.cycle);
+        self.results.push_back(Draining { start, rows: rows.min(self.rows), taken: 0 });
+        self.last.replace(product)
     }
 
     /// A fetched word that passes the end of the chain at `cycle`; results leave it for `cycles` cycles. Does it meet one?
@@ -169,7 +187,7 @@ impl Chain {
         let result = self.results.front_mut()?;
         let since = cycle.checked_sub(result.start)?;
         let row = (since / pace) as u32;
-        if !since.is_multiple_of(pace) || row >= self.rows {
+        if !since.is_multiple_of(pace) || row >= result.rows {
             return None;
         }
         result.taken += 1;
@@ -177,9 +195,10 @@ impl Chain {
     }
 
     fn retire(&mut self, now: u64) {
-        let (rows, cycles) = (self.rows, u64::from(self.rows * self.pace));
-        while let Some(result) = self.results.pop_front_if(|result| result.start.saturating_add(cycles) <= now) {
-            self.untaken += u64::from(rows - result.taken);
+        let pace = u64::from(self.pace);
+        let is_over = |result: &mut Draining| result.start.saturating_add(u64::from(result.rows) * pace) <= now;
+        while let Some(result) = self.results.pop_front_if(is_over) {
+            self.untaken += u64::from(result.rows - result.taken);
         }
     }
 

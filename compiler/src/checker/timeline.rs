@@ -54,6 +54,8 @@ pub(super) struct Stepping<'a> {
     pub(super) offsets: Vec<u16>,
     /// What the register that names a tile, a byte or a lane may hold.
     pub(super) places: Vec<u16>,
+    /// What the register of a mask may hold; nothing where there is no mask.
+    pub(super) masks: Vec<u16>,
 }
 
 /// The instructions that take steps, for each queue in time order.
@@ -79,7 +81,7 @@ impl<'a> Timeline<'a> {
             (0..program.queues.len()).map(|queue| issues(program, queue, entry.instruction)).collect();
         let positions = entry.positions;
         let end = all.iter().filter_map(|queue| queue.last()).map(|halt| halt.cycle + 1).max().unwrap_or(0);
-        let (registers, flaws) = Registers::of(program, &all, positions.unwrap_or(1), end, latency);
+        let (registers, flaws) = Registers::of(program, &all, entry, end, latency);
         for flaw in flaws {
             let at = Place::of(program, flaw.queue, flaw.instruction, flaw.cycle).for_positions(positions);
             violations.add(match flaw.kind {
@@ -87,6 +89,7 @@ impl<'a> Timeline<'a> {
                 FlawKind::TwoWriters { landed, other } => {
                     Violation::TwoWriters { at, what: "register", number: flaw.register.into(), landed, other }
                 }
+                FlawKind::OnePort { landed } => Violation::OnePort { at, what: "registers", landed },
                 FlawKind::Pending { landed } => Violation::Pending { at, what: "the register", landed, end },
             });
         }
@@ -107,7 +110,11 @@ impl<'a> Timeline<'a> {
                     Operation::Fetch { tile: place, .. } | Operation::Store { place, .. } => of(place),
                     _ => vec![0],
                 };
-                // Masks and lanes change values only; but they must be there.
+                stepping.masks = match *stepping.operation {
+                    Operation::Requantise { tracking, .. } if tracking.mask > 0 => of(tracking.mask),
+                    _ => vec![],
+                };
+                // Other masks and lanes change values only; but they must be there.
                 for register in stepping.operation.registers_read() {
                     of(register);
                 }
@@ -148,8 +155,16 @@ impl<'a> Timeline<'a> {
                 if let Some(last) = steppings.last_mut() {
                     last.cutoff = start;
                 }
-                let (offsets, places) = (vec![0], vec![0]);
-                steppings.push(Stepping { index: issue.index, operation, start, cutoff: u64::MAX, offsets, places });
+                let (offsets, places, masks) = (vec![0], vec![0], vec![]);
+                steppings.push(Stepping {
+                    index: issue.index,
+                    operation,
+                    start,
+                    cutoff: u64::MAX,
+                    offsets,
+                    places,
+                    masks,
+                });
                 previous = Some((issue.index, last));
             }
         }

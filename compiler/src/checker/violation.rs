@@ -101,6 +101,16 @@ pub enum Violation {
         /// The port.
         port: Source,
     },
+    /// A word leaves the vector unit in the cycle of one that entered it earlier, or before it.
+    #[error("{at}: its word would leave at cycle {cycle}, but one that entered earlier leaves at cycle {before}")]
+    Overtakes {
+        /// The vector unit, at its step.
+        at: Place,
+        /// Cycle of its word.
+        cycle: u64,
+        /// Cycle of the earlier step's word, which has a longer way.
+        before: u64,
+    },
     /// A product takes a beat that means nothing.
     #[error("{at}: multiplies beat {beat} (elements {first}..{last}) of the word on {port}, which was {cause}")]
     InvalidOperand {
@@ -285,6 +295,16 @@ pub enum Violation {
         /// Cycle in which the earlier write lands.
         other: u64,
     },
+    /// Two registers, or two scalars, change in one cycle.
+    #[error("{at}: two {what} would land at cycle {landed}, and there is one port for them")]
+    OnePort {
+        /// The later writer.
+        at: Place,
+        /// "registers" or "scalars".
+        what: &'static str,
+        /// The cycle.
+        landed: u64,
+    },
     /// A scalar that the machine does not have.
     #[error("{at}: uses scalar {number} of {scalars}")]
     ScalarBeyond {
@@ -436,6 +456,7 @@ impl Violation {
             | Violation::InvalidStore { at, .. }
             | Violation::WeightMissing { at, .. }
             | Violation::DrainConflict { at, .. }
+            | Violation::Overtakes { at, .. }
             | Violation::SilentDrain { at }
             | Violation::RequantiserBusy { at, .. }
             | Violation::ScaleMissing { at, .. }
@@ -445,6 +466,7 @@ impl Violation {
             | Violation::Unwritten { at, .. }
             | Violation::Early { at, .. }
             | Violation::TwoWriters { at, .. }
+            | Violation::OnePort { at, .. }
             | Violation::ScalarBeyond { at, .. }
             | Violation::TableMissing { at, .. }
             | Violation::InvalidReduction { at, .. }

@@ -13,6 +13,10 @@
 //! ```
 //!
 //! `n` is the largest with which the raw elements, as calibrated, still fit: half a bit of precision is lost to it on average.
+//!
+//! # What layers share
+//! A machine executes one schedule for all layers (`Shared`): what stands in its instructions (shifts, limits, the table of SiLU)
+//! is the same for all, what stands in memories (scales, weights, middles of keys) each layer's own.
 
 use lpu_isa::arithmetic::quantize_multiplier;
 use lpu_isa::fixed_point::normalise::Normalise;
@@ -79,9 +83,11 @@ fn full_unit(range: f64) -> f64 {
     unit_of(range, HEADROOM, i16::MAX)
 }
 
+/// The narrow scale nearest to `real`, so that it is the same number on every machine. One to the left is left as it is.
 fn scale_of(real: f64) -> Scale {
     let (multiplier, shift) = quantize_multiplier(real);
-    Scale { multiplier, shift, bias: 0 }
+    let scale = Scale { multiplier, shift, bias: 0 };
+    scale.narrowed().unwrap_or(scale)
 }
 
 /// From accumulators of `matrix` with inputs in `input_unit` to elements in `unit(row)`.
@@ -100,6 +106,54 @@ struct LayerMatrices {
     gate: Matrix,
     up: Matrix,
     down: Matrix,
+}
+
+/// What is the same in all layers: of each the one that suits every layer.
+#[derive(Clone, Copy)]
+struct Shared {
+    /// Right shifts of the products of the residual stream: query, key, value, gate, up. The smallest.
+    right_shifts: [i32; 5],
+    /// From turned keys to those of the cache. The smallest.
+    key_shift: u32,
+    /// From weighted sums to the unit of attention's result. The smallest.
+    weighted_shift: i32,
+    /// Limits of attention's result and of the hidden vector. The smallest.
+    limits: [i16; 2],
+    /// Of the products in the hidden vector. The smallest.
+    hidden_shift: u32,
+    /// Unit of the gate, and of SiLU of it, which is never larger.
+    gate: f64,
+}
+
+impl Shared {
+    /// What restricts nothing, with the gate's unit for `ranges`.
+    fn any(ranges: &Ranges) -> Shared {
+        let gate = ranges.layers.iter().map(|layer| layer.gate.value).fold(0.0, f64::max);
+        Shared {
+            right_shifts: [i32::MAX; 5],
+            key_shift: u32::MAX,
+            weighted_shift: i32::MAX,
+            limits: [i16::MAX; 2],
+            hidden_shift: u32::MAX,
+            gate: full_unit(gate),
+        }
+    }
+
+    /// The same, restricted to what suits `layer` too.
+    fn with(mut self, layer: &QuantisedLayer) -> Shared {
+        let (attention, network) = (&layer.attention, &layer.feed_forward);
+        let normed = [&attention.query, &attention.key, &attention.value, &network.gate, &network.up];
+        for (shared, normed) in self.right_shifts.iter_mut().zip(normed) {
+            *shared = (*shared).min(normed.right_shift);
+        }
+        for (shared, product) in self.limits.iter_mut().zip([&attention.output, &network.down]) {
+            *shared = (*shared).min(product.requantisation.input_limit);
+        }
+        self.key_shift = self.key_shift.min(attention.key_shift);
+        self.weighted_shift = self.weighted_shift.min(attention.weighted_shift);
+        self.hidden_shift = self.hidden_shift.min(network.hidden_shift);
+        self
+    }
 }
 
 struct Quantiser<'a> {
@@ -160,13 +214,17 @@ impl<'a> Quantiser<'a> {
         let exponential = exponential(shape, largest_score);
         let score_unit = exponential.unit * f64::from(exponential.left_shift).exp2();
         let largest = exponential.table.values().iter().copied().max().unwrap_or(0);
-        let layers = self.layers.iter().zip(&self.ranges.layers);
-        let layers = layers
-            .map(|(matrices, ranges)| QuantisedLayer {
-                attention: self.attention(matrices, ranges, score_unit, largest),
-                feed_forward: self.feed_forward(matrices, ranges),
-            })
-            .collect();
+        let layers = |shared: &Shared| -> Vec<QuantisedLayer> {
+            let layers = self.layers.iter().zip(&self.ranges.layers);
+            let layer = |(matrices, ranges): (&LayerMatrices, &LayerRanges)| QuantisedLayer {
+                attention: self.attention(matrices, ranges, shared, score_unit, largest),
+                feed_forward: self.feed_forward(matrices, ranges, shared),
+            };
+            layers.map(layer).collect()
+        };
+        // First each as suits it best. A restriction makes units coarser, which restricts nothing else further.
+        let own = layers(&Shared::any(self.ranges));
+        let layers = layers(&own.iter().fold(Shared::any(self.ranges), Shared::with));
         let (cosines, sines) = rotations(shape, model.rope_theta);
         let (embedding_factors, embedding_shift) = factors(&self.embedding.units, self.residual);
         QuantisedLlama {
@@ -198,13 +256,13 @@ impl<'a> Quantiser<'a> {
         (self.raw_unit(unit, 0) / full_unit(range.raw)).log2().floor() as i32
     }
 
-    /// The product of the residual stream with `matrix`, whose row's unit and range are `rows(row)`.
-    fn normed<'r>(&self, matrix: &Matrix, rows: impl Fn(usize) -> (f64, &'r NormedRange)) -> NormedProduct {
+    /// The product of the residual stream with `matrix`, whose row's unit and range are `rows(row)`; its right shift is at most `most`.
+    fn normed<'r>(&self, matrix: &Matrix, most: i32, rows: impl Fn(usize) -> (f64, &'r NormedRange)) -> NormedProduct {
         let shift = |row: usize| {
             let (unit, range) = rows(row);
             self.right_shift(unit, range)
         };
-        let right_shift = (0..matrix.rows).map(shift).min().unwrap_or(0);
+        let right_shift = (0..matrix.rows).map(shift).min().unwrap_or(0).min(most);
         let unit = |row: usize| self.raw_unit(rows(row).0, right_shift);
         let requantisation = requantisation(matrix, self.residual, self.residual_limit, unit);
         NormedProduct { product: Product { matrix: matrix.clone(), requantisation }, right_shift }
@@ -214,6 +272,7 @@ impl<'a> Quantiser<'a> {
         &self,
         matrices: &LayerMatrices,
         ranges: &LayerRanges,
+        shared: &Shared,
         score_unit: f64,
         largest_probability: i16,
     ) -> Attention {
@@ -227,6 +286,7 @@ impl<'a> Quantiser<'a> {
         // As many bits below those of the cache as leave whole keys, their middles included, within 16.
         let whole = ranges.key.iter().zip(&key_units).map(|(range, unit)| range.value / unit).fold(1.0, f64::max);
         let key_shift = (f64::from(i16::MAX) / (whole * HEADROOM)).log2().floor().clamp(0.0, 8.0);
+        let key_shift = key_shift.min(f64::from(shared.key_shift));
         let key_offset =
             |(channel, middle): (usize, f64)| (middle / key_units[channel / 2] * key_shift.exp2()).round() as i16;
         let value_units: Vec<f64> = ranges.value.iter().map(cached).collect();
@@ -243,21 +303,24 @@ impl<'a> Quantiser<'a> {
         let root = (shape.head_size as f64).sqrt();
         let coarse = key_shift.exp2();
 
-        let input_limit = matrices.output.input_limit();
+        let input_limit = matrices.output.input_limit().min(shared.limits[0]);
         let result = unit_of(ranges.attention, HEADROOM, input_limit);
         // The raw unit is that of the result times a power of two.
         let weighted = full_unit(ranges.weighted * f64::from(largest_probability));
-        let exponent = (weighted / result).log2().ceil();
+        let exponent = (weighted / result).log2().ceil().max(-f64::from(shared.weighted_shift));
         let weighted = result * exponent.exp2();
         let output = requantisation(&matrices.output, result, input_limit, |_| self.residual);
         Attention {
             norm: self.norm.clone(),
-            query: self.normed(&matrices.query, |row| (query_unit(row), &ranges.query[row / 2])),
+            query: self
+                .normed(&matrices.query, shared.right_shifts[0], |row| (query_unit(row), &ranges.query[row / 2])),
             query_limit,
-            key: self.normed(&matrices.key, |row| (key_units[row / 2] / coarse, &ranges.key[row / 2])),
+            key: self.normed(&matrices.key, shared.right_shifts[1], |row| {
+                (key_units[row / 2] / coarse, &ranges.key[row / 2])
+            }),
             key_offsets: ranges.key_middles().into_iter().enumerate().map(key_offset).collect(),
             key_shift: key_shift as u32,
-            value: self.normed(&matrices.value, |row| (value_units[row], &ranges.value[row])),
+            value: self.normed(&matrices.value, shared.right_shifts[2], |row| (value_units[row], &ranges.value[row])),
             score_scales: product_units.iter().map(|unit| scale_of(unit / root / score_unit)).collect(),
             weighted_scales: value_units.iter().map(|unit| scale_of(unit / weighted)).collect(),
             weighted_shift: -exponent as i32,
@@ -265,19 +328,19 @@ impl<'a> Quantiser<'a> {
         }
     }
 
-    fn feed_forward(&self, matrices: &LayerMatrices, ranges: &LayerRanges) -> FeedForward {
-        let (gate, up) = (full_unit(ranges.gate.value), full_unit(ranges.up.value));
-        let input_limit = matrices.down.input_limit();
+    fn feed_forward(&self, matrices: &LayerMatrices, ranges: &LayerRanges, shared: &Shared) -> FeedForward {
+        let (gate, up) = (shared.gate, full_unit(ranges.up.value));
+        let input_limit = matrices.down.input_limit().min(shared.limits[1]);
         let hidden = unit_of(ranges.hidden, HEADROOM, input_limit);
-        // SiLU is never larger than its argument; its unit is that of the hidden vector over that of `up`, over a power of two.
-        let shift = (hidden / (gate * up)).log2().floor().clamp(0.0, 31.0);
-        let silu = (hidden / up / shift.exp2()).max(gate);
-        let down = requantisation(&matrices.down, silu * up * shift.exp2(), input_limit, |_| self.residual);
+        // The unit of the hidden vector is that of the gate's SiLU, which is the gate's, times that of `up`, times a power of two.
+        let shift = (hidden / (gate * up)).log2().floor().clamp(0.0, 31.0).min(f64::from(shared.hidden_shift));
+        let up = up.max(hidden / gate / shift.exp2());
+        let down = requantisation(&matrices.down, gate * up * shift.exp2(), input_limit, |_| self.residual);
         FeedForward {
             norm: self.norm.clone(),
-            gate: self.normed(&matrices.gate, |_| (gate, &ranges.gate)),
-            silu: Table::silu(gate, silu),
-            up: self.normed(&matrices.up, |_| (up, &ranges.up)),
+            gate: self.normed(&matrices.gate, shared.right_shifts[3], |_| (gate, &ranges.gate)),
+            silu: Table::silu(gate, gate),
+            up: self.normed(&matrices.up, shared.right_shifts[4], |_| (up, &ranges.up)),
             hidden_shift: shift as u32,
             down: Product { matrix: matrices.down.clone(), requantisation: down },
         }

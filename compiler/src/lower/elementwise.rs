@@ -65,7 +65,7 @@ pub fn lower(
             arithmetic: Arithmetic::default(),
             sequence: Sequence { delta: [0; 4], ..Sequence::linear(0, words) },
         };
-        (Unit::Vector, operation, latency.vector_unit, Source::Vector)
+        (Unit::Vector, operation, latency.vector(Function::Add, &Arithmetic::default()), Source::Vector)
     } else {
         let lanes = configuration.stream_elements as usize;
         // The requantiser adds what a stream's elements lack: the zero point, negated.

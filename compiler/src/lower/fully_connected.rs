@@ -131,7 +131,7 @@ pub fn lower(
         drafts.push(Draft {
             unit: Unit::TileGroup(group),
             offset: 0,
-            operation: Operation::Multiply { source, sequence: weights },
+            operation: Operation::Multiply { source, full_rows: false, sequence: weights },
         });
     }
     let read_offset = -i64::from(latency.vector_read);

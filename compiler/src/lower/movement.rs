@@ -373,6 +373,7 @@ impl Lowering<'_> {
         for tiles in 0..group.wide {
             let operation = Operation::Multiply {
                 source: Source::Slice(from.region.slice),
+                full_rows: false,
                 sequence: Sequence::linear(weights, beats),
             };
             drafts.push(Draft { unit: Unit::TileGroup(tiles), offset: 0, operation });

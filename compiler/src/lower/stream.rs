@@ -85,7 +85,9 @@ impl Lowering<'_> {
         let configuration = self.schedule.configuration.clone();
         let latency = self.schedule.latency.clone();
         let (unit, port, cycles, pace) = match stream.through {
-            Through::Vector { .. } => (Unit::Vector, Source::Vector, latency.vector_unit, 1),
+            Through::Vector { function, .. } => {
+                (Unit::Vector, Source::Vector, latency.vector(function, &Arithmetic::default()), 1)
+            }
             Through::Requantiser { .. } | Through::Lookup { .. } => {
                 (Unit::Requantiser, Source::Requantiser, latency.requantise, configuration.requantise_interval)
             }

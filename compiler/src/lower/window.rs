@@ -406,7 +406,11 @@ pub fn lower(
                 drafts.push(Draft {
                     unit: Unit::TileGroup(group),
                     offset: start + offset(&piece),
-                    operation: Operation::Multiply { source: source_of(group), sequence: piece.sequence },
+                    operation: Operation::Multiply {
+                        source: source_of(group),
+                        full_rows: false,
+                        sequence: piece.sequence,
+                    },
                 });
             }
         }

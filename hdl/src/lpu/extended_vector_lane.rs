@@ -10,6 +10,7 @@ use lpu_isa::host::Memory;
 use lpu_isa::instruction::{FUNCTION_BITS, Function};
 use lpu_isa::latency::{block_ram, multiplier};
 use lpu_isa::stages::VectorStage;
+use lpu_isa::vector::Path;
 use std::sync::Arc;
 
 /// Code of the difference from a scalar's origin, which no instruction has: behind those of the functions.
@@ -44,13 +45,15 @@ pub fn extended_vector_lane(configuration: &Configuration) -> Result<Arc<Module>
     let element = Type::signed(element_bits);
     let wide = element_bits + 1;
     let begin = |stage: VectorStage| stage.begin(configuration) as usize;
-    let all = VectorStage::cycles_of_all(configuration) as usize;
     let mut m = ModuleBuilder::new("extended_vector_lane");
     m.describe(
         "One lane of the vector unit: a function of two elements, shifted and rounded, added to the steps of a run before it, looked up \
-         in a table, clamped to minimum..maximum. Controls come with the value that has come as far as what they control.",
+         in a table, clamped to minimum..maximum. It may leave for its limits behind the function, behind the sum or behind the table. \
+         Controls come with the value that has come as far as what they control.",
     );
-    m.latency("valid and operands to result", all);
+    for (way, path) in [("plain", Path::Plain), ("arithmetic", Path::Arithmetic), ("table", Path::Table)] {
+        m.latency(&format!("operands to result, {way}"), VectorStage::cycles_of_path(path, configuration) as usize);
+    }
     m.section("Operands");
     let a = m.input("a", element);
     let b = m.input("b", element);
@@ -69,7 +72,10 @@ pub fn extended_vector_lane(configuration: &Configuration) -> Result<Arc<Module>
     let tables = configuration.tables();
     let table_bits = address_bits(tables);
     let table = m.input("table_number", Type::bits(table_bits));
-    let looks_up = m.input("looks_up", bit());
+    // With the value that is compared: does any leave, and from where if not from the table?
+    let leaves = m.input("leaves", bit());
+    let plain = m.input("plain", bit());
+    let arithmetic = m.input("arithmetic", bit());
     let masked = m.input("masked", bit());
     let minimum = m.input("minimum", element);
     let maximum = m.input("maximum", element);
@@ -81,7 +87,7 @@ pub fn extended_vector_lane(configuration: &Configuration) -> Result<Arc<Module>
     let load_address = m.input("load_address", Type::bits(address_bits(words)));
     let load_word = m.input("load_word", Type::bits(SEGMENT_BITS as usize));
 
-    let follow = follow_valid(&mut m, &valid, all - 1);
+    let follow = follow_valid(&mut m, &valid, begin(VectorStage::Interpolated));
     let at = |stage: VectorStage| {
         let begins = if begin(stage) == 0 { Expr::from(&valid) } else { follow.bit(begin(stage) - 1) };
         (stage.cycles(configuration) > 0).then_some(begins)
@@ -115,17 +121,17 @@ pub fn extended_vector_lane(configuration: &Configuration) -> Result<Arc<Module>
     let value = held(&mut m, "value", VectorStage::Value, select(Expr::from(&function), &values));
     let factor = shifted_left(&factor, &Expr::from(&left_by_fours), [0, 4, 8, 12]);
     let factor = held(&mut m, "factor_by_fours", VectorStage::Value, factor);
-    let value = held(&mut m, "saturated", VectorStage::Saturated, saturate(&value, element_bits));
+    let saturated = held(&mut m, "saturated", VectorStage::Saturated, saturate(&value, element_bits));
     let factor = shifted_left(&factor, &Expr::from(&left_rest), [0, 1, 2, 3]);
     let factor = held(&mut m, "factor_shifted", VectorStage::Saturated, factor);
 
     m.section("Product");
-    let negative = value.bit(element_bits - 1).xor(factor.bit(FACTOR_BITS - 1));
+    let negative = saturated.bit(element_bits - 1).xor(factor.bit(FACTOR_BITS - 1));
     let cycles = multiplier(configuration);
     debug_assert_eq!(cycles, VectorStage::Product.cycles(configuration));
     let negative = m.delay("negative", negative, cycles as usize);
     let product = primitives::multiplier_in(element_bits, FACTOR_BITS, cycles);
-    let product = m.instance("value_product", &product, vec![("a", value), ("b", factor)])?.output("p");
+    let product = m.instance("value_product", &product, vec![("a", saturated.clone()), ("b", factor)])?.output("p");
     m.section("Right shift");
     // To nearest, ties away from zero. A product of 0 may take either half.
     let half = Expr::from(&negative).choose(Expr::from(&half_of_negative), Expr::from(&half_of_positive));
@@ -145,7 +151,6 @@ pub fn extended_vector_lane(configuration: &Configuration) -> Result<Arc<Module>
 
     m.section("Table");
     let ram_cycles = block_ram(configuration);
-    let interpolating = (ram_cycles + cycles) as usize;
     let segment_bits = element_bits - 8;
     let kept = Expr::from(&kept);
     // Elements count from the least one: their sign is inverted.
@@ -168,11 +173,13 @@ pub fn extended_vector_lane(configuration: &Configuration) -> Result<Arc<Module>
     let segment = m.instance("function_table", &memory, connections)?.output("read_data");
     let fraction = Expr::from(&m.delay("fraction", kept.slice(0, segment_bits), ram_cycles as usize));
     let found = interpolate(&mut m, configuration, &Expr::from(&segment), &fraction)?.as_signed();
-    let passed = m.delay("combined_at_end", kept, interpolating);
-    let value = Expr::from(&looks_up).choose(found, Expr::from(&passed));
-    let value = held(&mut m, "interpolated", VectorStage::Interpolated, value);
+    let found = held(&mut m, "interpolated", VectorStage::Interpolated, found);
     m.section("Output");
-    let enables = [at(VectorStage::Compared), at(VectorStage::Clamped)];
+    let value = Expr::from(&plain).choose(saturated, Expr::from(&arithmetic).choose(kept, found));
+    let value = Expr::from(&m.wire("leaving_value", value));
+    let clamps = m.delay("clamps", Expr::from(&leaves), VectorStage::Compared.cycles(configuration) as usize);
+    let compares = (VectorStage::Compared.cycles(configuration) > 0).then(|| Expr::from(&leaves));
+    let enables = [compares, Some(Expr::from(&clamps))];
     let clamped = super::clamp(&mut m, enables, &value, [&minimum, &maximum], Some(&masked));
     m.drive(&result, Expr::from(&clamped));
     m.finish()

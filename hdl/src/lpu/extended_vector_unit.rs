@@ -3,7 +3,7 @@
 use super::extended_vector_lane::{FROM_ORIGIN, HALF_BITS, extended_vector_lane};
 use super::fields::Fields;
 use super::largest::{largest, largest_cycles};
-use super::masking::{MASK_CYCLES, beyond};
+use super::leaving::Leaving;
 use super::normalise::{EXPONENT_BITS, normalise};
 use super::queue::queue;
 use super::reduction::{half_of, reduction, sum_cycles};
@@ -28,13 +28,13 @@ const MOST_LEFT: u64 = ELEMENT_BITS as u64 - 1;
 const RIGHT_BITS: usize = 5;
 
 /// What all parts of the unit refer to: the instruction under way and when its operands have arrived.
-struct Program<'a> {
-    configuration: &'a Configuration,
-    fields: Fields,
-    run: Signal,
-    sequencer: Instance,
+pub(super) struct Program<'a> {
+    pub(super) configuration: &'a Configuration,
+    pub(super) fields: Fields,
+    pub(super) run: Signal,
+    pub(super) sequencer: Instance,
     /// Cycles from a step to its operands at the lanes.
-    arrival: usize,
+    pub(super) arrival: usize,
 }
 
 impl Program<'_> {
@@ -49,7 +49,7 @@ impl Program<'_> {
     }
 
     /// Is the field `name` this code?
-    fn is(&self, name: &str, code: u64) -> Expr {
+    pub(super) fn is(&self, name: &str, code: u64) -> Expr {
         let field = self.fields.bits(name);
         field.equals(constant(code, field.width() as u32))
     }
@@ -95,7 +95,11 @@ pub fn extended_vector_unit(configuration: &Configuration) -> Result<Arc<Module>
         "Lane-wise arithmetic on two streams, or on a stream and a constant or scalars: a function, a rounded shift, the sum over a run's \
          steps, a table, limits and a mask; and the reduction of an instruction's results to a scalar or to a run-time register.",
     );
-    m.latency("step to result", latency.vector_unit as usize);
+    m.latency("step to result, through a table", latency.vector_unit as usize);
+    if let Some(extensions) = latency.extensions {
+        m.latency("step to result, with arithmetic but without a table", extensions.vector_arithmetic as usize);
+        m.latency("step to result, otherwise", extensions.vector_plain as usize);
+    }
     m.section("Control");
     let start = m.input("start", bit());
     let entry = m.input("entry", Type::bits(configuration.queue_address_bits() as usize));
@@ -114,7 +118,7 @@ pub fn extended_vector_unit(configuration: &Configuration) -> Result<Arc<Module>
     let found_write = m.output("found_write", bit());
     let found_number = m.output("found_number", register_type);
     let found_value = m.output("found_value", value_type);
-    let load = LoadBus::ports(&mut m, configuration, "queue");
+    let load = LoadBus::ports(&mut m, configuration, unit, "queue");
     let table_load = |m: &mut ModuleBuilder, name: &str, memory: Memory| {
         let address = address_bits(memory.words(configuration));
         [("enable", 1), ("address", address), ("word", SEGMENT_BITS as usize)]
@@ -153,52 +157,56 @@ pub fn extended_vector_unit(configuration: &Configuration) -> Result<Arc<Module>
     };
     let beats = beats(&mut m, &program, &write)?;
 
+    let field = |name: &'static str| (name, program.fields.bits(name));
+    let lane_bits = lanes.ilog2() as usize;
+    let picked_lane = program.fields.captured("target");
+    m.unused(picked_lane.slice(lane_bits, REGISTER_BITS as usize - lane_bits));
+    let mut values = vec![field("minimum"), field("maximum"), field("constant"), field("reduction"), field("target")];
+    values.extend([field("square_shift"), field("addend_shift"), ("lane", picked_lane.slice(0, lane_bits))]);
+    let leaving = Leaving::of(&mut m, &program, values);
+
     m.section("Lanes");
-    let results = lanes_of(&mut m, &program, &beats, &valid, [&a, &b], &tables_load)?;
+    let results = lanes_of(&mut m, &program, &beats, &valid, [&a, &b], &leaving, &tables_load)?;
     let word = m.wire("result_word", results);
     m.drive(&result, Expr::from(&word));
 
     m.section("Reduction");
-    let all = VectorStage::cycles_of_all(configuration) as usize;
-    let late = arrival + all;
-    let ended = m.delay("word_valid", Expr::from(&valid), all);
-    let opens = m.delay("opens", Expr::from(&program.sequencer.output("opens")), late);
-    let closes = m.delay("closes", Expr::from(&program.sequencer.output("closes")), late);
-    let address = m.delay("address", Expr::from(&program.sequencer.output("address")), late);
-    let sum = sum_of(&mut m, &program, &ended, &opens, &word)?;
+    let ended = leaving.behind_result(&mut m, "word_valid", leaving.word.clone(), 0);
+    let opens = leaving.behind_result(&mut m, "opens", leaving.opens.clone(), 0);
+    let closes = leaving.behind_result(&mut m, "closes", leaving.closes.clone(), 0);
+    let address = leaving.behind_result(&mut m, "address", leaving.address.clone(), 0);
+    let reduces = |m: &mut ModuleBuilder, name: &str, kinds: &[Reduction], cycles: usize| {
+        let code = leaving.field("reduction");
+        let kinds = kinds.iter().map(|&kind| code.equals(constant(kind as u64, code.width() as u32)));
+        let any = kinds.reduce(|any, kind| any.or(kind)).unwrap_or_else(|| constant(0, 1));
+        leaving.behind_result(m, name, any, cycles)
+    };
+    let sum = sum_of(&mut m, configuration, &leaving, &ended, &opens, &word)?;
     let connections = vec![
-        ("valid", Expr::from(&ended)),
-        ("opens", Expr::from(&opens)),
+        ("valid", ended.clone()),
+        ("opens", opens.clone()),
         ("word", Expr::from(&word)),
-        ("address", Expr::from(&address)),
+        ("address", address.clone()),
     ];
     let largest = m.instance("largest_element", &largest(configuration, true)?, connections)?;
     let tree = largest_cycles(configuration);
-    let closes = m.delay("closes_largest", Expr::from(&closes), tree);
-    let is = |name: Reduction| program.is("reduction", name as u64);
-    let finds = program.follow_value(&mut m, "finds", is(Reduction::ArgMax), all + tree);
+    let closes = m.delay("closes_largest", closes, tree);
+    let finds = reduces(&mut m, "finds", &[Reduction::ArgMax], tree);
     m.drive(&found_write, Expr::from(&closes).and(finds));
-    let target = program.follow(&mut m, "target", all + tree);
+    let target = leaving.behind_result(&mut m, "target_at_end", leaving.field("target"), tree);
     m.drive(&found_number, target);
     m.drive(&found_value, Expr::from(&largest.output("position")));
 
     m.section("Results");
-    let lane = program.fields.captured("target").slice(0, lanes.ilog2() as usize);
-    m.unused(
-        program
-            .fields
-            .captured("target")
-            .slice(lanes.ilog2() as usize, REGISTER_BITS as usize - lanes.ilog2() as usize),
-    );
-    let lane = program.follow_value(&mut m, "picked_lane", lane, all);
+    let lane = leaving.behind_result(&mut m, "picked_lane", leaving.field("lane"), 0);
     let elements: Vec<Expr> = (0..lanes).map(|lane| Expr::from(&word).slice(lane * element, element)).collect();
     let picked = m.delay("picked", select(lane, &elements), tree);
-    let picks = program.follow_value(&mut m, "picks", is(Reduction::Pick), all + tree);
+    let picks = reduces(&mut m, "picks", &[Reduction::Pick], tree);
     let direct = picks.choose(Expr::from(&picked), Expr::from(&largest.output("largest")).as_bits());
     let sums = sum_cycles(configuration);
     let last = sums + NormaliseStage::Scalar.begin(configuration) as usize;
     let direct = m.delay("direct", direct, last - tree);
-    let root = program.follow_value(&mut m, "root", is(Reduction::ReciprocalRoot), all + sums);
+    let root = reduces(&mut m, "root", &[Reduction::ReciprocalRoot], sums);
     let [load_enable, load_address, load_word] = normalise_load;
     let connections = vec![
         ("sum", sum),
@@ -208,12 +216,12 @@ pub fn extended_vector_unit(configuration: &Configuration) -> Result<Arc<Module>
         ("load_word", load_word.into()),
     ];
     let factor = m.instance("normalise", &normalise(configuration)?, connections)?;
-    let normalised = is(Reduction::Reciprocal).or(is(Reduction::ReciprocalRoot));
-    let direct_kinds = is(Reduction::Maximum).or(is(Reduction::Pick));
-    let normalised_now = program.follow_value(&mut m, "normalised", normalised.clone(), all + last);
-    let makes = program.follow_value(&mut m, "makes_scalar", normalised.or(direct_kinds), all + last);
+    let normalised = [Reduction::Reciprocal, Reduction::ReciprocalRoot];
+    let normalised_now = reduces(&mut m, "normalised", &normalised, last);
+    let scalars = [Reduction::Reciprocal, Reduction::ReciprocalRoot, Reduction::Maximum, Reduction::Pick];
+    let makes = reduces(&mut m, "makes_scalar", &scalars, last);
     let closes = m.delay("closes_scalar", Expr::from(&closes), last - tree);
-    let number = m.delay("number", Expr::from(&address).slice(0, scalar_type.width()), last);
+    let number = m.delay("number", address.slice(0, scalar_type.width()), last);
     let exponent_of_direct = constant(0, EXPONENT_BITS);
     let value = normalised_now.choose(
         concat(&[Expr::from(&factor.output("exponent")), Expr::from(&factor.output("mantissa"))]),
@@ -318,6 +326,7 @@ fn lanes_of(
     beats: &[Beat],
     valid: &Signal,
     [a, b]: [&Signal; 2],
+    leaving: &Leaving,
     tables_load: &[Signal; 3],
 ) -> Result<Expr, DesignError> {
     let configuration = program.configuration;
@@ -348,13 +357,10 @@ fn lanes_of(
     let combines = Expr::from(&m.wire("combines", sums.and(Expr::from(&first).not())));
     let table = program.fields.bits("table");
     let number = table.sub(constant(1, table.width() as u32)).slice(0, address_bits(configuration.tables()));
-    let looks_up = program.follow_value(m, "looks_up", table.any(), begin(VectorStage::Interpolated));
     let table = program.follow_value(m, "table_of_lanes", number, begin(VectorStage::Segment));
-    let compared = begin(VectorStage::Compared);
-    let minimum = program.follow(m, "minimum", compared - copy);
-    let maximum = program.follow(m, "maximum", compared - copy);
-    let masked = beyond(m, configuration, &program.fields, &program.run, &program.sequencer);
-    let masked = m.delay("masked", masked, program.arrival + compared - MASK_CYCLES);
+    // Registers beside the lanes hold what leaves; the mask is one bit for each.
+    let (minimum, maximum) = (leaving.field("minimum").as_signed(), leaving.field("maximum").as_signed());
+    let masked = m.delay("masked", leaving.masked.clone(), copy);
 
     let module = extended_vector_lane(configuration)?;
     let mut results: Vec<Expr> = Vec::new();
@@ -364,6 +370,8 @@ fn lanes_of(
         let mut own = |name: &str, value: &Expr| copied(m, configuration, &format!("{name}_of_lane_{lane}"), value);
         let (function, minimum, maximum) =
             (own("function", &function)?, own("minimum", &minimum)?, own("maximum", &maximum)?);
+        let leaves = own("leaves", &leaving.word)?;
+        let (plain, arithmetic) = (own("plain", &leaving.plain)?, own("arithmetic", &leaving.arithmetic)?);
         let second = takes_scalar.choose(&beat.mantissa, use_constant.choose(&constant_b, of(b, lane)));
         let [load_enable, load_address, load_word] = tables_load;
         let instance = m.instance(
@@ -384,7 +392,9 @@ fn lanes_of(
                 ("right_rest", beat.right_rest.clone()),
                 ("combines", combines.clone()),
                 ("table_number", table.clone()),
-                ("looks_up", looks_up.clone()),
+                ("leaves", leaves),
+                ("plain", plain),
+                ("arithmetic", arithmetic),
                 ("masked", Expr::from(&masked).bit(lane)),
                 ("minimum", minimum),
                 ("maximum", maximum),
@@ -413,31 +423,33 @@ fn left_shift(program: &Program<'_>, scales: &Expr) -> Expr {
 /// The running sum of the words that the lanes make.
 fn sum_of(
     m: &mut ModuleBuilder,
-    program: &Program<'_>,
-    ended: &Signal,
-    opens: &Signal,
+    configuration: &Configuration,
+    leaving: &Leaving,
+    ended: &Expr,
+    opens: &Expr,
     word: &Signal,
 ) -> Result<Expr, DesignError> {
-    let configuration = program.configuration;
-    let all = VectorStage::cycles_of_all(configuration) as usize;
     let spare = spare_registers(configuration);
-    let begin = |stage: TermStage| all + stage.begin(configuration) as usize;
-    let shift = program.fields.bits("square_shift");
-    let at_half = program.follow_value(m, "square_shift_at_half", shift.clone(), begin(TermStage::WithHalf) - spare);
-    let half = half_of(m, &at_half);
-    let half = m.delay("square_half", half, spare);
-    let shift = program.follow_value(m, "square_shift", shift, begin(TermStage::CoarseShift));
-    let root = program.is("reduction", Reduction::ReciprocalRoot as u64);
-    let squares = program.follow_value(m, "squares", root.clone(), begin(TermStage::CoarseShift));
+    let begin = |stage: TermStage| stage.begin(configuration) as usize;
+    let mut behind = |name: &str, value: Expr, cycles: usize| leaving.behind_result(m, name, value, cycles);
+    let reduction_code = leaving.field("reduction");
+    let root = reduction_code.equals(constant(Reduction::ReciprocalRoot as u64, reduction_code.width() as u32));
+    let at_half = begin(TermStage::WithHalf) - spare;
+    let shift_at_half = behind("square_shift_at_half", leaving.field("square_shift"), at_half);
+    let at_shift = begin(TermStage::CoarseShift);
+    let squares = behind("squares", root.clone(), at_shift);
     // The addend in two cycles, the second of which leaves it out where there is none.
     let at_sum = sum_cycles(configuration) - 1;
     let first = at_sum - 2;
     let bits = ACCUMULATOR_BITS as usize;
-    let far = program.fields.bits("addend_shift");
-    let addend = program.follow_value(m, "addend", program.fields.get("constant"), all + first).extend(bits).as_bits();
-    let by_fours = program.follow_value(m, "addend_by_fours", far.slice(2, 2), all + first);
-    let rest = program.follow_value(m, "addend_rest", far.slice(0, 2), all + first + 1);
-    let adds = program.follow_value(m, "adds", root, all + first + 1);
+    let addend = behind("addend", leaving.field("constant"), first).as_signed().extend(bits).as_bits();
+    let far = behind("addend_shift_at_addend", leaving.field("addend_shift"), first);
+    let adds = behind("adds", root, first + 1);
+    let half = half_of(m, &shift_at_half);
+    let half = m.delay("square_half", half, spare);
+    let shift = Expr::from(&m.delay("square_shift", shift_at_half, at_shift - at_half));
+    let rest = Expr::from(&m.delay("addend_rest", far.slice(0, 2), 1));
+    let by_fours = far.slice(2, 2);
     let shifted = |value: &Expr, choice: Expr, unit: usize| {
         let choices: Vec<Expr> = (0..4).map(|k| value.shift_left(k * unit).truncate(bits)).collect();
         select(choice, &choices)
@@ -445,9 +457,9 @@ fn sum_of(
     let addend = m.delay("addend_coarse", shifted(&addend, by_fours, 4), 1);
     let addend = shifted(&Expr::from(&addend), rest, 1);
     let addend = m.delay("addend_shifted", adds.choose(addend, constant(0, bits as u32)), 1);
-    let opens = m.delay("opens_sum", Expr::from(opens), at_sum);
+    let opens = m.delay("opens_sum", opens.clone(), at_sum);
     let connections = vec![
-        ("valid", Expr::from(ended)),
+        ("valid", ended.clone()),
         ("word", Expr::from(word)),
         ("half", Expr::from(&half)),
         ("shift", shift),

@@ -82,19 +82,35 @@ impl Fields {
 
     /// The same for any value that is valid in the cycle of the issue, under the name `name`.
     pub fn follow_value(&self, m: &mut ModuleBuilder, run: &Signal, name: &str, value: Expr, cycles: usize) -> Expr {
+        self.follow_to(m, run, name, value, &[cycles])[0].clone()
+    }
+
+    /// The same, at several numbers of cycles behind the step, the least first.
+    pub fn follow_to(
+        &self,
+        m: &mut ModuleBuilder,
+        run: &Signal,
+        name: &str,
+        value: Expr,
+        cycles: &[usize],
+    ) -> Vec<Expr> {
         let interval = self.configuration.minimum_interval() as usize;
         let mut register = m.register(&format!("{name}_held"), value.ty());
         m.next_when(&register, Expr::from(run), value);
         let mut arrived = run.clone();
         let mut passed = 0;
-        while passed < cycles {
-            let wait = interval.min(cycles - passed);
-            passed += wait;
-            arrived = m.delay(&format!("{name}_arrives_{passed}"), Expr::from(&arrived), wait);
-            let next = m.register(&format!("{name}_at_{passed}"), register.ty());
-            m.next_when(&next, Expr::from(&arrived), Expr::from(&register));
-            register = next;
+        let mut places = Vec::new();
+        for &cycles in cycles {
+            while passed < cycles {
+                let wait = interval.min(cycles - passed);
+                passed += wait;
+                arrived = m.delay(&format!("{name}_arrives_{passed}"), Expr::from(&arrived), wait);
+                let next = m.register(&format!("{name}_at_{passed}"), register.ty());
+                m.next_when(&next, Expr::from(&arrived), Expr::from(&register));
+                register = next;
+            }
+            places.push(Expr::from(&register));
         }
-        Expr::from(&register)
+        places
     }
 }

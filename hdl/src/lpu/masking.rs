@@ -9,13 +9,15 @@ use lpu_isa::configuration::{Configuration, REGISTER_BITS};
 pub const MASK_CYCLES: usize = 2;
 
 /// One bit for each element of a word, [`MASK_CYCLES`] behind its step: set where the element's index in the instruction is above the
-/// register in the field `mask`. None is set where the field names no register.
+/// register in the field `mask`. None is set where the field names no register. Indices begin again at 0 with the word after one that
+/// comes with `restarts`.
 pub fn beyond(
     m: &mut ModuleBuilder,
     configuration: &Configuration,
     fields: &Fields,
     run: &Signal,
     sequencer: &Instance,
+    restarts: Option<Expr>,
 ) -> Expr {
     let elements = configuration.stream_elements;
     let within = elements.trailing_zeros() as usize;
@@ -24,7 +26,8 @@ pub fn beyond(
     let number = m.register("word_number", Type::bits(number_bits + 1));
     let counts = Expr::from(&sequencer.output("step")).and(Expr::from(&number).bit(number_bits).not());
     let zero = constant(0, number_bits as u32 + 1);
-    m.next_cases(&number, &[(Expr::from(run), zero), (counts, super::increment(&number))]);
+    let begins = restarts.map_or_else(|| Expr::from(run), |restarts| Expr::from(run).or(restarts));
+    m.next_cases(&number, &[(begins, zero), (counts, super::increment(&number))]);
     let masks = held_while_idle(m, "masks", &Expr::from(run), fields.bits("mask").any());
     let last = held_while_idle(m, "last_index", &Expr::from(run), fields.captured("mask"));
     let last_word = Expr::from(&last).slice(within, number_bits).extend(number_bits + 1);

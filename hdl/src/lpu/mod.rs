@@ -10,6 +10,7 @@
 //! | [`extended_vector_unit`], [`extended_vector_lane`] | the same with products, tables, scalars, reductions |
 //! | [`largest`], [`reduction`] | the words of an instruction to their largest element, to a sum |
 //! | [`normalise`] | the reciprocal or the reciprocal root of a sum |
+//! | [`leaving`] | where words leave the lanes of the extended vector unit, and what belongs to them from there on |
 //! | [`masking`] | which elements of an instruction lie beyond a register |
 //! | [`registers`] | run-time registers and what changes them |
 //! | [`weight_store`] | a stream into the weight RAMs |
@@ -24,6 +25,7 @@ pub mod extended_vector_unit;
 pub mod fields;
 pub mod host_port;
 pub mod largest;
+pub mod leaving;
 pub mod masking;
 pub mod normalise;
 pub mod queue;
@@ -43,6 +45,7 @@ pub mod weight_store;
 use crate::layer::{DesignError, Expr, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, REGISTER_BITS, bits_for};
+use lpu_isa::instruction::Unit;
 
 /// A single bit.
 fn bit() -> Type {
@@ -231,13 +234,14 @@ struct LoadBus {
 }
 
 impl LoadBus {
-    /// Declares the ports `NAME_load_enable`, `NAME_load_address` and `NAME_load_word`.
-    fn ports(m: &mut ModuleBuilder, configuration: &Configuration, name: &str) -> LoadBus {
+    /// Declares the ports `NAME_load_enable`, `NAME_load_address` and `NAME_load_word` for the queue of `unit`.
+    fn ports(m: &mut ModuleBuilder, configuration: &Configuration, unit: Unit, name: &str) -> LoadBus {
+        let word_bits = configuration.queue_word_bits_of(unit) as usize;
         m.section("Load");
         LoadBus {
             enable: m.input(&format!("{name}_load_enable"), bit()),
             address: m.input(&format!("{name}_load_address"), Type::bits(configuration.queue_address_bits() as usize)),
-            word: m.input(&format!("{name}_load_word"), Type::bits(configuration.queue_word_bits as usize)),
+            word: m.input(&format!("{name}_load_word"), Type::bits(word_bits)),
         }
     }
 

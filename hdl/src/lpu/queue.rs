@@ -4,7 +4,8 @@ use super::{RegisterBus, bit, constant, copied, decrement, increment, spare_regi
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, REGISTER_BITS, bits_for};
-use lpu_isa::instruction::{OPCODE_BITS, OPCODE_HALT, OPCODE_RUN, Unit, register_fields, word_bits};
+use lpu_isa::encoding::repeat_fields;
+use lpu_isa::instruction::{OPCODE_BITS, OPCODE_HALT, OPCODE_REPEAT, OPCODE_RUN, Unit, register_fields, word_bits};
 use lpu_isa::latency::{SHORTEST_INTERVAL, block_ram};
 use std::sync::Arc;
 
@@ -56,8 +57,8 @@ pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, D
     m.latency("start to the issue of the instruction at the entry point", start_to_issue as usize);
     let words = configuration.queue_words_per_instruction();
     // Words that this unit's instructions fill: those behind them are read, but not kept.
-    let own_words = word_bits.div_ceil(configuration.queue_word_bits);
-    let ram_bits = configuration.queue_word_bits as usize;
+    let own_words = word_bits.div_ceil(configuration.queue_word_bits_of(unit));
+    let ram_bits = configuration.queue_word_bits_of(unit) as usize;
     let address_bits = configuration.queue_address_bits() as usize;
     m.section("Control");
     let start = m.input("start", bit());
@@ -90,11 +91,13 @@ pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, D
     };
     let word = m.register("word", Type::bits(ram_bits * own_words as usize));
     let issue_next = m.delay("issue_next", soon(2), 1);
+    let repeats = configuration.extensions.map(|_| Repeats::of(&mut m, configuration, [&issue, &word], &start));
     let mut fetch_soon = start.or(soon(ram_cycles + 1));
     if configuration.minimum_interval() < ram_cycles + 2 {
         // An interval so short is not counted down: it comes with the issue, in the cycle before.
         let shortest = constant(u64::from(ram_cycles) + 1, interval_bits);
         let next = Expr::from(&word).slice(OPCODE_BITS as usize, interval_bits as usize).equals(shortest);
+        let next = repeats.iter().fold(next, |next, repeats| next.or(repeats.ends_loop()));
         fetch_soon = fetch_soon.or(Expr::from(&issue).and(next));
     }
     let fetch_soon = m.wire("fetch_soon", fetch_soon);
@@ -116,7 +119,6 @@ pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, D
             (Expr::from(&advance), decrement(&words_left)),
         ],
     );
-    m.next_cases(&fetch_address, &[(start.clone(), entry), (Expr::from(&advance), increment(&fetch_address))]);
     let memory = primitives::block_ram_in(ram_bits, configuration.queue_words() as usize, ram_cycles);
     // A queue's own, like the start.
     let load_enable = copied(&mut m, configuration, "own_load_enable", &Expr::from(&load_enable))?;
@@ -133,6 +135,13 @@ pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, D
         ],
     )?;
     let fetched = memory.output("read_data");
+    let first_arrived = m.delay("first_arrived", Expr::from(&fetch), ram_cycles as usize);
+    let arrival = Arrival { word: &fetched, first: &first_arrived };
+    let mut addresses = vec![(start.clone(), entry), (Expr::from(&advance), increment(&fetch_address))];
+    if let Some(repeats) = &repeats {
+        addresses.insert(1, repeats.way_back(&mut m, configuration, &arrival, &fetch_address));
+    }
+    m.next_cases(&fetch_address, &addresses);
     let kept = if own_words == words {
         Expr::from(&advance)
     } else {
@@ -140,7 +149,6 @@ pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, D
         Expr::from(&advance).and(Expr::from(&words_left).greater_equal(behind))
     };
     let arrived = m.delay("arrived", kept, ram_cycles as usize);
-    let first_arrived = m.delay("first_arrived", Expr::from(&fetch), ram_cycles as usize);
     let shifted = if own_words == 1 {
         Expr::from(&fetched)
     } else {
@@ -156,10 +164,16 @@ pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, D
     };
     let is_run = opcode_is(&mut m, "next_runs", OPCODE_RUN);
     let is_halt = opcode_is(&mut m, "next_halts", OPCODE_HALT);
+    if let Some(repeats) = &repeats {
+        m.next_when(
+            &repeats.next_repeats,
+            Expr::from(&first_arrived),
+            opcode.equals(constant(OPCODE_REPEAT, OPCODE_BITS)),
+        );
+    }
 
     if let Some(registers) = registers {
         m.section("Registers");
-        let arrival = Arrival { word: &fetched, first: &first_arrived };
         capture(&mut m, configuration, captures, &arrival, &registers)?;
     }
 
@@ -170,14 +184,16 @@ pub fn queue(unit: Unit, configuration: &Configuration) -> Result<Arc<Module>, D
     m.next_cases(&running, &[(start.clone(), constant(1, 1)), (Expr::from(&halt), constant(0, 1))]);
     m.next_cases(&halted, &[(start.clone(), constant(0, 1)), (Expr::from(&halt), constant(1, 1))]);
     let word = Expr::from(&word);
-    m.next_cases(
-        &wait,
-        &[
-            (start.clone(), constant(u64::from(start_to_issue) - start_register as u64, interval_bits)),
-            (Expr::from(&issue), word.slice(OPCODE_BITS as usize, interval_bits as usize)),
-            (constant(1, 1), decrement(&wait)),
-        ],
-    );
+    let mut waits = vec![
+        (start.clone(), constant(u64::from(start_to_issue) - start_register as u64, interval_bits)),
+        (Expr::from(&issue), word.slice(OPCODE_BITS as usize, interval_bits as usize)),
+        (constant(1, 1), decrement(&wait)),
+    ];
+    if let Some(repeats) = &repeats {
+        let least = constant(u64::from(configuration.minimum_interval()), interval_bits);
+        waits.insert(1, (Expr::from(&issue).and(repeats.ends_loop()), least));
+    }
+    m.next_cases(&wait, &waits);
     m.drive(&run, Expr::from(&run_q));
     m.drive(&fields_port, word.slice(header_bits as usize, (word_bits - header_bits) as usize));
     m.unused(word.slice(0, OPCODE_BITS as usize));
@@ -197,6 +213,99 @@ struct Arrival<'a> {
     first: &'a Signal,
 }
 
+/// The loop under way. Its state changes when the instruction that ends it issues; the address of what follows it is asked for earlier, as
+/// soon as it is known that it ends a loop.
+struct Repeats {
+    /// Does the instruction that issues next, or now, end a loop?
+    next_repeats: Signal,
+    /// Is the time under way the loop's last? Two cycles behind the state, and three before anybody asks.
+    is_last: Signal,
+}
+
+impl Repeats {
+    /// The counter; `issue` is set in the cycle in which `word` is issued.
+    fn of(m: &mut ModuleBuilder, configuration: &Configuration, [issue, word]: [&Signal; 2], start: &Expr) -> Repeats {
+        let next_repeats = m.register("next_repeats", bit());
+        let (_, times) = Self::fields(configuration);
+        let times = Expr::from(word).slice(times.0, times.1);
+        let looping = m.register_with_reset("looping", bit(), 0);
+        // Times that are still to come behind the one under way.
+        let times_left = m.register("times_left", Type::bits(times.width()));
+        let is_last = Expr::from(&looping).and(Expr::from(&times_left).any().not());
+        let is_last = m.delay("is_last_time", is_last, 1);
+        let ends = Expr::from(issue).and(&next_repeats);
+        let one = constant(1, times.width() as u32);
+        let left = Expr::from(&looping).choose(decrement(&times_left), times.sub(one));
+        m.next_when(&times_left, ends.clone(), left);
+        m.next_cases(&looping, &[(start.clone(), constant(0, 1)), (ends, Expr::from(&is_last).not())]);
+        Repeats { next_repeats, is_last }
+    }
+
+    /// Lowest bit and width of the fields that say how many instructions a loop has and how often it is executed.
+    fn fields(configuration: &Configuration) -> ((usize, usize), (usize, usize)) {
+        let fields = repeat_fields(configuration);
+        let place = |name: &str| {
+            let field = fields.iter().find(|field| field.name == name);
+            field.map_or((0, 0), |field| (field.position as usize, field.bits as usize))
+        };
+        (place("back"), place("times"))
+    }
+
+    /// Does the instruction that issues now end a loop for the last time?
+    fn ends_loop(&self) -> Expr {
+        Expr::from(&self.next_repeats).and(&self.is_last)
+    }
+
+    /// When the address of the next word that is fetched becomes that of a loop's first instruction, and this address: as soon as all words
+    /// of the instruction that ends the loop have been asked for, or as it has come where that is later.
+    fn way_back(
+        &self,
+        m: &mut ModuleBuilder,
+        configuration: &Configuration,
+        arrival: &Arrival<'_>,
+        fetch_address: &Signal,
+    ) -> (Expr, Expr) {
+        let words = configuration.queue_words_per_instruction();
+        let ram_bits = Expr::from(arrival.word).width();
+        // Cycles between the arrival of the instruction's first word and the fetch of its last.
+        let last_fetch = (words - 1).checked_sub(block_ram(configuration));
+        let waits = last_fetch.unwrap_or(0) as usize;
+        let opcode = Expr::from(arrival.word).slice(0, OPCODE_BITS as usize);
+        let repeats = opcode.equals(constant(OPCODE_REPEAT, OPCODE_BITS)).and(arrival.first);
+        let jumps = m.delay("jumps", repeats.and(Expr::from(&self.is_last).not()), waits);
+        // What the word that comes in this very cycle does not hold has been kept.
+        let ((lowest, bits), _) = Self::fields(configuration);
+        let mut parts: Vec<Expr> = Vec::new();
+        for word in lowest / ram_bits..=(lowest + bits - 1) / ram_bits {
+            let begin = lowest.max(word * ram_bits);
+            let end = (lowest + bits).min((word + 1) * ram_bits);
+            let now = Expr::from(arrival.word).slice(begin - word * ram_bits, end - begin);
+            debug_assert!(word <= waits, "a queue's instructions are longer than what ends a loop");
+            parts.push(if word == waits {
+                now
+            } else {
+                let arrives = m.delay(&format!("back_of_word_{word}_arrived"), Expr::from(arrival.first), word);
+                let part = m.register(&format!("back_of_word_{word}"), now.ty());
+                m.next_when(&part, Expr::from(&arrives), now);
+                Expr::from(&part)
+            });
+        }
+        parts.reverse();
+        // Instructions to words.
+        let width = fetch_address.ty().width();
+        let back = concat(&parts).extend(width);
+        let shifted = (0..32 - words.leading_zeros()).filter(|bit| words >> bit & 1 == 1);
+        let scaled = |bit: u32| if bit == 0 { back.clone() } else { back.shift_left(bit as usize).truncate(width) };
+        let back = shifted.map(scaled).reduce(|all, more| all.add(more));
+        let back = back.unwrap_or_else(|| constant(0, width as u32));
+        let own = words - u32::from(last_fetch.is_some());
+        // -1 - back is its complement.
+        let address = Expr::from(fetch_address).add(back.not());
+        let address = if own == 1 { address } else { address.sub(constant(u64::from(own) - 1, width as u32)) };
+        (Expr::from(&jumps), address)
+    }
+}
+
 /// The values of the registers that an instruction names right behind its interval. Its number is kept when the words of the RAM that
 /// hold it come; from then on the register is looked up each cycle, so that the value in the cycle of the issue, two cycles old, is that
 /// which a latency of [`REGISTER_LOOKUP`](lpu_isa::latency::REGISTER_LOOKUP) promises.
@@ -207,7 +316,7 @@ fn capture(
     arrival: &Arrival<'_>,
     registers: &RegisterBus,
 ) -> Result<(), DesignError> {
-    let ram_bits = configuration.queue_word_bits as usize;
+    let ram_bits = Expr::from(arrival.word).width();
     let number_bits = bits_for(configuration.registers() + 1) as usize;
     let header = header_bits(configuration) as usize;
     let last_word = (header + captures * number_bits - 1) / ram_bits;

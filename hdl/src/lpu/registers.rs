@@ -48,7 +48,7 @@ pub fn registers(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let host_address = m.input("host_address", number_type);
     let host_value = m.input("host_value", value_type);
     let host_beat = m.output("host_beat", Type::bits(beat_bits));
-    let load = LoadBus::ports(&mut m, configuration, "queue");
+    let load = LoadBus::ports(&mut m, configuration, unit, "queue");
     m.section("Bus");
     let [write_port, number_port, value_port] =
         [0, 1, 2].map(|k| m.output(RegisterBus::NAMES[k], RegisterBus::types(configuration)[k]));

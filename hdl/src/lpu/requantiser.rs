@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::largest::{largest, largest_cycles};
 use super::masking::{MASK_CYCLES, beyond};
 use super::queue::queue;
-use super::requantiser_lane::requantiser_lane;
+use super::requantiser_lane::{multiplier_bits, requantiser_lane};
 use super::sequencer::{self, Shape};
 use super::{
     LoadBus, RegisterBus, address_bits, bit, constant, copied, held_if, held_while_idle, picked, spare_registers,
@@ -12,7 +12,7 @@ use super::{
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, LOOKUP_ENTRIES};
-use lpu_isa::host::{SCALE_BITS, SCALE_FACTOR_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
+use lpu_isa::host::{SCALE_SHIFT_BITS, scale_bits};
 use lpu_isa::instruction::Unit;
 use lpu_isa::latency::{Latency, block_ram, lookup};
 use lpu_isa::stages::LaneStage;
@@ -61,10 +61,10 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     });
     // Where elements may choose their entries: the port of those that do, and the word on it.
     let index = configuration.lookup.then(|| (m.output("index_source", source_type), m.input("index", word_type)));
-    let load = LoadBus::ports(&mut m, configuration, "queue");
+    let load = LoadBus::ports(&mut m, configuration, unit, "queue");
     let scale_load_enable = m.input("scale_load_enable", Type::bits(lanes));
     let scale_load_address = m.input("scale_load_address", table_type);
-    let scale_load_entry = m.input("scale_load_entry", Type::bits(SCALE_BITS as usize));
+    let scale_load_entry = m.input("scale_load_entry", Type::bits(scale_bits(configuration) as usize));
 
     let registers = RegisterBus::of_unit(&mut m, configuration)?;
     m.section("Program");
@@ -76,7 +76,7 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let shape = Shape {
         address_bits: configuration.scale_address_bits(),
         end_of_level_0: false,
-        run_edges: false,
+        run_edges: scalar.is_some(),
         instruction_edges: scalar.is_some(),
     };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
@@ -137,13 +137,20 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let looks_up = index.is_some().then(|| follow("lookup", 0));
     // Each lane has these in registers of its own, a cycle later.
     let before = |stage: LaneStage| waiting + stage.begin(configuration) as usize - spare_registers(configuration);
-    let zero_point = follow("zero_point", before(LaneStage::Offset));
+    let narrow = configuration.narrow_scales;
+    let zero_point = (!narrow).then(|| follow("zero_point", before(LaneStage::Offset)));
     let minimum = follow("minimum", before(LaneStage::Compared));
     let maximum = follow("maximum", before(LaneStage::Compared));
+    if narrow {
+        m.unused(fields.bits("zero_point"));
+    }
 
     let masked = scalar.as_ref().map(|_| {
         fields.leave_numbers(&mut m, &["mask"]);
-        let masked = beyond(&mut m, configuration, &fields, &run, &sequencer);
+        let each_run = fields.follow(&mut m, &run, "each_run", 0);
+        sequencer.ignore("first");
+        let restarts = each_run.and(Expr::from(&sequencer.output("last")));
+        let masked = beyond(&mut m, configuration, &fields, &run, &sequencer, Some(restarts));
         let first = crossing + waiting + LaneStage::Compared.begin(configuration) as usize;
         let word = m.delay("masked", masked, first - MASK_CYCLES);
         let valid = m.delay("masked_valid", Expr::from(&step), first);
@@ -156,12 +163,12 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     });
 
     m.section("Lanes");
-    let table =
-        primitives::block_ram_in(SCALE_BITS as usize, configuration.scale_words() as usize, block_ram(configuration));
+    let (entry_bits, entries) = (scale_bits(configuration) as usize, configuration.scale_words() as usize);
+    let table = primitives::block_ram_in(entry_bits, entries, block_ram(configuration));
     let lane_modules = [requantiser_lane(false, configuration)?, requantiser_lane(true, configuration)?];
     let mut results: Vec<Expr> = Vec::new();
-    let (fraction_bits, shift_bits) = (SCALE_FRACTION_BITS as usize, SCALE_SHIFT_BITS as usize);
-    let factor_bits = SCALE_FACTOR_BITS as usize;
+    let (fraction_bits, shift_bits) = (multiplier_bits(configuration) - 1, SCALE_SHIFT_BITS as usize);
+    let factor_bits = fraction_bits + shift_bits + 1;
     let load_enables = m.delay("scale_load_enable_q", Expr::from(&scale_load_enable), spare_registers(configuration));
     let load_address = m.delay("scale_load_address_q", Expr::from(&scale_load_address), spare_registers(configuration));
     let load_entry = m.delay("scale_load_entry_q", Expr::from(&scale_load_entry), spare_registers(configuration));
@@ -207,17 +214,23 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         let amount = scale.slice(fraction_bits, shift_bits);
         let left = scale.bit(fraction_bits + shift_bits);
         let no_shift = literal(0, Type::bits(shift_bits));
-        // The highest bit of a multiplier is 1, except in 0, which a left shift by 31 marks.
-        let highest = m.wire(&format!("highest_{lane}"), left.and(amount.all()).not());
+        // The highest bit of a multiplier is 1, except in 0, which a left shift by 31 marks. A narrow scale has no other.
+        let zero = if narrow { left.clone() } else { left.and(amount.all()) };
+        let highest = m.wire(&format!("highest_{lane}"), zero.not());
         let multiplier = concat(&[Expr::from(&highest), scale.slice(0, fraction_bits)]);
         let takes_over = (beside > 0).then(|| Expr::from(&entered));
         let mut beside = |name: &str, value: Expr| {
             Expr::from(&held_if(&mut m, &format!("{name}_{lane}"), takes_over.as_ref(), value))
         };
-        let bias = beside("bias", scale.slice(factor_bits, ACCUMULATOR_BITS as usize).as_signed());
-        let multiplier = beside("multiplier", multiplier);
-        let left_shift = beside("left_shift", left.choose(&amount, &no_shift));
-        let right_shift = beside("right_shift", left.choose(&no_shift, &amount));
+        let mut of_scale = Vec::new();
+        if !narrow {
+            let bias = scale.slice(factor_bits, ACCUMULATOR_BITS as usize).as_signed();
+            of_scale.push(("bias", beside("bias", bias)));
+            of_scale.push(("left_shift", beside("left_shift", left.choose(&amount, &no_shift))));
+        }
+        let right_shift = if narrow { amount } else { left.choose(&no_shift, &amount) };
+        of_scale.push(("multiplier", beside("multiplier", multiplier)));
+        of_scale.push(("right_shift", beside("right_shift", right_shift)));
         let mut operand_of = |part: usize| {
             let position = part * lanes + lane;
             let of_stream = Expr::from(&stream).slice(position * element, element).as_signed();
@@ -246,19 +259,17 @@ pub fn requantiser(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         let operand = m.delay(&format!("operand_{lane}_q"), Expr::from(&operand), waiting);
         let mut own =
             |name: &str, value: &Expr| copied(&mut m, configuration, &format!("{name}_of_lane_{lane}"), value);
-        let (zero_point, minimum, maximum) =
-            (own("zero_point", &zero_point)?, own("minimum", &minimum)?, own("maximum", &maximum)?);
+        let (minimum, maximum) = (own("minimum", &minimum)?, own("maximum", &maximum)?);
         let mut connections = vec![
             ("valid", Expr::from(&valid)),
             ("operand", operand.into()),
-            ("bias", bias),
-            ("multiplier", multiplier),
-            ("left_shift", left_shift),
-            ("right_shift", right_shift),
-            ("zero_point", zero_point),
             ("minimum", minimum),
             ("maximum", maximum),
         ];
+        if let Some(zero_point) = &zero_point {
+            connections.push(("zero_point", own("zero_point", zero_point)?));
+        }
+        connections.extend(of_scale);
         connections.extend(masked.iter().map(|masked| ("masked", masked.bit(lane))));
         let module = &lane_modules[usize::from(lane < configuration.scale_multiplier_lanes as usize)];
         let instance = m.instance(&format!("lane_{lane}"), module, connections)?;

@@ -3,10 +3,15 @@
 use super::{FINE_SHIFT_BITS, bit, by_eights, follow_valid, held_if};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, literal};
 use crate::primitives;
-use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, NARROW_MULTIPLIER_BITS};
 use lpu_isa::host::{SCALE_MULTIPLIER_BITS, SCALE_SHIFT_BITS};
 use lpu_isa::stages::LaneStage;
 use std::sync::Arc;
+
+/// Bits of the multiplier of a scale. The highest stands for one half: the upper ones of 31.
+pub fn multiplier_bits(configuration: &Configuration) -> usize {
+    (if configuration.narrow_scales { NARROW_MULTIPLIER_BITS } else { SCALE_MULTIPLIER_BITS }) as usize
+}
 
 /// One lane of the requantiser, which multiplies `in_cells` of the FPGA or in logic.
 ///
@@ -24,23 +29,32 @@ pub fn requantiser_lane(in_cells: bool, configuration: &Configuration) -> Result
     let first = end(LaneStage::Operand);
     let lane_cycles = all - first;
     let mut m = ModuleBuilder::new_variant("requantiser_lane", if in_cells { "cells" } else { "logic" });
-    m.describe(
+    let narrow = configuration.narrow_scales;
+    m.describe(if narrow {
+        "result = clamp(round(round(operand * multiplier / 2^13) / 2^right_shift)). The first rounding is to nearest with ties upwards, \
+         the second to nearest with ties away from zero: gemmlowp's double rounding."
+    } else {
         "result = clamp(round(round((operand + bias) * 2^left_shift * multiplier / 2^31) / 2^right_shift) + zero_point). The first \
          rounding is to nearest with ties upwards, the second to nearest with ties away from zero: gemmlowp's double \
-         rounding.",
-    );
-    m.latency("valid, operand, bias, multiplier and shifts to result", lane_cycles);
-    m.latency("zero_point to result", all - begin(LaneStage::Offset));
+         rounding."
+    });
+    if narrow {
+        m.latency("valid, operand, multiplier and shift to result", lane_cycles);
+    } else {
+        m.latency("valid, operand, bias, multiplier and shifts to result", lane_cycles);
+        m.latency("zero_point to result", all - begin(LaneStage::Offset));
+    }
     m.latency("minimum and maximum to result", all - begin(LaneStage::Compared));
     m.section("Operands");
     let operand = m.input("operand", accumulator);
-    let bias = m.input("bias", accumulator);
-    let multiplier = m.input("multiplier", Type::bits(SCALE_MULTIPLIER_BITS as usize));
-    let left_shift = m.input("left_shift", shift);
+    let bias = (!narrow).then(|| m.input("bias", accumulator));
+    let multiplier_bits = multiplier_bits(configuration);
+    let multiplier = m.input("multiplier", Type::bits(multiplier_bits));
+    let left_shift = (!narrow).then(|| m.input("left_shift", shift));
     let right_shift = m.input("right_shift", shift);
     m.section("Control");
     let valid = m.input("valid", bit());
-    let zero_point = m.input("zero_point", element);
+    let zero_point = (!narrow).then(|| m.input("zero_point", element));
     let minimum = m.input("minimum", element);
     let maximum = m.input("maximum", element);
     // Comes with the limits.
@@ -59,31 +73,39 @@ pub fn requantiser_lane(in_cells: bool, configuration: &Configuration) -> Result
     let held = |m: &mut ModuleBuilder, name: &str, stage: LaneStage, value: Expr| {
         Expr::from(&held_if(m, name, at(stage).as_ref(), value))
     };
-    m.section("Bias");
-    let sum = held(&mut m, "sum", LaneStage::Sum, Expr::from(&operand).add(Expr::from(&bias)));
-    let left_shift = held(&mut m, "left_shift_q", LaneStage::Sum, Expr::from(&left_shift));
-    m.section("Left shift");
-    // By multiples of eight, then by the rest: a barrel shifter in one cycle would set the pace of the machine.
-    let eights = by_eights(&left_shift);
-    let coarse = held(&mut m, "shifted_by_eights", LaneStage::CoarseLeft, sum.shift_left_by(eights));
-    let fine = held(&mut m, "left_shift_rest", LaneStage::CoarseLeft, left_shift.slice(0, FINE_SHIFT_BITS));
-    let shifted = held(&mut m, "shifted", LaneStage::Left, coarse.shift_left_by(fine));
-    let multiplier = [LaneStage::Sum, LaneStage::CoarseLeft, LaneStage::Left]
-        .into_iter()
-        .enumerate()
-        .fold(Expr::from(&multiplier), |waiting, (k, stage)| held(&mut m, &format!("multiplier_{k}"), stage, waiting));
+    let (mut shifted, mut multiplier) = (Expr::from(&operand), Expr::from(&multiplier));
+    if let (Some(bias), Some(left_shift)) = (&bias, &left_shift) {
+        m.section("Bias");
+        let sum = held(&mut m, "sum", LaneStage::Sum, shifted.add(Expr::from(bias)));
+        let left_shift = held(&mut m, "left_shift_q", LaneStage::Sum, Expr::from(left_shift));
+        m.section("Left shift");
+        // By multiples of eight, then by the rest: a barrel shifter in one cycle would set the pace of the machine.
+        let eights = by_eights(&left_shift);
+        let coarse = held(&mut m, "shifted_by_eights", LaneStage::CoarseLeft, sum.shift_left_by(eights));
+        let fine = held(&mut m, "left_shift_rest", LaneStage::CoarseLeft, left_shift.slice(0, FINE_SHIFT_BITS));
+        shifted = held(&mut m, "shifted", LaneStage::Left, coarse.shift_left_by(fine));
+        multiplier = [LaneStage::Sum, LaneStage::CoarseLeft, LaneStage::Left]
+            .into_iter()
+            .enumerate()
+            .fold(multiplier, |waiting, (k, stage)| held(&mut m, &format!("multiplier_{k}"), stage, waiting));
+    }
     m.section("Scale");
-    let multiplier_bits = SCALE_MULTIPLIER_BITS as usize;
     let product = if configuration.pipeline.compact {
         primitives::compact_scale_multiplier(bits, multiplier_bits)
     } else {
         primitives::scale_multiplier(bits, multiplier_bits, in_cells)
     };
-    debug_assert_eq!(LaneStage::Product.cycles(configuration), if configuration.pipeline.compact { 1 } else { 6 });
+    let stage = if narrow { LaneStage::NarrowProduct } else { LaneStage::Product };
+    let cycles = match (configuration.pipeline.compact, narrow) {
+        (true, _) => 1,
+        (false, true) => 4,
+        (false, false) => 6,
+    };
+    debug_assert_eq!(stage.cycles(configuration), cycles);
     let product = m.instance("scale", &product, vec![("a", shifted), ("b", multiplier)])?.output("p");
-    // Doubled high half, rounded: bits 30 and up, plus 1, halved. The multiplier is below 2^31, so it always fits: no
+    // Doubled high half, rounded: bits 30 (12) and up, plus 1, halved. The multiplier is below 2^31 (2^13), so it always fits: no
     // saturation is needed.
-    let lowest = SCALE_MULTIPLIER_BITS as usize - 1;
+    let lowest = multiplier_bits - 1;
     m.unused(Expr::from(&product).slice(0, lowest));
     let upper = Expr::from(&product).slice(lowest, bits + 1);
     let one = literal(1, Type::bits(bits + 1));
@@ -122,8 +144,10 @@ pub fn requantiser_lane(in_cells: bool, configuration: &Configuration) -> Result
     m.section("Output");
     m.unused(scaled.bit(bits));
     // The sum wraps at 32 bits, as the reference's does.
-    let offset = scaled.truncate(bits).add(Expr::from(&zero_point).extend(bits));
-    let offset = held(&mut m, "offset", LaneStage::Offset, offset);
+    let mut offset = scaled.truncate(bits);
+    if let Some(zero_point) = &zero_point {
+        offset = held(&mut m, "offset", LaneStage::Offset, offset.add(Expr::from(zero_point).extend(bits)));
+    }
     let enables = [at(LaneStage::Compared), at(LaneStage::Clamped)];
     let clamped = super::clamp(&mut m, enables, &offset, [&minimum, &maximum], masked.as_ref());
     m.drive(&result, Expr::from(&clamped));

@@ -4,7 +4,7 @@ use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
 use super::tile::drain_bits;
-use super::tile_row::tile_row;
+use super::tile_row::{tile_row, token_pace};
 use super::{LoadBus, RegisterBus, bit, constant, copied, held_while_idle, picked, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS, REGISTER_BITS, bits_for};
@@ -55,7 +55,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     let activation = m.input("activation", Type::bits((configuration.dot * ELEMENT_BITS) as usize));
     m.section("Drain");
     let drain_out: Vec<Signal> = (0..columns).map(|c| m.output(&format!("drain_{c}"), drain_type)).collect();
-    let load = LoadBus::ports(&mut m, configuration, "queue");
+    let load = LoadBus::ports(&mut m, configuration, unit, "queue");
     let weight_load_enable = m.input("weight_load_enable", Type::bits(tiles));
     let weight_load_address = m.input("weight_load_address", Type::bits(configuration.weight_address_bits() as usize));
     let weight_load_word = m.input("weight_load_word", Type::bits(configuration.weight_word_bits() as usize));
@@ -84,12 +84,23 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     let step = sequencer.output("step");
     let mut last = sequencer.output("last");
     let mut fetch = None;
+    // The token of the last row of tiles, if that is incomplete: products may leave it out.
+    let mut incomplete = None;
     if configuration.extensions.is_some() {
         fields.leave_numbers(&mut m, &[]);
         let fetching = fields.follow(&mut m, &run, "fetch", 0);
         fetch = Some(fetch_place(&mut m, configuration, group, &fields, &run, &fetching.and(&step))?);
         // What is fetched has no result.
         last = m.wire("last_of_product", fetching.not().and(&last));
+        let whole = configuration.tiles / configuration.stream_elements;
+        if whole as usize + 1 == rows.len() {
+            let full_rows = fields.follow(&mut m, &run, "full_rows", 0);
+            let delay = latency.step_to_shadow as usize + whole as usize * token_pace(configuration);
+            let drains = full_rows.not().and(&last);
+            incomplete = Some(Expr::from(&m.delay("drain_token_of_incomplete_row", drains, delay)));
+        } else {
+            m.unused(fields.bits("full_rows"));
+        }
     }
     let token = m.delay("drain_token", Expr::from(&last), latency.step_to_shadow as usize);
     // A weight meets its activation at the multiplier: the address leads by the read of the weight RAM. It is made to here, once
@@ -139,14 +150,19 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
         let instance = m.instance(&format!("row_{row}"), &module, connections)?;
         let is_last = row + 1 == rows.len();
         for (name, value) in &mut control {
-            let port = match *name {
-                "drain_token_in" => "drain_token_out".to_string(),
-                name => format!("{name}_hop"),
+            let (port, own) = match *name {
+                "drain_token_in" => {
+                    ("drain_token_out".to_string(), incomplete.as_ref().filter(|_| row + 2 == rows.len()))
+                }
+                name => (format!("{name}_hop"), None),
             };
-            if is_last {
+            if is_last || own.is_some() {
                 instance.ignore(&port);
-            } else {
-                *value = Expr::from(&instance.output(&port));
+            }
+            match own {
+                Some(own) => *value = own.clone(),
+                None if is_last => {}
+                None => *value = Expr::from(&instance.output(&port)),
             }
         }
         for (column, drain) in drains.iter_mut().enumerate().take(tiles.len()) {

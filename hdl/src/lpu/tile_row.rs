@@ -68,6 +68,13 @@ fn fetch(m: &mut ModuleBuilder, configuration: &Configuration, columns: usize) -
         .collect()
 }
 
+/// Cycles by which a drain's token comes to a row later than to the row before.
+pub fn token_pace(configuration: &Configuration) -> usize {
+    // Slower than the drain chain, which moves a row a cycle: each row's results leave the chain one interval of the
+    // requantiser behind those of the row before.
+    (1 + configuration.channels_per_tile() * configuration.requantise_interval) as usize
+}
+
 /// A row of `columns` tiles.
 ///
 /// # Errors
@@ -85,7 +92,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
          next row; results of earlier rows pass through.",
     );
     m.latency("any hop input to its hop output", 1);
-    let token_pace = 1 + parts * interval;
+    let token_pace = token_pace(configuration);
     m.latency("drain_token_in to drain_token_out", token_pace);
     m.section("Operands");
     let address_in = m.input("weight_address", address_type);
@@ -113,8 +120,6 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
         .map(|part| Expr::from(&m.delay(&format!("drain_token_part_{part}"), Expr::from(&token_in), part * interval)))
         .collect();
     let tokens = m.wire("drain_tokens", concat(&tokens));
-    // Slower than the drain chain, which moves a row a cycle: each row's results leave the chain one interval of the
-    // requantiser behind those of the row before.
     let token = m.delay("drain_token", Expr::from(&token_in), token_pace);
     m.drive(&token_out, Expr::from(&token));
     m.section("Load");

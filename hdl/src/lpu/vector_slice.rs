@@ -82,8 +82,8 @@ pub fn vector_slice(configuration: &Configuration) -> Result<Arc<Module>, Design
     let read_data = m.output("read_data", word_type);
     let source = m.output("write_source", source_type);
     let write_data = m.input("write_data", word_type);
-    let read_load = LoadBus::ports(&mut m, configuration, "read_queue");
-    let write_load = LoadBus::ports(&mut m, configuration, "write_queue");
+    let read_load = LoadBus::ports(&mut m, configuration, Unit::Read(0), "read_queue");
+    let write_load = LoadBus::ports(&mut m, configuration, Unit::Write(0), "write_queue");
     let registers = RegisterBus::of_unit(&mut m, configuration)?;
     m.section("Host");
     let host_read = m.input("host_read", bit());

@@ -90,7 +90,7 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let a = m.input("a", word_type);
     let b = m.input("b", word_type);
     let result = m.output("result", word_type);
-    let load = LoadBus::ports(&mut m, configuration, "queue");
+    let load = LoadBus::ports(&mut m, configuration, unit, "queue");
 
     m.section("Program");
     let queue = m.instance("queue", &queue(unit, configuration)?, load.queue(&start, &entry, None))?;

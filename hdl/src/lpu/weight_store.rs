@@ -55,7 +55,7 @@ pub fn weight_store(configuration: &Configuration) -> Result<Arc<Module>, Design
     let words: Vec<_> = (0..configuration.tile_groups())
         .map(|group| m.output(&format!("word_{group}"), Type::bits(dot * weight)))
         .collect();
-    let load = LoadBus::ports(&mut m, configuration, "queue");
+    let load = LoadBus::ports(&mut m, configuration, unit, "queue");
     let registers = RegisterBus::of_unit(&mut m, configuration)?;
 
     m.section("Program");

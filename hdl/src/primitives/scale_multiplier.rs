@@ -8,16 +8,21 @@ use crate::layer::{FamilyTexts, Module, Type};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Register stages of the multiplier for operands of up to 32 bits.
-const STAGES: usize = 6;
+/// Register stages of the multiplier for operands of up to 32 bits, and for a second one that is a single factor of a cell.
+const STAGES: [usize; 2] = [6, 4];
+/// Bits of a second operand that is a single factor of a cell.
+const SHORT: usize = 16;
+/// Where the first operand is split for it.
+const LOWER: usize = 17;
 /// Operands are split above this many bits.
 const HALF: usize = 16;
 
 /// A multiplier of two's complement `a` (`a_bits`, 18 to 33) and unsigned `b` (`b_bits`, 18 to 32) to their signed product `p`
-/// (`a_bits + b_bits`), six cycles later.
+/// (`a_bits + b_bits`), six cycles later; four where `b` is short (9 to 16 bits).
 ///
 /// On ECP5, `in_cells`: with `a = a1 2^16 + a0` and `b` alike, the product is `a1 b1 2^32 + a0 b0 + 2^16 ((a1 + a0)(b1 + b0) - a1 b1 -
-/// a0 b0)`: three cells instead of four, because the sums still fit 18 bits (A. Karatsuba, Yu. Ofman, 1962). Otherwise each pair of
+/// a0 b0)`: three cells instead of four, because the sums still fit 18 bits (A. Karatsuba, Yu. Ofman, 1962). A short `b` takes two cells,
+/// `a1 b 2^17 + a0 b`. Otherwise each pair of
 /// rows is added in one carry chain that also masks the rows by their bits of `b`: the four inputs of a CCU2C are two bits of `a`
 /// and two of `b`. A binary tree of adders follows, registered at each level.
 #[must_use]
@@ -40,9 +45,12 @@ fn module(a_bits: usize, b_bits: usize, in_cells: Option<bool>) -> Arc<Module> {
         ("p", Type::signed(a_bits + b_bits), false),
     ]
     .map(|(name, ty, input)| (name.to_string(), ty, input));
+    let short = b_bits <= SHORT;
+    let stages = STAGES[usize::from(short)];
     let (kind, ecp5, stages) = match in_cells {
-        Some(true) => ("cell", cells_body(a_bits, b_bits), STAGES),
-        Some(false) => ("logic", logic_body(a_bits, b_bits), STAGES),
+        Some(true) if short => ("cell", short_cells_body(a_bits, b_bits), stages),
+        Some(true) => ("cell", cells_body(a_bits, b_bits), stages),
+        Some(false) => ("logic", logic_body(a_bits, b_bits, stages), stages),
         None => ("compact", behavioural_body(a_bits, b_bits, 1), 1),
     };
     Primitive {
@@ -70,6 +78,39 @@ fn behavioural_body(a_bits: usize, b_bits: usize, stages: usize) -> String {
         let _ = writeln!(text, "    product_{stage} <= product_{};", stage - 1);
     }
     let _ = write!(text, "  end\n\n  assign p = product_{stages};\n");
+    text
+}
+
+fn short_cells_body(a_bits: usize, b_bits: usize) -> String {
+    let (upper, lower) = (a_bits - LOWER + b_bits, LOWER + b_bits);
+    let mut text = format!(
+        "
+  wire [17:0] upper_a = {{{{{extension}{{a[{a_top}]}}}}, a[{a_top}:{LOWER}]}};
+  wire [17:0] lower_a = {{1'd0, a[{lower_top}:0]}};
+  wire [17:0] factor = {{{zeros}'d0, b}};
+",
+        extension = 18 - (a_bits - LOWER),
+        a_top = a_bits - 1,
+        lower_top = LOWER - 1,
+        zeros = 18 - b_bits,
+    );
+    for (name, width) in [("upper", upper), ("lower", lower)] {
+        let _ = writeln!(text, "  wire [{}:0] {name};", width - 1);
+        text += &cell(&format!("{name}_cell"), [&format!("{name}_a"), "factor"], name, width, Registers::All);
+    }
+    let _ = write!(
+        text,
+        "
+  reg [{top}:0] product;
+  always @(posedge clk) product <= {{upper + {{{missing}'d0, lower[{last}:{LOWER}]}}, lower[{lower_top}:0]}};
+
+  assign p = product;
+",
+        top = a_bits + b_bits - 1,
+        missing = upper - b_bits,
+        last = lower - 1,
+        lower_top = LOWER - 1,
+    );
     text
 }
 
@@ -151,7 +192,7 @@ struct Addend {
     width: usize,
 }
 
-fn logic_body(a_bits: usize, b_bits: usize) -> String {
+fn logic_body(a_bits: usize, b_bits: usize, stages: usize) -> String {
     let mut text = String::new();
     let mut clocked = String::new();
     let mut addends: Vec<Addend> = Vec::new();
@@ -181,7 +222,7 @@ fn logic_body(a_bits: usize, b_bits: usize) -> String {
         let _ = writeln!(clocked, "    {name} <= {name}_sum;");
         addends.push(Addend { name, position: 2 * pair, width: bits });
     }
-    for level in 1..STAGES {
+    for level in 1..stages {
         addends = addends
             .chunks(2)
             .enumerate()

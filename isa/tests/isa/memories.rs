@@ -2,10 +2,13 @@
 
 use crate::strategies::{configuration, program, scale};
 use bitvec::prelude::*;
+use lpu_isa::configuration::Extensions;
 use lpu_isa::configuration::{Configuration, WEIGHT_BITS};
 use lpu_isa::fixed_point::normalise::Normalise;
 use lpu_isa::fixed_point::table::{SEGMENTS, Table};
-use lpu_isa::host::{BUS_BITS, Memory, SCALE_BITS, SCALE_FACTOR_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS};
+use lpu_isa::host::{
+    BUS_BITS, Memory, SCALE_BITS, SCALE_FACTOR_BITS, SCALE_FRACTION_BITS, SCALE_SHIFT_BITS, scale_bits,
+};
 use lpu_isa::image::{Image, PACKED_OFFSET, images};
 use lpu_isa::instruction::{Instruction, Word, word_bits};
 use lpu_isa::program::Scale;
@@ -152,6 +155,25 @@ fn the_parts_of_a_scale_stand_at_the_bits_that_the_memory_map_names() {
     assert_eq!(entry(one_half, 0, 1), 1 << 36);
     assert_eq!(entry(one_half, 0, i32::MIN), 1 << 67);
     assert_eq!(entry(one_half, 0, -1), 0xffff_ffff << 36);
+    // A narrow entry is cut out of a wide one.
+    let extensions = Some(Extensions { registers: 1, scalars: 2, tables: 1 });
+    let narrow = Configuration { narrow_scales: true, extensions, ..Configuration::default() };
+    let entry = |multiplier, shift| {
+        let scale = Scale { multiplier, shift, bias: 0 };
+        assert!(scale.is_encodable_in(&narrow));
+        scale.encode_in(&narrow)
+    };
+    assert_eq!((scale_bits(&narrow), entry(one_half, 0)), (18, 0));
+    assert_eq!(entry(one_half + (1 << 18), -3), 1 | 3 << 12);
+    assert_eq!(entry(i32::MAX ^ ((1 << 18) - 1), 0), (1 << 12) - 1);
+    assert_eq!(entry(0, 0), 31 << 12 | 1 << 17);
+    for wide in [(one_half + 1, 0, 0), (one_half, 1, 0), (one_half, 0, 1)] {
+        let (multiplier, shift, bias) = wide;
+        assert!(!Scale { multiplier, shift, bias }.is_encodable_in(&narrow), "{wide:?}");
+    }
+    let narrowed = |multiplier, shift| Scale { multiplier, shift, bias: 0 }.narrowed();
+    assert_eq!(narrowed(i32::MAX, -1), Some(Scale { multiplier: one_half, shift: 0, bias: 0 }));
+    assert_eq!((narrowed(i32::MAX, 0), narrowed(one_half, 1)), (None, None));
     // A word of the table is three chunks on the bus.
     assert_eq!((SCALE_BITS, Memory::Scale(0).chunks(&Configuration::default())), (68, 3));
 }

@@ -2,7 +2,7 @@
 
 use lpu_isa::configuration::{Configuration, Extensions, LOOKUP_ENTRIES, Pipeline};
 use lpu_isa::instruction::{
-    Assignment, Function, Instruction, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
+    Assignment, Function, Instruction, MOST_TIMES, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
 };
 use lpu_isa::program::{FORMAT, Layer, Placed, Program, Queue, Region, Scale};
 use lpu_isa::sequence::{LEVELS, Sequence};
@@ -56,6 +56,7 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             requantise_interval: 1 << halvings.min(stream_elements.trailing_zeros()),
             scale_multiplier_lanes: u32::from(halvings > 0 && !pipeline.compact),
             lookup: scale_depth >= LOOKUP_ENTRIES && tiles.is_multiple_of(2),
+            narrow_scales: false,
             pipeline,
             extensions: extensions
                 .filter(|_| vector_unit && weight_bits == 8 && tiles >= stream_elements)
@@ -118,8 +119,8 @@ fn tracking(configuration: &Configuration) -> BoxedStrategy<Tracking> {
     if configuration.scalars() == 0 {
         return Just(Tracking::default()).boxed();
     }
-    (0..=configuration.registers(), proptest::option::of(0..configuration.scalars()))
-        .prop_map(|(mask, maximum)| Tracking { mask, maximum })
+    (0..=configuration.registers(), proptest::option::of(0..configuration.scalars()), any::<bool>())
+        .prop_map(|(mask, maximum, each_run)| Tracking { mask, maximum, each_run })
         .boxed()
 }
 
@@ -153,11 +154,11 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
     let limit = unit.address_limit(configuration);
     let operation = match unit {
         Unit::TileGroup(_) if configuration.extensions.is_some() => {
-            let sources = (proptest::option::of(1..=configuration.registers()), source(configuration));
+            let sources = (proptest::option::of(1..=configuration.registers()), source(configuration), any::<bool>());
             (sources, moved(limit, noisy, configuration))
-                .prop_map(|((tile, source), sequence)| match tile {
+                .prop_map(|((tile, source, full_rows), sequence)| match tile {
                     Some(tile) => Operation::Fetch { tile, sequence },
-                    None => Operation::Multiply { source, sequence },
+                    None => Operation::Multiply { source, full_rows, sequence },
                 })
                 .boxed()
         }
@@ -174,7 +175,7 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
         }
         Unit::Registers => assignment(configuration.registers()).prop_map(Operation::Assign).boxed(),
         Unit::TileGroup(_) => (source(configuration), sequence(limit, noisy, configuration))
-            .prop_map(|(source, sequence)| Operation::Multiply { source, sequence })
+            .prop_map(|(source, sequence)| Operation::Multiply { source, full_rows: false, sequence })
             .boxed(),
         Unit::Read(_) => moved(limit, noisy, configuration).prop_map(|sequence| Operation::Read { sequence }).boxed(),
         Unit::Write(_) => {
@@ -236,7 +237,15 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
 pub fn placed_instruction(noisy: bool) -> impl Strategy<Value = (Configuration, Unit, Instruction)> {
     (configuration(), any::<Index>()).prop_flat_map(move |(configuration, index)| {
         let unit = *index.get(&Unit::all(&configuration));
-        instruction(unit, &configuration, noisy).prop_map(move |instruction| (configuration.clone(), unit, instruction))
+        let repeat = (3..=configuration.longest_interval(), 1..configuration.queue_depth, 2..=MOST_TIMES);
+        let shortest = configuration.minimum_interval();
+        let repeat = repeat.prop_map(move |(interval, back, times)| Instruction {
+            interval: interval.max(shortest),
+            operation: Operation::Repeat { back, times },
+        });
+        let weight = u32::from(configuration.extensions.is_some());
+        let any = prop_oneof![9 => instruction(unit, &configuration, noisy), weight => repeat];
+        any.prop_map(move |instruction| (configuration.clone(), unit, instruction))
     })
 }
 

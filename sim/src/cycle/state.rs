@@ -137,7 +137,8 @@ impl State {
             latency.write_to_read,
         ];
         if let Some(extensions) = &latency.extensions {
-            shortest.extend([extensions.register, extensions.store_to_weights, extensions.fetch]);
+            let vector = extensions.vector_plain;
+            shortest.extend([vector, extensions.register, extensions.store_to_weights, extensions.fetch]);
         }
         let shortest = u64::from(shortest.into_iter().min().unwrap_or(1).max(1));
         let window = shortest.max(LONGEST_WINDOW) as usize;
@@ -151,7 +152,10 @@ impl State {
                 Unit::Write(_) => Some(latency.write_to_read),
                 Unit::Weights => extensions.map(|latency| latency.store_to_weights),
                 Unit::Registers => extensions.map(|latency| latency.register),
-                Unit::Vector => extensions.map(|latency| latency.vector_to_register.min(latency.vector_to_scalar)),
+                Unit::Vector => extensions.map(|extensions| {
+                    let longest = extensions.vector_to_register.min(extensions.vector_to_scalar);
+                    longest.saturating_sub(latency.vector_unit.saturating_sub(extensions.vector_plain))
+                }),
                 _ => None,
             };
             Some((index, u64::from(cycles?)))
@@ -383,6 +387,15 @@ impl State {
         match &placed.instruction.operation {
             // The steps under way go on.
             Operation::Nop => {}
+            Operation::Repeat { back, times } => {
+                sequencer.repeated += 1;
+                if sequencer.repeated < *times {
+                    sequencer.program_counter = sequencer.program_counter.saturating_sub(*back as usize);
+                    return;
+                }
+                sequencer.repeated = 0;
+                sequencer.issue_cycle = cycle + u64::from(self.configuration.minimum_interval());
+            }
             Operation::Halt => {
                 sequencer.halted = true;
                 self.running -= 1;
@@ -429,17 +442,21 @@ impl State {
         source.port(&self.configuration) as usize
     }
 
-    /// The results of `group` leave its drain chains, row 0 at `cycle`. Columns without a tile in the last row deliver zero.
-    fn drain(&mut self, group: usize, cycle: u64) {
+    /// The first `rows` rows of results of `group` leave its drain chains, row 0 at `cycle`. Columns without a tile in the last row
+    /// deliver zero.
+    fn drain(&mut self, group: usize, rows: u32, cycle: u64) {
         let dot = self.configuration.dot as usize;
         let pace = u64::from(self.configuration.requantise_interval);
-        for row in 0..u64::from(self.configuration.rows()) {
+        for row in 0..u64::from(rows) {
             let at = self.slot(cycle + row * pace) + group * dot;
             self.drains[at..at + dot].fill(0);
         }
         for tile in &self.tiles[group] {
             for (part, weights) in tile.weights.iter().enumerate() {
                 let row = tile.row * tile.weights.len() + part;
+                if row >= rows as usize {
+                    continue;
+                }
                 let at = self.slot(cycle + row as u64 * pace) + tile.column;
                 self.drains[at] = self.runs[group].accumulator(weights, dot);
             }
@@ -454,13 +471,14 @@ impl State {
         let now = self.slot(cycle);
         let latency = &options.latency;
         match (self.units[index], operation) {
-            (Unit::TileGroup(group), Operation::Multiply { source, .. }) => {
+            (Unit::TileGroup(group), Operation::Multiply { source, full_rows, .. }) => {
                 let group = group as usize;
                 let port = self.port(*source);
                 self.runs[group].step(&step, &self.ports[port][now..now + dot], self.multiplied_bits);
                 if step.last {
                     self.land_stores(group, cycle);
-                    self.drain(group, cycle + u64::from(latency.step_to_drain));
+                    let rows = self.configuration.drain_rows(*full_rows);
+                    self.drain(group, rows, cycle + u64::from(latency.step_to_drain));
                 }
             }
             (Unit::TileGroup(group), Operation::Fetch { .. }) => {
@@ -538,13 +556,14 @@ impl State {
                     let ready = latency.extensions.map_or(0, |latency| latency.requantise_to_scalar);
                     let results = &mut self.ports[output][at..at + elements];
                     let (mask, ready) = (captured.mask, cycle + u64::from(ready));
+                    let number = if tracking.each_run { run_step } else { number };
                     extension.track(results, mask, minimum, ends, number, tracking.maximum, ready);
                 }
             }
             (Unit::Vector, &Operation::Vector { function, a, b, constant, minimum, maximum, arithmetic, .. })
                 if self.extension.is_some() =>
             {
-                let at = self.slot(cycle + u64::from(latency.vector_unit));
+                let at = self.slot(cycle + u64::from(latency.vector(function, &arithmetic)));
                 let (first, second) = (self.port(a), b.map(|b| self.port(b)));
                 let Some(extension) = &mut self.extension else { return };
                 let limits = (minimum, maximum);
@@ -564,10 +583,9 @@ impl State {
                     limits,
                     arithmetic,
                 };
-                let cycles = latency.extensions.map_or((0, 0), |latency| {
-                    (u64::from(latency.vector_to_scalar), u64::from(latency.vector_to_register))
-                });
-                let results = extension.vector(&now, cycles.0, cycles.1);
+                let to_scalar = latency.vector_to_scalar(function, &arithmetic);
+                let to_register = latency.vector_to_register(function, &arithmetic);
+                let results = extension.vector(&now, u64::from(to_scalar), u64::from(to_register));
                 let output = self.configuration.vector_slices as usize + 1;
                 self.ports[output][at..at + elements].copy_from_slice(&results);
             }

@@ -15,6 +15,8 @@ pub struct Sequencer {
     pub instruction: usize,
     /// Cycle of its issue.
     pub issue_cycle: u64,
+    /// Times that the loop under way has been executed.
+    pub repeated: u32,
     /// Has the queue halted?
     pub halted: bool,
     /// Cycle of the next issue or step; `u64::MAX` where none is left.

@@ -4,6 +4,7 @@ use super::{Computed, Divergence, Element, Executed, Kind};
 use crate::cycle::WriteEvent;
 use lpu_compiler::graph::{Graph, OperatorKind};
 use lpu_isa::assembly::disassemble;
+use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
 use lpu_isa::program::{Program, Queue, Region};
@@ -61,14 +62,9 @@ pub(super) fn golden_results(graph: &Graph, program: &Program, tensors: &[Option
 }
 
 /// The steps of a queue in time order.
-fn steps<'a>(queue: &'a Queue) -> impl Iterator<Item = Taken> + 'a {
-    let issues = queue.instructions.iter().scan(0u64, |cycle, placed| {
-        let issue = *cycle;
-        *cycle = issue.saturating_add(u64::from(placed.instruction.interval));
-        Some((issue, placed))
-    });
-    issues.enumerate().flat_map(|(instruction, (issue, placed))| {
-        let operation = placed.instruction.operation;
+fn steps<'a>(queue: &'a Queue, configuration: &Configuration) -> impl Iterator<Item = Taken> + 'a {
+    queue.issued(0, configuration).into_iter().flat_map(|(issue, instruction)| {
+        let operation = queue.instructions[instruction].instruction.operation;
         let steps = operation.sequence().map(Sequence::steps).into_iter().flatten();
         steps.enumerate().map(move |(number, step)| {
             let cycle = issue + u64::from(ISSUE_TO_STEP) + u64::from(step.offset);
@@ -161,7 +157,7 @@ impl<'a> Provenance<'a> {
         };
         let cycle = step.cycle.checked_sub(u64::from(self.latency.crossbar) + u64::from(self.latency.requantise))?;
         let queue = self.program.queue(Unit::Requantiser)?;
-        let taken = steps(queue).find(|taken| taken.cycle == cycle)?;
+        let taken = steps(queue, &self.program.configuration).find(|taken| taken.cycle == cycle)?;
         match queue.instructions[taken.instruction].instruction.operation {
             Operation::Requantise { from, .. } => Some((from, cycle)),
             _ => None,
@@ -175,9 +171,12 @@ impl<'a> Provenance<'a> {
         let group = Unit::TileGroup(lane / configuration.dot);
         let queue = self.program.queue(group)?;
         let delivered = requantised.checked_sub(u64::from(self.latency.step_to_drain))?;
-        let (pace, cycles) = (u64::from(configuration.requantise_interval), u64::from(configuration.drain_cycles()));
+        let pace = u64::from(configuration.requantise_interval);
         let mut pass = 0;
-        for taken in steps(queue).filter(|taken| taken.step.last) {
+        for taken in steps(queue, configuration).filter(|taken| taken.step.last) {
+            let operation = queue.instructions[taken.instruction].instruction.operation;
+            let full_rows = matches!(operation, Operation::Multiply { full_rows: true, .. });
+            let cycles = pace * u64::from(configuration.drain_rows(full_rows));
             if (taken.cycle..taken.cycle + cycles).contains(&delivered) {
                 let delivered_row = ((delivered - taken.cycle) / pace) as u32;
                 let row = delivered_row / configuration.channels_per_tile();
@@ -235,7 +234,7 @@ fn elements_of(program: &Program, region: &Region) -> Vec<Option<usize>> {
 fn write_steps(program: &Program, queue: &Queue, slice: u32) -> Vec<WriteStep> {
     let configuration = &program.configuration;
     let crossbar = u64::from(Latency::of(configuration).crossbar);
-    let taken = steps(queue).map(|Taken { cycle, instruction, number, step }| {
+    let taken = steps(queue, configuration).map(|Taken { cycle, instruction, number, step }| {
         let beats = match queue.instructions[instruction].instruction.operation {
             Operation::Write { last_beats, .. } if step.end_of_level_0 => last_beats,
             _ => configuration.beats_per_word(),

@@ -103,6 +103,8 @@ fn changed(from: &str, to: &str) -> Program {
 /// The latencies that the token was written for: those of the machine, but for the extensions, which are quicker here.
 fn written_for() -> Latency {
     let extensions = ExtensionLatency {
+        vector_plain: 22,
+        vector_arithmetic: 22,
         vector_to_scalar: 32,
         requantise_to_scalar: 22,
         vector_to_register: 26,

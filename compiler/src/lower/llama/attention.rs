@@ -3,43 +3,63 @@
 //! The largest score of a head is kept behind the requantiser, so only the exponential waits for it. Queries, scores and
 //! probabilities stand in different slices, so that the exponentials of a head pass while the scores of the next are made. The reciprocal of their sum is applied to the weighted sum on its way out.
 
-use super::emitter::{Destination, Operator, ProductJob, Sink, Stream, Target, VectorJob, WHOLE, beat_by_beat};
+use super::job::{
+    Beside, Destination, Operator, ProductJob, Sink, Stored, Stream, Target, VectorJob, WHOLE, beat_by_beat,
+};
 use super::plan::{Buffer, Placed};
 use super::{NORM, Token, register};
 use crate::llama::graph::{CACHE_LIMIT, Norm, ROPE_FRACTION_BITS};
 use lpu_isa::instruction::{Function, Spread, Tracking};
 use lpu_isa::sequence::Sequence;
 use lpu_isa::vector::{Arithmetic, Combine, Reduction, ScalarOperand};
+use std::ops::Range;
 
 impl Token<'_> {
     /// Attention of layer `number`, added to the residual stream.
     pub(super) fn attention(&mut self, number: usize) {
         let (graph, plan) = (self.graph, self.plan);
-        let (layer, placed) = (&graph.layers[number].attention, &plan.layers[number]);
+        let layer = &graph.layers[number].attention;
+        let Some(placed) = &plan.layer else { return };
         let (shape, buffers) = (&graph.shape, &plan.buffers);
         let g = &plan.geometry;
-        // Keys first: theirs is the longest way to the scores.
-        let to = self.target(&placed.key, buffers.key.0);
+        // Keys first: theirs is the longest way to the scores. The vector unit is theirs as soon as they are there: all but the first
+        // pass of the queries gives way.
+        let part = usize::from(self.positions > plan.second_angles);
+        let to = self.target(&placed.key, buffers.key.0[part]);
         self.projection(&placed.key, Operator::scaled(NORM, layer.key.right_shift), to);
-        let to = self.target(&placed.query, buffers.query.0);
-        self.projection(&placed.query, Operator::scaled(NORM, layer.query.right_shift), to);
+        let query = Operator::scaled(NORM, layer.query.right_shift);
+        self.projection_part(&placed.query, 0, 1, query.clone(), buffers.query.0[part]);
         let cached = (-i32::from(CACHE_LIMIT), i32::from(CACHE_LIMIT));
+        self.rotate((buffers.key.0[part], buffers.key.1), plan.angles[part], 0..shape.kv_heads as u32, WHOLE);
+        self.cache(buffers.key.1, placed.key_offsets, placed.keys, layer.key_shift, cached);
+        let (mut turned, limit) = (0, i32::from(layer.query_limit));
+        for pass in 0..placed.query.passes {
+            if pass > 0 {
+                self.projection_part(&placed.query, pass, 1, query.clone(), buffers.query.0[part]);
+            }
+            // The heads that are complete. Heads narrower than a word are turned in whole words.
+            let complete = if pass + 1 < placed.query.passes {
+                ((pass + 1) * placed.query.width / g.elements.max(g.head_pitch)) * g.elements.max(g.head_pitch)
+            } else {
+                shape.heads as u32 * g.head_pitch
+            };
+            let heads = turned..complete / g.head_pitch;
+            if !heads.is_empty() {
+                turned = heads.end;
+                self.rotate((buffers.query.0[part], buffers.query.1), plan.angles[part], heads, (-limit, limit));
+            }
+        }
         let value = Operator { limits: cached, ..Operator::scaled(NORM, layer.value.right_shift) };
         let address = (placed.values, 0, g.value_words as i32);
         let (register, place) = (register::VALUE_ADDRESS, register::POSITION);
         self.projection(&placed.value, value, Target::Weights { address, register, spread: Spread::Columns, place });
-
-        self.rotate(buffers.key, shape.kv_heads, WHOLE);
-        let limit = i32::from(layer.query_limit);
-        self.rotate(buffers.query, shape.heads, (-limit, limit));
-        self.cache(buffers.key.1, placed.key_offsets, placed.keys, layer.key_shift, cached);
 
         for block in 0..g.blocks {
             for shared in 0..g.sharing {
                 for stream in 0..g.streams {
                     if let Some(head) = g.head_of(block, shared, stream, shape) {
                         let scalar = g.scalar_of(block, shared, stream);
-                        self.scores(number, head, scalar);
+                        self.scores(head, scalar);
                         self.probabilities(head, scalar);
                     }
                 }
@@ -64,28 +84,50 @@ impl Token<'_> {
     pub(super) fn target(&self, placed: &Placed, buffer: Buffer) -> Target {
         let g = &self.plan.geometry;
         let (slice, base) = (buffer.slice, buffer.base);
-        Target::Memory { slice, base, per_pass: placed.pitch(g) as i32, last_beats: placed.last_beats(g) }
+        let (per_pass, last_beats) = (placed.pitch(g) as i32, placed.last_beats(g));
+        Target::Memory { slice, base, per_pass, last_beats, copy: None }
     }
 
-    /// A product of `input` with `placed`, through the vector unit. Returns the cycle of its first step.
+    /// Places a product of `input` with `placed`, through the vector unit. Returns the cycle of its first step.
     pub(super) fn product(&mut self, placed: &Placed, input: Buffer, operator: Operator, target: Target) -> u64 {
-        let job = ProductJob {
+        self.emitter.product(&self.product_job(placed, input, operator, target))
+    }
+
+    /// A product of `input` with `placed`, through the vector unit.
+    pub(super) fn product_job(&self, placed: &Placed, input: Buffer, operator: Operator, target: Target) -> ProductJob {
+        ProductJob {
             streams: self.everywhere(input),
             beats: placed.beats,
             passes: placed.passes,
             weights: (placed.base, placed.beats),
-            stored: false,
-            rows: (0, placed.rows),
+            registers: placed.registers,
+            stored: None,
+            rows: (placed.first_row, placed.rows),
             scales: (placed.scales, 1, placed.rows as i32),
             tracking: Tracking::default(),
             sink: Sink::Vector(Box::new(operator), target),
-        };
-        self.emitter.product(&job)
+        }
     }
 
     /// A product of the residual stream.
     pub(super) fn projection(&mut self, placed: &Placed, operator: Operator, target: Target) {
         self.product(placed, self.plan.buffers.residual, operator, target);
+    }
+
+    /// The same for `count` passes from `first` on, whose results stand in `buffer` behind those of the passes before.
+    pub(super) fn projection_part(
+        &mut self,
+        placed: &Placed,
+        first: u32,
+        count: u32,
+        operator: Operator,
+        buffer: Buffer,
+    ) {
+        let g = &self.plan.geometry;
+        let base = buffer.base + first * placed.pitch(g);
+        let part = placed.part(first, count, g);
+        let to = self.target(&part, Buffer { base, ..buffer });
+        self.projection(&part, operator, to);
     }
 
     /// An operator whose results are elements of the residual stream and make the factor of `norm`.
@@ -109,18 +151,24 @@ impl Token<'_> {
 
     /// A product of `input`, added to the residual stream, which then has the norm `next`.
     pub(super) fn add_to_residual(&mut self, placed: &Placed, input: Buffer, next: &Norm) {
-        let residual = self.plan.buffers.residual;
+        let buffers = &self.plan.buffers;
         let per_pass = placed.pitch(&self.plan.geometry) as i32;
-        let beside = super::emitter::Beside { slice: residual.slice, base: residual.base, per_pass };
-        let operator = Operator { beside: Some(beside), ..self.normed(next) };
-        let target = self.target(placed, residual);
+        let Buffer { slice, base } = buffers.beside();
+        let operator = Operator { beside: Some(Beside { slice, base, per_pass }), ..self.normed(next) };
+        let mut target = self.target(placed, buffers.residual);
+        if let Target::Memory { copy, .. } = &mut target {
+            *copy = buffers.copy.map(|Buffer { slice, base }| (slice, base));
+        }
         self.product(placed, input, operator, target);
     }
 
-    /// RoPE on `heads` heads: the products with cosines and sines are two steps of a run.
-    fn rotate(&mut self, (from, to): (Buffer, Buffer), heads: usize, limits: (i32, i32)) {
+    /// RoPE on `heads`, the first of which begins a word: the products with cosines and sines are two steps of a run.
+    fn rotate(&mut self, (from, to): (Buffer, Buffer), angles: Buffer, heads: Range<u32>, limits: (i32, i32)) {
         let g = &self.plan.geometry;
-        let (word, words) = (g.beats_per_word as i32, (heads as u32 * g.head_pitch).div_ceil(g.elements));
+        let skipped = heads.start * g.head_pitch / g.dot;
+        let [from, to] = [from, to].map(|Buffer { slice, base }| Buffer { slice, base: base + skipped });
+        let heads = heads.end - heads.start;
+        let (word, words) = (g.beats_per_word as i32, (heads * g.head_pitch).div_ceil(g.elements));
         let pattern = g.angle_words;
         let twice = |base: u32, within: i32, next: i32, again: i32| Sequence {
             base,
@@ -132,14 +180,14 @@ impl Token<'_> {
             register: 0,
         };
         let back = -(2 * pattern as i32 - 1) * word;
-        let angles = twice(self.plan.angles.base, word, word, back).offset_by(register::ANGLE);
+        let factors = twice(angles.base, word, word, back).offset_by(register::ANGLE);
         let arithmetic =
             Arithmetic { combine: Combine::Rotation, shift: ROPE_FRACTION_BITS as i32, ..Arithmetic::default() };
-        let beats = heads as u32 * g.head_pitch / g.dot;
+        let beats = heads * g.head_pitch / g.dot;
         let last_beats = beats - (words - 1) * g.beats_per_word;
         let job = VectorJob {
             a: (from.slice, twice(from.base, 0, word, word)),
-            b: Some((self.plan.angles.slice, angles)),
+            b: Some((angles.slice, factors)),
             operator: Operator { limits, arithmetic, ..Operator::new(Function::Multiply) },
             sequence: twice(0, 0, 0, 0),
             to: Destination::Memory {
@@ -147,6 +195,7 @@ impl Token<'_> {
                 sequence: Sequence { pause: 1, ..self.words(to.base, words) },
                 last_beats,
                 lag: 1,
+                copy: None,
             },
         };
         self.emitter.vector(&job);
@@ -158,7 +207,7 @@ impl Token<'_> {
         let arithmetic = Arithmetic { shift: shift as i32, ..Arithmetic::default() };
         let job = VectorJob {
             a: (keys.slice, beat_by_beat(keys.base, beats)),
-            b: Some((offsets.slice, beat_by_beat(offsets.base, beats))),
+            b: Some((offsets.slice, beat_by_beat(offsets.base, beats).offset_by(register::OFFSETS))),
             operator: Operator { limits, arithmetic, ..Operator::new(Function::Subtract) },
             sequence: Sequence { delta: [0; 4], ..beat_by_beat(0, beats) },
             to: Destination::Weights {
@@ -169,12 +218,20 @@ impl Token<'_> {
         self.emitter.vector(&job);
     }
 
+    /// Where the scores of `head` stand: one head behind the other, and again from the beginning.
+    fn scores_of(&self, head: usize) -> Buffer {
+        let (buffers, beats) = (&self.plan.buffers, self.positions / self.plan.geometry.dot);
+        let heads = (buffers.score_beats / beats).max(1);
+        let Buffer { slice, base } = buffers.scores;
+        Buffer { slice, base: base + head as u32 % heads * beats }
+    }
+
     /// The scores of `head` for all positions of the bucket; those that are still to come are the least number.
-    fn scores(&mut self, layer: usize, head: usize, scalar: u32) {
+    fn scores(&mut self, head: usize, scalar: u32) {
         let (plan, g) = (self.plan, &self.plan.geometry);
-        let placed = &plan.layers[layer];
+        let Some(placed) = &plan.layer else { return };
         let words = g.head_pitch / g.dot;
-        let (query, scores) = (plan.buffers.query.1, plan.buffers.scores[head]);
+        let (query, scores) = (plan.buffers.query.1, self.scores_of(head));
         let query = Buffer { base: query.base + head as u32 * words, ..query };
         let kv_head = self.graph.shape.kv_head(head) as u32;
         let job = ProductJob {
@@ -182,15 +239,17 @@ impl Token<'_> {
             beats: words,
             passes: self.positions / g.full,
             weights: (placed.keys + kv_head * words, g.key_words),
-            stored: true,
+            registers: (register::WEIGHTS, register::SCALES),
+            stored: Some(Stored { address: placed.keys, passes: self.positions / g.full - 1, beats: 0 }),
             rows: (0, g.full_rows),
             scales: (placed.scores[head], 0, 0),
-            tracking: Tracking { mask: register::POSITION, maximum: Some(scalar) },
+            tracking: Tracking { mask: register::POSITION, maximum: Some(scalar), each_run: false },
             sink: Sink::Memory(Target::Memory {
                 slice: scores.slice,
                 base: scores.base,
                 per_pass: (g.full / g.dot) as i32,
                 last_beats: g.beats_per_word,
+                copy: None,
             }),
         };
         self.emitter.product(&job);
@@ -201,7 +260,7 @@ impl Token<'_> {
         let g = &self.plan.geometry;
         let exponential = &self.graph.exponential;
         let words = self.positions / g.elements;
-        let scores = self.plan.buffers.scores[head];
+        let scores = self.scores_of(head);
         let arithmetic = Arithmetic {
             scalar: ScalarOperand::One,
             shift: -(exponential.left_shift as i32),
@@ -226,7 +285,7 @@ impl Token<'_> {
             b: None,
             operator,
             sequence: Sequence { delta: [0; 4], ..Sequence::linear(scalar, words) },
-            to: Destination::Memory { slice: probabilities.slice, sequence, last_beats, lag: 0 },
+            to: Destination::Memory { slice: probabilities.slice, sequence, last_beats, lag: 0, copy: None },
         };
         self.emitter.vector(&job);
     }
@@ -234,7 +293,8 @@ impl Token<'_> {
     /// Values weighted with the probabilities of the heads of `block` with number `shared`, one on each stream.
     fn weighted_sum(&mut self, layer: usize, block: u32, shared: u32, limit: i32) {
         let (plan, g) = (self.plan, &self.plan.geometry);
-        let (shape, placed) = (&self.graph.shape, &plan.layers[layer]);
+        let shape = &self.graph.shape;
+        let Some(placed) = &plan.layer else { return };
         let heads: Vec<Option<usize>> = (0..g.streams).map(|stream| g.head_of(block, shared, stream, shape)).collect();
         let mut streams: Vec<Stream> = heads
             .iter()
@@ -274,13 +334,15 @@ impl Token<'_> {
                 base: attention.base + word * g.beats_per_word,
                 per_pass: 0,
                 last_beats: g.beats_per_word,
+                copy: None,
             };
             let job = ProductJob {
                 streams: streams.clone(),
-                beats: self.positions / g.dot,
+                beats: (self.positions / g.dot).min(g.value_words),
                 passes: 1,
                 weights: (placed.values + pass * g.value_words, 0),
-                stored: true,
+                registers: (register::WEIGHTS, register::SCALES),
+                stored: Some(Stored { address: placed.values, passes: 0, beats: (self.positions - g.full) / g.dot }),
                 rows: (within, rows),
                 scales: (placed.weighted + row, 1, 0),
                 tracking: Tracking::default(),

@@ -1,8 +1,8 @@
 //! The end of a token: the last norm's weights, the classifier, the slot of the largest result, the next position.
 
-use super::emitter::Operator;
+use super::job::{Operator, ProductJob};
 use super::{Token, register};
-use lpu_isa::instruction::{Assignment, Function};
+use lpu_isa::instruction::{Assignment, Function, Tracking};
 use lpu_isa::vector::{Arithmetic, Reduction};
 
 impl Token<'_> {
@@ -25,23 +25,19 @@ impl Token<'_> {
             address: (0, g.elements as i32, g.slot_pitch as i32),
             ..Operator::new(Function::Pass)
         };
-        let target = super::emitter::Target::Memory {
+        let target = super::job::Target::Memory {
             slice: buffers.logits.slice,
             base: buffers.logits.base,
             per_pass: (placed.rows * g.beats_per_word) as i32,
             last_beats: g.beats_per_word,
+            copy: None,
         };
-        let begin = self.product(placed, input, operator, target);
+        // Columns without a tile in the last row have no logit: what they deliver must not be the largest.
+        let tracking = Tracking { mask: register::LAST_TILE, maximum: None, each_run: true };
+        let job = self.product_job(placed, input, operator, target);
+        let begin = self.emitter.product(&ProductJob { tracking, ..job });
         // Nothing looks at the position any more.
-        let next = Assignment {
-            destination: register::POSITION,
-            source: register::POSITION,
-            multiplier: 1,
-            addend: 0,
-            constant: 1,
-            shift: 0,
-            bits: 16,
-        };
+        let next = Assignment { constant: 1, ..Assignment::move_register(register::POSITION, register::POSITION) };
         self.emitter.assign(next, begin);
     }
 }

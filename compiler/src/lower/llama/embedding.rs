@@ -1,6 +1,6 @@
 //! The beginning of a token: its registers, and its row of the embedding as the residual stream.
 
-use super::emitter::{Destination, Operator, VectorJob};
+use super::job::{Destination, Operator, VectorJob};
 use super::plan::Buffer;
 use super::{NORM, Token, register};
 use crate::error::CompileError;
@@ -21,7 +21,8 @@ fn reciprocal(divisor: u32, limit: u32) -> Option<(i32, u32)> {
 impl Token<'_> {
     /// `destination = ((source × multiplier + addend) >> shift) mod 2^bits`.
     fn assign(&mut self, destination: u32, source: u32, multiplier: i32, addend: u32, shift: u32, bits: u32) {
-        let assignment = Assignment { destination, source, multiplier, addend, constant: 0, shift, bits };
+        let moved = Assignment::move_register(destination, source);
+        let assignment = Assignment { multiplier, addend, shift, bits, ..moved };
         self.emitter.assign(assignment, 0);
     }
 
@@ -49,6 +50,13 @@ impl Token<'_> {
         self.assign(register::KEY_ADDRESS, register::TEMPORARY, whole(g.key_words), 0, 0, 16);
         self.assign(register::KEY_TILE, register::TEMPORARY, -whole(g.full), register::POSITION, 0, 16);
         self.assign(register::VALUE_ADDRESS, register::POSITION, 1, 0, g.dot.trailing_zeros(), 16);
+
+        let constant = whole(g.tiles) - 1;
+        let last = Assignment { constant, ..Assignment::move_register(register::LAST_TILE, 0) };
+        self.emitter.assign(last, 0);
+        for distance in [register::WEIGHTS, register::SCALES, register::OFFSETS] {
+            self.emitter.assign(Assignment::move_register(distance, 0), 0);
+        }
 
         let row = plan.buffers.row;
         let weights = Sequence::linear(plan.embedding.base, plan.embedding.beats).offset_by(register::ROW_ADDRESS);
@@ -85,6 +93,7 @@ impl Token<'_> {
                 sequence: stride(residual.base),
                 last_beats: g.beats_per_word,
                 lag: 0,
+                copy: plan.buffers.copy.map(|Buffer { slice, base }| (slice, base)),
             },
         });
         Ok(())
@@ -103,6 +112,7 @@ impl Token<'_> {
                 sequence: self.words(to.base, words),
                 last_beats: self.plan.geometry.beats_per_word,
                 lag: 0,
+                copy: None,
             },
         });
     }

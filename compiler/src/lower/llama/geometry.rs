@@ -120,7 +120,7 @@ impl Geometry {
             sharing: (shape.heads / shape.kv_heads) as u32,
             key_words: shape.kv_heads as u32 * head_pitch / dot,
             key_passes,
-            value_words: key_passes * full / dot,
+            value_words: context.div_ceil(dot),
             value_rows,
             blocks,
             value_passes: (blocks * value_rows).div_ceil(full_rows),

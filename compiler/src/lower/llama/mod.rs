@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | [`geometry`] | how the model's sizes meet the machine's |
 //! | [`plan`] | where weights, scales, constants and vectors stand |
-//! | [`emitter`] | instructions in time |
+//! | [`job`] | chains of units that are placed as a whole |
+//! | [`emitter`] | jobs in time: what each waits for |
+//! | [`timeline`] | the queues, and the first hole in them |
 //! | [`embedding`] | registers of the token and the position, the token's row |
 //! | [`attention`] | projections, RoPE and cache, scores and softmax, weighted sum |
 //! | [`feed_forward`] | the other half of a layer |
@@ -21,7 +23,9 @@ pub mod embedding;
 pub mod emitter;
 pub mod feed_forward;
 pub mod geometry;
+pub mod job;
 pub mod plan;
+pub mod timeline;
 
 use crate::error::{CompileError, Resource};
 use crate::llama::graph::QuantisedLlama;
@@ -32,6 +36,7 @@ use lpu_isa::instruction::{Instruction, Operation};
 use lpu_isa::latency::Latency;
 use lpu_isa::program::{Entry, FORMAT, Language, Layer, Placed, Program, Queue, Region};
 use plan::Plan;
+use std::collections::btree_map::{BTreeMap, Entry as Slot};
 
 /// The scalar of the norm's factor.
 pub const NORM: u32 = 0;
@@ -58,11 +63,20 @@ pub mod register {
     pub const FACTOR: u32 = 9;
     /// Passing results.
     pub const TEMPORARY: u32 = 10;
+    /// The number of the last tile.
+    pub const LAST_TILE: u32 = 11;
+    /// Weight words from the first layer's to those of the layer under way.
+    pub const WEIGHTS: u32 = 12;
+    /// The same for entries of the scale table.
+    pub const SCALES: u32 = 13;
+    /// The same for beats of the middles of keys.
+    pub const OFFSETS: u32 = 14;
     /// How many there are.
-    pub const COUNT: u32 = 10;
+    pub const COUNT: u32 = 14;
 }
 
 /// One token under construction, for positions below `positions`.
+#[derive(Clone)]
 pub struct Token<'a> {
     /// The model.
     pub graph: &'a QuantisedLlama,
@@ -100,41 +114,47 @@ pub fn compile(
         return Err(unsupported("the machine has no `extensions`".into()));
     };
     let layers = layers(graph);
-    let names: Vec<String> = layers.iter().map(|layer| layer.name.clone()).collect();
-    let mut queues: Vec<Queue> = Vec::new();
-    let mut entries = Vec::new();
     let g = &plan.geometry;
-    for passes in 1..=g.key_passes {
-        let positions = passes * g.full;
-        let mut token = Token { graph, plan: &plan, emitter: Emitter::new(configuration, extension), positions };
-        token.embedding()?;
-        for number in 0..graph.layers.len() {
-            token.emitter.layer = 1 + number as u32;
-            token.attention(number);
-            token.feed_forward(number);
+    let new = |positions| Token { graph, plan: &plan, emitter: Emitter::new(configuration, extension), positions };
+    // As many schedules as fit the queues: one for each pass over the keys, or for each second, fourth, ...
+    let mut schedules: BTreeMap<u32, (Vec<Queue>, u64)> = BTreeMap::new();
+    let mut step = 1;
+    let (queues, entries) = loop {
+        let mut queues: Vec<Queue> = Vec::new();
+        let mut entries = Vec::new();
+        for passes in (step..g.key_passes + step).step_by(step as usize).map(|passes| passes.min(g.key_passes)) {
+            let positions = passes * g.full;
+            let (bucket, cycles) = match schedules.entry(passes) {
+                Slot::Occupied(known) => known.into_mut(),
+                Slot::Vacant(vacant) => vacant.insert(new(positions).schedule()?),
+            };
+            // All queues begin a schedule at the same instruction.
+            let instruction = queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
+            append(&mut queues, bucket.clone(), instruction, configuration);
+            let last = (positions as usize).min(context as usize);
+            let macs = graph.shape.multiply_accumulates(last);
+            let (instruction, positions) = (instruction as u32, positions.min(context));
+            entries.push(Entry { instruction, positions, cycles: *cycles, macs });
         }
-        token.emitter.layer = 1 + graph.layers.len() as u32;
-        token.classifier();
-        let (bucket, cycles) = token.emitter.finish().finish(&graph.name, &names)?;
-        // All queues begin a schedule at the same instruction.
-        let instruction = queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
-        append(&mut queues, bucket, instruction, configuration);
-        let last = (positions as usize).min(context as usize);
-        let macs = graph.shape.multiply_accumulates(last);
-        entries.push(Entry { instruction: instruction as u32, positions: positions.min(context), cycles, macs });
-    }
-    if let Some(queue) = queues.iter().find(|queue| queue.instructions.len() > configuration.queue_depth as usize) {
-        return Err(CompileError::DoesNotFit {
-            model: graph.name.clone(),
-            layer: "the schedules of all lengths of the context".into(),
-            resource: Resource::Queue,
-            needed: queue.instructions.len() as u64,
-            available: u64::from(configuration.queue_depth),
-            what: "instructions in one queue",
-            shortfall: String::new(),
-            block_rams: 0,
-        });
-    }
+        let longest = queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
+        if longest <= configuration.queue_depth as usize {
+            break (queues, entries);
+        }
+        let most = if plan.second_angles < context { plan.second_angles / g.full } else { g.key_passes };
+        if step >= most {
+            return Err(CompileError::DoesNotFit {
+                model: graph.name.clone(),
+                layer: "the fewest schedules for all lengths of the context".into(),
+                resource: Resource::Queue,
+                needed: longest as u64,
+                available: u64::from(configuration.queue_depth),
+                what: "instructions in one queue",
+                shortfall: String::new(),
+                block_rams: 0,
+            });
+        }
+        step *= 2;
+    };
     let slots = (0..graph.shape.vocabulary as u32).map(|token| g.slot(token)).collect();
     let logits = plan.buffers.logits;
     let beats = plan.classifier.passes * plan.classifier.rows * g.beats_per_word;
@@ -164,6 +184,65 @@ pub fn compile(
         finish: None,
         language: Some(language),
     })
+}
+
+impl Token<'_> {
+    /// Layer `number`.
+    fn layer(&mut self, number: usize) {
+        self.emitter.layer = 1 + number as u32;
+        self.attention(number);
+        self.feed_forward(number);
+    }
+
+    /// The whole token: its queues, and its cycles.
+    ///
+    /// One layer's instructions serve all of them, where there are several: each layer comes the same number of cycles behind the one
+    /// before, as early as a layer that follows another can.
+    ///
+    /// # Errors
+    /// As [`compile`].
+    fn schedule(mut self) -> Result<(Vec<Queue>, u64), CompileError> {
+        let count = self.graph.layers.len();
+        self.embedding()?;
+        let begin = self.clone();
+        let mut starts = Vec::new();
+        for number in 0..count.min(3) {
+            starts.push(self.emitter.jobs());
+            self.layer(number);
+        }
+        if let [.., before, last] = starts[..] {
+            // Jobs of a layer that follows another, from its first one's origin.
+            let origins = self.emitter.origins_from(last).to_vec();
+            let origin_of = |job: usize| self.emitter.origins_from(job)[0];
+            let mut start = origin_of(starts[0]);
+            let mut period = origin_of(last) - origin_of(before);
+            self = loop {
+                let mut token = begin.clone();
+                let mut late = 0;
+                for number in 0..count {
+                    let from = start + number as i64 * period - origins[0];
+                    token.emitter.want(origins.iter().map(|origin| origin + from));
+                    token.layer(number);
+                    late = token.emitter.late();
+                    if late > 0 {
+                        // The first layer has to wait for what comes before, the others for each other.
+                        match number as i64 {
+                            0 => start += late,
+                            number => period += (late + number - 1) / number,
+                        }
+                        break;
+                    }
+                }
+                if late == 0 {
+                    token.emitter.repeat(1, count as u32, period as u64);
+                    break token;
+                }
+            };
+        }
+        self.emitter.layer = 1 + count as u32;
+        self.classifier();
+        Ok(self.emitter.finish())
+    }
 }
 
 /// Appends a schedule to the queues, from instruction `first` on.

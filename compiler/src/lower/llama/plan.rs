@@ -1,6 +1,7 @@
 //! Where everything of a language model stands: weights, scales, constants and buffers. The same for every length of the context.
 
 use super::geometry::Geometry;
+use super::register;
 use crate::error::{CompileError, Resource};
 use crate::llama::graph::{Matrix, QuantisedLayer, QuantisedLlama};
 use lpu_isa::configuration::Configuration;
@@ -16,6 +17,15 @@ pub struct Buffer {
     pub base: u32,
 }
 
+/// Where the last pass of a matrix stands, if not behind the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// Address of its first word in every tile.
+    pub base: u32,
+    /// Rows of tiles in front of its own, which hold the last pass of another matrix.
+    pub first_row: u32,
+}
+
 /// A matrix in the weight RAMs.
 #[derive(Clone, Debug)]
 pub struct Placed {
@@ -27,13 +37,41 @@ pub struct Placed {
     pub passes: u32,
     /// Results of a pass, one for each of so many tiles.
     pub width: u32,
+    /// Results of all passes.
+    pub results: u32,
     /// First entry of the scale table; a row of results has one, a pass `rows`.
     pub scales: u32,
-    /// Rows of results.
+    /// Rows of results, and of others before them.
     pub rows: u32,
+    /// See `rows`.
+    pub first_row: u32,
+    /// Its last pass, where it shares its words with that of another matrix.
+    pub tail: Option<Tail>,
+    /// Registers with the distance to the present layer's weights and scales; 0 for what no layer has.
+    pub registers: (u32, u32),
 }
 
 impl Placed {
+    /// Its passes from number `first` on, `count` of them, as a matrix of their own. The last of all passes may have fewer results, and is
+    /// a part by itself where it stands apart.
+    pub fn part(&self, first: u32, count: u32, geometry: &Geometry) -> Placed {
+        let left = self.results - (first * self.width).min(self.results);
+        let results = left.min(count * self.width);
+        let width = if count == 1 { results.next_multiple_of(geometry.dot).min(self.width) } else { self.width };
+        let behind = Tail { base: self.base + first * self.beats, first_row: 0 };
+        let Tail { base, first_row } = self.tail.filter(|_| first + 1 == self.passes).unwrap_or(behind);
+        Placed {
+            base,
+            first_row,
+            passes: count,
+            width,
+            results,
+            scales: self.scales + first * self.rows,
+            rows: width.div_ceil(geometry.elements),
+            ..self.clone()
+        }
+    }
+
     /// Beats of the results of a pass, where they stand without holes.
     pub fn pitch(&self, geometry: &Geometry) -> u32 {
         self.width.div_ceil(geometry.dot)
@@ -76,6 +114,17 @@ pub struct PlacedLayer {
     pub silu: u32,
 }
 
+/// From layer to layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strides {
+    /// Weight words.
+    pub weights: u32,
+    /// Entries of the scale table.
+    pub scales: u32,
+    /// Beats of constants.
+    pub constants: u32,
+}
+
 /// Buffers that all layers share.
 #[derive(Clone, Debug)]
 pub struct Buffers {
@@ -83,12 +132,18 @@ pub struct Buffers {
     pub row: Buffer,
     /// The residual stream.
     pub residual: Buffer,
-    /// Queries before RoPE, and behind it.
-    pub query: (Buffer, Buffer),
-    /// Keys before RoPE, and behind it.
-    pub key: (Buffer, Buffer),
-    /// Scores of each head, in another slice than the queries and the probabilities: all of them are on the way at once.
-    pub scores: Vec<Buffer>,
+    /// A copy of it in another slice than the hidden vector, where there are enough: what is added to a product of the hidden vector
+    /// is read while that is.
+    pub copy: Option<Buffer>,
+    /// Queries before RoPE, beside the first part of the angles and beside the second, and behind it.
+    pub query: ([Buffer; 2], Buffer),
+    /// Keys, likewise.
+    pub key: ([Buffer; 2], Buffer),
+    /// Scores of as many heads as there is room for, in another slice than the queries and the probabilities: all of them are on the
+    /// way at once.
+    pub scores: Buffer,
+    /// Beats of that room.
+    pub score_beats: u32,
     /// Probabilities of each head, in the slice of its stream.
     pub probabilities: Vec<Buffer>,
     /// The result of attention.
@@ -105,6 +160,13 @@ pub struct Buffers {
     pub logits: Buffer,
 }
 
+impl Buffers {
+    /// Where products find the residual stream that they are added to.
+    pub fn beside(&self) -> Buffer {
+        self.copy.unwrap_or(self.residual)
+    }
+}
+
 /// A model in memory.
 #[derive(Debug)]
 pub struct Plan {
@@ -118,16 +180,20 @@ pub struct Plan {
     pub constants: Vec<Constants>,
     /// Tables; number 0 is the exponential.
     pub tables: Vec<Table>,
-    /// The layers.
-    pub layers: Vec<PlacedLayer>,
+    /// The first layer. The others stand behind it, each the same distance from the one before.
+    pub layer: Option<PlacedLayer>,
+    /// These distances.
+    pub strides: Strides,
     /// The classifier.
     pub classifier: Placed,
     /// The embedding, whose rows are read out.
     pub embedding: Placed,
     /// The buffers.
     pub buffers: Buffers,
-    /// Cosines and sines of each position.
-    pub angles: Buffer,
+    /// Cosines and sines of each position, in two parts. Both begin where position 0 would stand.
+    pub angles: [Buffer; 2],
+    /// The first position of the second part; beyond all positions where there is none.
+    pub second_angles: u32,
     /// What the embedding's rows are multiplied with, by slot.
     pub factors: Buffer,
     /// Weights of the last norm.
@@ -144,11 +210,6 @@ struct Memory<'a> {
     constants: Vec<Constants>,
     /// Beats in use in each slice.
     used: Vec<u32>,
-}
-
-/// A hole in the classifier's results is the least number, so that it is never the largest.
-fn hole() -> Scale {
-    Scale { multiplier: 1 << 30, shift: 1, bias: i32::from(i16::MIN) }
 }
 
 impl Memory<'_> {
@@ -182,14 +243,20 @@ impl Memory<'_> {
         base as u32 / self.geometry.dot
     }
 
-    /// Entries of the scale table, found again where they are there already.
+    /// Entries of the scale table.
     fn scales(&mut self, entries: Vec<Vec<Scale>>) -> u32 {
-        let found = self.scales.windows(entries.len().max(1)).position(|window| window == entries.as_slice());
-        found.unwrap_or_else(|| {
-            let first = self.scales.len();
-            self.scales.extend(entries);
-            first
-        }) as u32
+        let first = self.scales.len();
+        self.scales.extend(entries);
+        first as u32
+    }
+
+    /// What is in use of what each layer takes a part of.
+    fn strides(&self) -> Strides {
+        Strides {
+            weights: self.weights[0].len() as u32 / self.geometry.dot,
+            scales: self.scales.len() as u32,
+            constants: self.used[self.geometry.constant_slice as usize],
+        }
     }
 
     fn buffer(&mut self, slice: u32, beats: u32) -> Buffer {
@@ -213,10 +280,13 @@ impl Memory<'_> {
         }
     }
 
-    fn constants(&mut self, name: &str, mut elements: Vec<i16>) -> Buffer {
+    fn constants(&mut self, name: &str, elements: Vec<i16>) -> Buffer {
+        self.constants_in(self.geometry.constant_slice, name, elements)
+    }
+
+    fn constants_in(&mut self, slice: u32, name: &str, mut elements: Vec<i16>) -> Buffer {
         let dot = self.geometry.dot as usize;
         elements.resize(elements.len().next_multiple_of(self.geometry.elements as usize), 0);
-        let slice = self.geometry.constant_slice;
         let buffer = self.buffer(slice, (elements.len() / dot) as u32);
         self.constants.push(Constants { name: name.into(), slice, base: buffer.base, elements });
         buffer
@@ -226,22 +296,45 @@ impl Memory<'_> {
     /// `width` of them a pass. Slots without a row have the scale `empty`.
     fn matrix(
         &mut self,
+        weights: (&Matrix, &[Scale]),
+        input: (&[u32], u32),
+        slots: (&[Option<usize>], u32),
+        empty: Scale,
+    ) -> Placed {
+        self.matrix_beside(weights, input, slots, empty, None)
+    }
+
+    /// The same; the last pass shares its words with that of the matrix `other` of the same input, if the full rows of tiles have room
+    /// for both.
+    fn matrix_beside(
+        &mut self,
         (matrix, scales): (&Matrix, &[Scale]),
         (positions, beats): (&[u32], u32),
         (slots, width): (&[Option<usize>], u32),
         empty: Scale,
+        other: Option<&Placed>,
     ) -> Placed {
         let (dot, elements) = (self.geometry.dot as usize, self.geometry.elements);
         let passes = slots.len().div_ceil(width as usize) as u32;
-        let base = self.weights(passes * beats);
+        let last_rows =
+            |results: u32, passes: u32, width: u32| (results - passes.saturating_sub(1) * width).div_ceil(elements);
+        let tail = other.and_then(|other| {
+            let first_row = last_rows(other.results, other.passes, other.width);
+            let rows = first_row + last_rows(slots.len() as u32, passes, width);
+            let base = other.base + (other.passes - 1) * other.beats;
+            (rows <= self.geometry.full_rows).then_some(Tail { base, first_row })
+        });
+        let base = self.weights((passes - u32::from(tail.is_some())) * beats);
         let rows = width.div_ceil(elements);
         let row_of = |pass: u32, tile: u32| {
             if tile < width { slots.get((pass * width + tile) as usize).copied().flatten() } else { None }
         };
         for pass in 0..passes {
-            for (tile, ram) in (0..).zip(&mut self.weights) {
+            let behind = Tail { base: base + pass * beats, first_row: 0 };
+            let Tail { base, first_row } = tail.filter(|_| pass + 1 == passes).unwrap_or(behind);
+            for (tile, ram) in (0..).zip(self.weights.iter_mut().skip((first_row * elements) as usize)) {
                 let Some(row) = row_of(pass, tile) else { continue };
-                let start = (base + pass * beats) as usize * dot;
+                let start = base as usize * dot;
                 let weights = &matrix.weights[row * matrix.columns..(row + 1) * matrix.columns];
                 for (&weight, &position) in weights.iter().zip(positions) {
                     ram[start + position as usize] = weight;
@@ -256,7 +349,8 @@ impl Memory<'_> {
             }
         }
         let scales = self.scales(entries);
-        Placed { base, beats, passes, width, scales, rows }
+        let results = slots.len() as u32;
+        Placed { base, beats, passes, width, results, scales, rows, first_row: 0, tail, registers: (0, 0) }
     }
 
     /// Whether what has been placed fits.
@@ -278,6 +372,10 @@ impl Memory<'_> {
             let available = u64::from(configuration.scale_depth);
             let what = "entries of the scale table";
             return Err(self.does_not_fit("classifier", Resource::ScaleTable, entries, available, what, 0));
+        }
+        if self.scales.iter().flatten().any(|scale| !scale.is_encodable_in(configuration)) {
+            let why = "it has scales with a left shift, and the machine's are narrow".into();
+            return Err(CompileError::Unsupported { layer: self.model.into(), why });
         }
         let beats = self.used.iter().copied().max().unwrap_or(0);
         if beats > configuration.vector_beats() {
@@ -318,12 +416,27 @@ impl Plan {
         let residual: Vec<u32> = (0..shape.dim as u32).collect();
         let residual = (&residual[..], (shape.dim as u32).div_ceil(g.dot));
         let mut tables = vec![graph.exponential.table.clone()];
-        let layers = graph.layers.iter().map(|layer| place_layer(&mut memory, graph, layer, residual, &mut tables));
-        let layers: Vec<PlacedLayer> = layers.collect();
+        // All layers have the same sizes, so they take the same room.
+        let before = memory.strides();
+        let layers = graph.layers.iter().map(|layer| {
+            let placed = place_layer(&mut memory, graph, layer, residual, &mut tables);
+            (placed, memory.strides())
+        });
+        let layers: Vec<(PlacedLayer, Strides)> = layers.collect();
+        let (layer, strides) = layers.into_iter().next().unzip();
+        let strides: Strides = strides.unwrap_or(before);
+        let strides = Strides {
+            weights: strides.weights - before.weights,
+            scales: strides.scales - before.scales,
+            constants: strides.constants - before.constants,
+        };
         let vocabulary = in_order(shape.vocabulary);
         let classifier = &graph.classifier.requantisation.scales;
-        let classifier =
-            memory.matrix((graph.classifier_matrix(), classifier), residual, (&vocabulary, g.tiles), hole());
+        // Tiles without a token compute the last one's logit once more: the first of equals is the largest.
+        let slots = vocabulary.len().next_multiple_of(g.tiles as usize);
+        let twice: Vec<Option<usize>> = (0..slots).map(|slot| Some(slot.min(vocabulary.len() - 1))).collect();
+        let none = Scale::default();
+        let classifier = memory.matrix((graph.classifier_matrix(), classifier), residual, (&twice, g.tiles), none);
         let embedding = if graph.classifier.matrix.is_none() {
             classifier.clone()
         } else {
@@ -331,15 +444,15 @@ impl Plan {
             let scales = vec![Scale::default(); shape.vocabulary];
             memory.matrix((&graph.embedding, &scales), residual, (&vocabulary, g.tiles), Scale::default())
         };
-        let angles = memory.constants("angles", g.angles(graph));
         let mut factors = vec![0; shape.vocabulary.div_ceil(g.tiles as usize) * g.slot_pitch as usize];
         for token in 0..shape.vocabulary {
             factors[g.slot(token as u32) as usize] = graph.embedding_factors[token];
         }
-        let factors = memory.constants("factors of the embedding", factors);
+        let factors = memory.constants_in(0, "factors of the embedding", factors);
         let last_norm = graph.classifier.weights.as_ref();
         let last_norm = last_norm.map(|weights| memory.constants("weights of the last norm", weights.values.clone()));
-        let buffers = buffers(&mut memory, graph, &layers, &classifier);
+        let buffers = buffers(&mut memory, graph, layer.as_ref(), &classifier);
+        let (angles, second_angles) = angles(&mut memory, graph);
         memory.check()?;
         if tables.len() > configuration.tables() as usize {
             let why = format!("it needs {} function tables, the machine has {}", tables.len(), configuration.tables());
@@ -352,11 +465,13 @@ impl Plan {
             scales,
             constants,
             tables,
-            layers,
+            layer,
+            strides,
             classifier,
             embedding,
             buffers,
             angles,
+            second_angles,
             factors,
             last_norm,
         })
@@ -408,8 +523,9 @@ fn place_layer(
     let rows = in_order(shape.dim);
     let output = memory.matrix((&output.matrix, &scales(output)), (&positions, beats), (&rows, g.full), none);
     let hidden = in_order(shape.hidden);
-    let [gate, up] = [&network.gate.product, &network.up.product]
-        .map(|product| memory.matrix((&product.matrix, &scales(product)), residual, (&hidden, g.dense), none));
+    let [gate, up] = [&network.gate.product, &network.up.product];
+    let gate = memory.matrix((&gate.matrix, &scales(gate)), residual, (&hidden, g.dense), none);
+    let up = memory.matrix_beside((&up.matrix, &scales(up)), residual, (&hidden, g.dense), none, Some(&gate));
     let positions: Vec<u32> = (0..shape.hidden as u32).collect();
     let beats = (shape.hidden as u32).div_ceil(g.dot);
     let down = &network.down;
@@ -427,38 +543,82 @@ fn place_layer(
         tables.len() - 1
     });
     let silu = silu as u32;
+    let registers = (register::WEIGHTS, register::SCALES);
+    let [query, key, value, output, gate, up, down] =
+        [query, key, value, output, gate, up, down].map(|placed| Placed { registers, ..placed });
     PlacedLayer { query, key, value, output, gate, up, down, keys, values, key_offsets, scores, weighted, silu }
 }
 
-fn buffers(memory: &mut Memory<'_>, graph: &QuantisedLlama, layers: &[PlacedLayer], classifier: &Placed) -> Buffers {
+/// Places the angles: those of the first positions in the slice of the constants, the others in another, because one slice would have
+/// to be as large as everything else together.
+fn angles(memory: &mut Memory<'_>, graph: &QuantisedLlama) -> ([Buffer; 2], u32) {
+    let g = memory.geometry.clone();
+    let mut first = g.angles(graph);
+    let parts = memory.configuration.vector_slices > 2;
+    // A power of two of passes: no schedule serves positions of both parts.
+    let half = g.key_passes.next_power_of_two() / 2;
+    let position = if parts && half > 0 { (half * g.full).min(g.context) } else { g.context };
+    let before = position * g.angle_beats();
+    let second = first.split_off((before * g.dot) as usize);
+    let first = memory.constants("angles", first);
+    if second.is_empty() {
+        return ([first; 2], u32::MAX);
+    }
+    // A position's distance from the first one is added to the base, which is no less than 0.
+    let slice = 1;
+    let used = &mut memory.used[slice as usize];
+    *used = (*used).max(before);
+    let second = memory.constants_in(slice, "angles of later positions", second);
+    ([first, Buffer { base: second.base - before, ..second }], position)
+}
+
+fn buffers(
+    memory: &mut Memory<'_>,
+    graph: &QuantisedLlama,
+    layer: Option<&PlacedLayer>,
+    classifier: &Placed,
+) -> Buffers {
     let g = memory.geometry.clone();
     let (first, second, constant) = (0, 1 % memory.configuration.vector_slices, g.constant_slice);
+    // With three slices, three vectors that are read at once stand in slices of their own.
+    let apart = memory.configuration.vector_slices > 2;
+    let (other, beside) = if apart { (second, constant) } else { (first, first) };
     // Of what is written in passes, the last pass may be longer than the vector.
     let written = |placed: &Placed| placed.passes * placed.pitch(&g) + g.beats_per_word;
-    let widest = |of: fn(&PlacedLayer) -> &Placed| layers.iter().map(|layer| written(of(layer))).max().unwrap_or(1);
+    let widest = |of: fn(&PlacedLayer) -> &Placed| layer.map_or(1, |layer| written(of(layer)));
     let residual =
         widest(|layer| &layer.output).max(widest(|layer| &layer.down)).max(classifier.beats + g.beats_per_word);
     let (query, key) = (widest(|layer| &layer.query), widest(|layer| &layer.key));
     let hidden = widest(|layer| &layer.gate).max(widest(|layer| &layer.up));
     let probabilities = g.key_passes * g.full / g.dot;
     let (row, stream) = (memory.buffer(first, residual), memory.buffer(first, residual));
+    let copy = apart.then(|| memory.buffer(constant, residual));
     let behind = (graph.shape.dim as u32).div_ceil(g.dot);
     memory.clear("behind the token's row", row, (behind, behind.next_multiple_of(g.beats_per_word)));
     memory.clear("behind the residual stream", stream, (behind, residual.next_multiple_of(g.beats_per_word)));
+    if let Some(copy) = copy {
+        memory.clear("behind the residual stream's copy", copy, (behind, residual.next_multiple_of(g.beats_per_word)));
+    }
+    // Four heads of the longest context keep the exponentials busy.
+    let score_beats = probabilities * (graph.shape.heads as u32).min(4);
     Buffers {
         row,
         residual: stream,
-        query: (memory.buffer(first, query), memory.buffer(first, query)),
-        key: (memory.buffer(first, key), memory.buffer(first, key)),
-        scores: (0..graph.shape.heads).map(|_| memory.buffer(constant, probabilities)).collect(),
+        copy,
+        // What is turned is read while the residual stream is.
+        query: ([other, beside].map(|slice| memory.buffer(slice, query)), memory.buffer(first, query)),
+        key: ([other, beside].map(|slice| memory.buffer(slice, key)), memory.buffer(first, key)),
+        scores: memory.buffer(constant, score_beats),
+        score_beats,
         probabilities: (0..graph.shape.heads)
             .map(|head| memory.buffer(g.stream_of(head, &graph.shape), probabilities))
             .collect(),
         attention: memory.buffer(second, g.attention_words() * g.beats_per_word),
-        gate: memory.buffer(first, hidden),
-        up: memory.buffer(second, hidden),
-        hidden: memory.buffer(second, hidden),
-        last: memory.buffer(first, residual),
-        logits: memory.buffer(second, classifier.passes * classifier.rows * g.beats_per_word),
+        // Both are multiplied while `up`'s product reads the residual stream, and while `down`'s reads the hidden vector.
+        gate: memory.buffer(constant, hidden),
+        up: memory.buffer(other, hidden),
+        hidden: memory.buffer(if apart { first } else { second }, hidden),
+        last: memory.buffer(second, residual),
+        logits: memory.buffer(first, classifier.passes * classifier.rows * g.beats_per_word),
     }
 }
