@@ -27,7 +27,7 @@
 //! | [`npy`] | reads inputs and writes outputs |
 //! | [`token_file`] | reads sequences of tokens |
 //! | [`destination`] | output files that appear complete or not at all |
-//! | [`digits`] | the network inside the program |
+//! | [`digits`], [`story`] | the network and the language model inside the program |
 //! | [`cache`] | where built models are kept |
 //! | [`failure`] | the one error type: what, where, why, what to do |
 //! | [`output`] | standard output, tables, numbers |
@@ -53,6 +53,7 @@ mod schedule_page;
 mod sound;
 mod speaker;
 mod stepper;
+mod story;
 mod token_file;
 mod witnesses;
 

@@ -44,14 +44,14 @@ TEMPERATURE = 0.8
 SAMPLED_ROWS, SAMPLED_AT_ONCE = 6400, 256
 SAMPLED_TOKENS, SAMPLED_BLOCK = 288, 72
 HELD_BACK = 64
-SHIPPED = 16
+SHIPPED, SHIPPED_TOKENS = 16, 224
 
-STEPS = 1000
-BATCH = 16
-WARMUP = 50
+STEPS = 1200
+BATCH = 8
+WARMUP = 60
 MUON_RATE, MUON_MOMENTUM, WEIGHT_DECAY = 0.02, 0.95, 0.02
 ADAM_RATE, ADAM_BETAS, ADAM_EPSILON = 4e-3, (0.9, 0.97), 1e-8
-LOG_EVERY, SAVE_EVERY = 50, 250
+LOG_EVERY, SAVE_EVERY = 50, 300
 
 BEGIN, FIRST_BYTE = 1, 3
 
@@ -442,8 +442,8 @@ def main():
     encode = encoder(pieces)
     tokens = arrange(rows, encode)
     log(f"vocabulary of {len(pieces)}, {(tokens >= 0).sum() / sum(len(s) for row in rows for s in row):.3f} tokens a character used")
-    full = tokens[:HELD_BACK][(tokens[:HELD_BACK, :CONTEXT] >= 0).all(axis=1)]
-    np.save(directory / "eval_tokens.npy", full[:SHIPPED, :CONTEXT].astype(np.uint16))
+    long = tokens[:HELD_BACK, :SHIPPED_TOKENS]
+    np.save(directory / "eval_tokens.npy", long[(long >= 0).all(axis=1)][:SHIPPED].astype(np.uint16))
     shape = f"dim {DIM}, hidden {HIDDEN}, layers {LAYERS}, heads {HEADS}, key-value heads {KV_HEADS}, context {CONTEXT}"
     log(f"{shape}: {sum(weights.size for weights in begin(jax.random.key(0)).values()):,} parameters")
     log(f"{STEPS} steps of {BATCH} rows, {len(tokens) - HELD_BACK:,} rows to learn from, {HELD_BACK} held back")
