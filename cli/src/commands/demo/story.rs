@@ -52,6 +52,12 @@ pub fn run(arguments: &StoryArguments) -> Result<Verdict, Failure> {
     let context = (prompt.len() + wanted - 1).min(model.shape.context);
     let path = Path::new(story::NAME);
     let graph = quantised(&model, WeightFormat::Int8, path)?;
+    let sampler = || {
+        Sampler::new(&graph, arguments.temperature, arguments.seed).map_err(|error| {
+            Failure::new("the temperature cannot be used", "--temperature", error, "give one in that range")
+        })
+    };
+    let mut drawn = sampler()?;
     let program = compile_to_run(&graph, &machine, context, path)?;
     print(&introduction(&model, &machine, &program, context))?;
 
@@ -61,12 +67,6 @@ pub fn run(arguments: &StoryArguments) -> Result<Verdict, Failure> {
     let built = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
-    let sampler = || {
-        Sampler::new(&graph, arguments.temperature, arguments.seed).map_err(|error| {
-            Failure::new("the temperature cannot be used", "--temperature", error, "give one in that range")
-        })
-    };
-    let mut drawn = sampler()?;
     let mut rtl = Witnessed::new(Box::new(Rtl::with_library(&program, &library, &options)?), &graph, &program)?;
     let (mut tokens, mut text, mut lines) = (prompt.clone(), tokenizer.stream(), Lines::default());
     let mut show = |token: u32| print(&lines.add(&visible(&text.next_token(token))));
