@@ -17,6 +17,7 @@
 //! | [`witnesses`] | runs inputs on the golden model, the cycle model, the RTL |
 //! | [`language`] | language models: read, quantised, compared with floating point |
 //! | [`language_program`] | language models compiled for a machine; what is said where one does not fit |
+//! | [`language_report`] | what its tokens took on a machine |
 //! | [`schedule_page`] | a schedule as a page |
 //! | [`speaker`] | what takes a language model's tokens: golden model, machine |
 //! | [`stepper`] | a network on one witness, example after example |
@@ -26,7 +27,7 @@
 //! | [`npy`] | reads inputs and writes outputs |
 //! | [`token_file`] | reads sequences of tokens |
 //! | [`destination`] | output files that appear complete or not at all |
-//! | [`digits`] | the network inside the program |
+//! | [`digits`], [`story`] | the network and the language model inside the program |
 //! | [`cache`] | where built models are kept |
 //! | [`failure`] | the one error type: what, where, why, what to do |
 //! | [`output`] | standard output, tables, numbers |
@@ -41,6 +42,7 @@ mod digits;
 mod failure;
 mod language;
 mod language_program;
+mod language_report;
 mod link;
 mod machine;
 mod network;
@@ -51,6 +53,7 @@ mod schedule_page;
 mod sound;
 mod speaker;
 mod stepper;
+mod story;
 mod token_file;
 mod witnesses;
 

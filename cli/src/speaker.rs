@@ -10,8 +10,9 @@ use lpu_isa::program::Program;
 use lpu_sim::cycle::CycleError;
 use lpu_sim::golden_llama::{Answer, GoldenLlama};
 use lpu_sim::language::{LanguageError, LanguageModel, Token};
-use lpu_sim::rtl::RtlError;
 use lpu_sim::rtl::language::LanguageRtl;
+use lpu_sim::rtl::{Options, RtlError};
+use lpu_sim::verilated::Library;
 
 /// Takes tokens one after the other.
 pub trait Speaker {
@@ -104,7 +105,15 @@ impl<'a> Rtl<'a> {
     pub fn new(program: &'a Program) -> Result<Rtl<'a>, Failure> {
         let options = rtl_options(None)?;
         let library = build_rtl(&program.configuration, &options)?;
-        LanguageRtl::with_library(program, &library, &options).map(Rtl).map_err(|error| rtl_failed(&error))
+        Rtl::with_library(program, &library, &options)
+    }
+
+    /// The same, with the RTL that [`build_rtl`] has built.
+    ///
+    /// # Errors
+    /// The program of another kind of network.
+    pub fn with_library(program: &'a Program, library: &Library, options: &Options) -> Result<Rtl<'a>, Failure> {
+        LanguageRtl::with_library(program, library, options).map(Rtl).map_err(|error| rtl_failed(&error))
     }
 }
 

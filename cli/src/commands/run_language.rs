@@ -3,15 +3,13 @@
 use crate::failure::{Failure, Verdict};
 use crate::language::{Divergence, Ending, ModelArguments, encode, first_divergence, generate, quantised, read};
 use crate::language_program::compile_to_run;
+use crate::language_report::{MachineReport, broken_promises, cycles_per_token, visible};
 use crate::machine::{Machine, OptionalMachine};
-use crate::output::{count, duration, pairs, percent, print, print_json, remark};
-use crate::speaker::{self, CycleModel, Golden, Rtl, Speaker, TokenRun, Witnessed};
+use crate::output::{count, duration, print, print_json, remark};
+use crate::speaker::{self, CycleModel, Golden, Rtl, Speaker, Witnessed};
 use crate::witnesses::Backend;
-use lpu_compiler::llama::graph::QuantisedLlama;
-use lpu_compiler::occupation::{CyclesSpent, Occupation};
 use lpu_compiler::tokenizer::Tokenizer;
 use lpu_isa::program::Program;
-use lpu_isa::timeline::entry_points;
 use lpu_sim::golden_llama::sampling::Sampler;
 use serde::Serialize;
 use std::path::Path;
@@ -19,8 +17,6 @@ use std::time::Instant;
 
 /// New tokens, unless another number is asked for.
 const DEFAULT_TOKENS: usize = 64;
-/// Characters of the bar that shows where the cycles went.
-const BAR: u64 = 60;
 
 /// What only language models have.
 #[derive(Debug, clap::Args)]
@@ -76,29 +72,6 @@ struct Report {
     first_divergence: Option<Divergence>,
     /// Wall-clock time of the whole command.
     wall_seconds: f64,
-}
-
-/// What a machine adds to the report.
-#[derive(Debug, Serialize)]
-struct MachineReport {
-    /// Name of the board or configuration.
-    board: String,
-    /// Positions that the program has room for.
-    context: usize,
-    /// Clock of the board; none for a bare configuration.
-    clock_mhz: Option<f64>,
-    /// Cycles of all runs that took in the prompt; the last of them made the first new token.
-    prompt_cycles: u64,
-    /// Did every run take the cycles that the compiler promised?
-    cycles_as_predicted: bool,
-    /// Are all results of the classifier and all choices, token by token, the golden model's?
-    outputs_equal_golden: bool,
-    /// Multipliers of the machine.
-    multipliers: u32,
-    /// Useful multiplications of the new tokens ÷ (what the machine can do in a cycle × their cycles).
-    mac_utilization: Option<f64>,
-    /// Where the cycles of the new tokens went.
-    cycles_spent: CyclesSpent,
 }
 
 impl LanguageArguments {
@@ -177,9 +150,11 @@ pub fn run(
     let new = tokens.len() - prompt_tokens;
     let measured = program.as_ref().zip(witnessed.as_ref());
     let measured = measured.map(|(program, witnessed)| {
-        let cycles = cycles_per_token(witnessed.runs(), prompt_tokens, new);
-        (machine_report(&graph, program, &machine, witnessed, prompt_tokens, new), cycles)
+        let lengths = (prompt_tokens, new);
+        let report = MachineReport::new(&graph, program, &machine, witnessed, lengths);
+        (report, cycles_per_token(witnessed.runs(), lengths))
     });
+    let tokens_per_second = measured.as_ref().and_then(|(report, cycles)| report.tokens_per_second(cycles));
     let (machine_report, cycles) = measured.unzip();
     let report = Report {
         model: model.name.clone(),
@@ -190,10 +165,7 @@ pub fn run(
         ending,
         temperature,
         seed,
-        tokens_per_second: machine
-            .clock_mhz()
-            .zip(cycles.as_deref().and_then(mean))
-            .map(|(clock, mean)| clock * 1e6 / mean),
+        tokens_per_second,
         cycles_per_token: cycles,
         machine: machine_report,
         first_divergence,
@@ -205,7 +177,9 @@ pub fn run(
         print(&(visible(&rest) + "\n"))?;
         remark(&describe(&report, room, &tokenizer, &machine));
     }
-    Ok(verdict(witnessed.as_ref(), &tokenizer))
+    let broken = witnessed.map_or_else(Vec::new, |witnessed| broken_promises(&witnessed, &tokenizer));
+    broken.iter().for_each(|promise| remark(promise));
+    Ok(if broken.is_empty() { Verdict::Success } else { Verdict::Disagreement })
 }
 
 /// The machine of the backend asked for, with `program` loaded.
@@ -250,83 +224,6 @@ fn context(asked: Option<u32>, model: usize, prompt: usize, wanted: usize) -> Re
     Ok(positions)
 }
 
-/// Cycles of the runs that made the new tokens: that of the last token of the prompt is the first.
-fn cycles_per_token(runs: &[TokenRun], prompt: usize, new: usize) -> Vec<u64> {
-    made(runs, prompt, new).iter().map(|run| run.cycles).collect()
-}
-
-fn made(runs: &[TokenRun], prompt: usize, new: usize) -> &[TokenRun] {
-    let first = prompt.saturating_sub(1).min(runs.len());
-    &runs[first..(first + new).min(runs.len())]
-}
-
-fn mean(cycles: &[u64]) -> Option<f64> {
-    let sum: u64 = cycles.iter().sum();
-    (sum > 0).then(|| sum as f64 / cycles.len() as f64)
-}
-
-fn machine_report(
-    graph: &QuantisedLlama,
-    program: &Program,
-    machine: &Machine,
-    witnessed: &Witnessed<'_>,
-    prompt: usize,
-    new: usize,
-) -> MachineReport {
-    let runs = witnessed.runs();
-    let made = made(runs, prompt, new);
-    let schedules = entry_points(program);
-    let spent: Vec<CyclesSpent> = schedules.iter().map(|entry| Occupation::of(program, entry).cycles_spent()).collect();
-    let mut cycles_spent = CyclesSpent::default();
-    for run in made {
-        cycles_spent += spent.get(run.schedule).copied().unwrap_or_default();
-    }
-    let cycles: u64 = made.iter().map(|run| run.cycles).sum();
-    let positions = (prompt..).take(made.len());
-    let macs: u64 = positions.map(|positions| graph.shape.multiply_accumulates(positions)).sum();
-    let peak = f64::from(machine.configuration.macs_per_cycle());
-    MachineReport {
-        board: machine.name.clone(),
-        context: program.language.as_ref().map_or(0, |language| language.context as usize),
-        clock_mhz: machine.clock_mhz(),
-        prompt_cycles: runs.iter().take(prompt).map(|run| run.cycles).sum(),
-        cycles_as_predicted: runs.iter().all(|run| run.cycles == run.predicted),
-        outputs_equal_golden: witnessed.difference().is_none(),
-        multipliers: machine.configuration.multipliers(),
-        mac_utilization: (cycles > 0).then(|| macs as f64 / (peak * cycles as f64)),
-        cycles_spent,
-    }
-}
-
-/// Says where the machine did not keep its promises.
-fn verdict(witnessed: Option<&Witnessed<'_>>, tokenizer: &Tokenizer) -> Verdict {
-    let Some(witnessed) = witnessed else { return Verdict::Success };
-    let mut verdict = Verdict::Success;
-    if let Some(speaker::Difference { position, element, value, golden }) = witnessed.difference() {
-        let piece = tokenizer.decode(&[element as u32]);
-        remark(&format!(
-            "position {position}: the result for token {element} ({piece:?}) is {value}, golden {golden}: the machine is not the golden model"
-        ));
-        verdict = Verdict::Disagreement;
-    }
-    let wrong = witnessed.runs().iter().enumerate().find(|(_, run)| run.cycles != run.predicted);
-    if let Some((position, TokenRun { cycles, predicted, .. })) = wrong {
-        remark(&format!("position {position}: {cycles} cycles, not the {predicted} predicted"));
-        verdict = Verdict::Disagreement;
-    }
-    verdict
-}
-
-/// Text for a terminal: what a model says must not move the cursor.
-fn visible(text: &str) -> String {
-    let show = |character: char| match character {
-        '\n' | '\t' => character.to_string(),
-        other if other.is_control() => other.escape_default().to_string(),
-        other => other.to_string(),
-    };
-    text.chars().map(show).collect()
-}
-
 fn describe(report: &Report, context: usize, tokenizer: &Tokenizer, machine: &Machine) -> String {
     let new = report.tokens.len() - report.prompt_tokens;
     let why = match report.ending {
@@ -358,78 +255,14 @@ fn describe(report: &Report, context: usize, tokenizer: &Tokenizer, machine: &Ma
     }
     if let Some(measured) = &report.machine {
         text += "\n";
-        text += &describe_machine(report, measured, machine);
+        text += &measured.describe(report.cycles_per_token.as_deref().unwrap_or_default(), machine);
     }
     text
-}
-
-fn describe_machine(report: &Report, measured: &MachineReport, machine: &Machine) -> String {
-    let cycles = report.cycles_per_token.as_deref().unwrap_or_default();
-    let mut lines = vec![
-        ("machine", machine.describe()),
-        ("context", format!("room for {} positions", count(measured.context as u64))),
-    ];
-    if let (Some(first), Some(last), Some(mean)) = (cycles.first(), cycles.last(), mean(cycles)) {
-        let promised = if measured.cycles_as_predicted { "all as predicted" } else { "NOT all as predicted" };
-        let text =
-            format!("{} first, {} last, {} mean; {promised}", count(*first), count(*last), count(mean.round() as u64));
-        lines.push(("cycles a token", text));
-    }
-    match (report.tokens_per_second, measured.clock_mhz) {
-        (Some(speed), Some(clock)) => {
-            lines.push(("speed", format!("{} tokens/s at {clock} MHz", count(speed.round() as u64))));
-        }
-        (_, None) => lines.push(("speed", "unknown: the configuration has no clock; a board has".into())),
-        _ => {}
-    }
-    if let Some(utilisation) = measured.mac_utilization {
-        lines.push(("utilisation", format!("{} of {} multipliers", percent(utilisation), measured.multipliers)));
-    }
-    if let Some([bar, legend]) = bar(&measured.cycles_spent) {
-        lines.push(("where they went", bar));
-        lines.push(("", legend));
-    }
-    let equal = if measured.outputs_equal_golden { "equal to golden" } else { "NOT equal to golden" };
-    lines.push(("results", format!("{equal}, token by token")));
-    pairs(&lines).trim_end().to_string()
-}
-
-/// The shares of a sum of cycles as a bar, and what its parts are.
-fn bar(spent: &CyclesSpent) -> Option<[String; 2]> {
-    let total = spent.total();
-    let parts = [
-        ('█', "matrix", spent.matrix),
-        ('▓', "attention", spent.attention),
-        ('▒', "vector", spent.vector),
-        ('░', "waiting", spent.waiting),
-    ];
-    // The places of the borders are rounded, so that the whole is as long as it should be.
-    let place = |cycles: u64| (cycles * BAR + total / 2).checked_div(total);
-    let (mut bar, mut before) = (String::new(), 0);
-    for (character, _, cycles) in parts {
-        let width = place(before + cycles)? - place(before)?;
-        bar.extend(std::iter::repeat_n(character, width as usize));
-        before += cycles;
-    }
-    let legend =
-        parts.map(|(character, name, cycles)| format!("{character} {name} {}", percent(cycles as f64 / total as f64)));
-    Some([bar, legend.join("  ")])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bar_is_always_as_long_as_it_should_be() {
-        for (matrix, attention, vector, waiting) in
-            [(1, 0, 0, 0), (1, 1, 1, 1), (7, 11, 13, 500), (0, 0, 0, 3), (59, 1, 0, 1)]
-        {
-            let [bar, legend] = bar(&CyclesSpent { matrix, attention, vector, waiting }).unwrap_or_default();
-            assert_eq!(bar.chars().count() as u64, BAR, "{legend}");
-        }
-        assert_eq!(bar(&CyclesSpent::default()), None);
-    }
 
     #[test]
     fn the_room_needed_is_that_of_all_tokens_but_the_last() {

@@ -347,6 +347,19 @@ fn tokens_that_are_not_the_models_are_refused() {
     assert!(called.refusal().contains("this is no language model"), "{}", called.stderr);
 }
 
+/// A file of the language model that ships with the project.
+fn stories(name: &str) -> String {
+    format!("{}/../models/stories/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_model_that_ships_with_the_project_loses_nothing_by_becoming_integers() {
+    let scratch = Scratch::new();
+    let (model, tokens) = (stories("stories.bin"), stories("eval_tokens.npy"));
+    let report = scratch.lpu(&["eval", &model, "--tokens-file", &tokens, "--json"]).json();
+    assert!(report["ratio"].as_f64().unwrap() <= 1.005, "{}", report["ratio"]);
+}
+
 #[test]
 fn stories_lose_nothing_by_becoming_integers() {
     let (Some(model), Some(tokens)) = (

@@ -1,6 +1,6 @@
 //! `lpu run`, `demo` and `bench`.
 
-use crate::support::{Called, Scratch, dense_network, digits, npy};
+use crate::support::{Called, Scratch, dense_network, digits, language_board, npy};
 use expect_test::expect;
 use lpu_tests::{conformance, witnesses};
 use std::fs;
@@ -163,16 +163,44 @@ fn hardware_that_rounds_wrongly_ends_with_status_1_and_the_first_difference() {
 }
 
 #[test]
-fn the_demo_says_that_all_three_are_equal_after_comparing_them() {
+fn the_demo_of_digits_says_that_all_three_are_equal_after_comparing_them() {
     if !toolchain() {
         return;
     }
     let scratch = Scratch::new();
     scratch.write("small.toml", SMALL);
-    let called = scratch.lpu(&["demo", "--config", "small.toml", "--images", "3"]);
+    let called = scratch.lpu(&["demo", "digits", "--config", "small.toml", "--images", "3"]);
     assert_eq!((called.status, called.stderr.as_str()), (0, ""));
     let end = "\nRTL = cycle model = golden\n  compared: 30 output elements of 3 images, and the cycles of each\n";
     assert!(called.stdout.ends_with(end), "{}", called.stdout);
+}
+
+#[test]
+fn the_demo_tells_a_story_and_says_that_all_three_are_equal_after_comparing_them() {
+    if !toolchain() {
+        return;
+    }
+    let scratch = Scratch::new();
+    // The machine that the tests of language models build anyway.
+    scratch.write("board.toml", language_board(4096));
+    let called = scratch.lpu(&["demo", "--config", "board.toml", "--prompt", "Lily had a", "--tokens", "6"]);
+    assert_eq!((called.status, called.stderr.as_str()), (0, ""));
+    assert!(called.stdout.contains("\n\nLily had a "), "{}", called.stdout);
+    for part in ["parameters", "all as predicted", "\nRTL = cycle model = golden\n", "results of the classifier"] {
+        assert!(called.stdout.contains(part), "{part}: {}", called.stdout);
+    }
+}
+
+#[test]
+fn the_demo_refuses_what_no_story_can_begin_with() {
+    let scratch = Scratch::new();
+    let long = "there was a dog. ".repeat(99);
+    let called = scratch.lpu(&["demo", "--prompt", &long]);
+    assert!(called.refusal().contains("the context of this model 256"), "{}", called.stderr);
+    let plain = SMALL.replace("weight_depth = 1024", "weight_depth = 4096");
+    scratch.write("plain.toml", plain);
+    let called = scratch.lpu(&["demo", "--config", "plain.toml"]);
+    assert!(called.refusal().contains("has no `extensions`"), "{}", called.stderr);
 }
 
 #[test]

@@ -1,0 +1,193 @@
+//! What a language model's tokens took on a machine, for people and for `--json`.
+
+use crate::machine::Machine;
+use crate::output::{count, pairs, percent};
+use crate::speaker::{Difference, TokenRun, Witnessed};
+use lpu_compiler::llama::graph::QuantisedLlama;
+use lpu_compiler::occupation::{CyclesSpent, Occupation};
+use lpu_compiler::tokenizer::Tokenizer;
+use lpu_isa::program::Program;
+use lpu_isa::timeline::entry_points;
+use serde::Serialize;
+
+/// Characters of the bar that shows where the cycles went.
+const BAR: u64 = 60;
+
+/// What only a machine has. The names are part of the contract of `lpu run --json`.
+#[derive(Debug, Serialize)]
+pub struct MachineReport {
+    /// Name of the board or configuration.
+    board: String,
+    /// Positions that the program has room for.
+    context: usize,
+    /// Clock of the board; none for a bare configuration.
+    clock_mhz: Option<f64>,
+    /// Cycles of all runs that took in the prompt; the last of them made the first new token.
+    prompt_cycles: u64,
+    /// Did every run take the cycles that the compiler promised?
+    cycles_as_predicted: bool,
+    /// Are all results of the classifier and all choices, token by token, the golden model's?
+    outputs_equal_golden: bool,
+    /// Multipliers of the machine.
+    multipliers: u32,
+    /// Useful multiplications of the new tokens ÷ (what the machine can do in a cycle × their cycles).
+    mac_utilization: Option<f64>,
+    /// Where the cycles of the new tokens went.
+    cycles_spent: CyclesSpent,
+}
+
+impl MachineReport {
+    /// Of `program`, that of `graph`, on `machine`: a prompt of `prompt` tokens, then `new` of the model's.
+    pub fn new(
+        graph: &QuantisedLlama,
+        program: &Program,
+        machine: &Machine,
+        witnessed: &Witnessed<'_>,
+        (prompt, new): (usize, usize),
+    ) -> MachineReport {
+        let runs = witnessed.runs();
+        let made = made(runs, (prompt, new));
+        let schedules = entry_points(program);
+        let spent: Vec<CyclesSpent> =
+            schedules.iter().map(|entry| Occupation::of(program, entry).cycles_spent()).collect();
+        let mut cycles_spent = CyclesSpent::default();
+        for run in made {
+            cycles_spent += spent.get(run.schedule).copied().unwrap_or_default();
+        }
+        let cycles: u64 = made.iter().map(|run| run.cycles).sum();
+        let positions = (prompt..).take(made.len());
+        let macs: u64 = positions.map(|positions| graph.shape.multiply_accumulates(positions)).sum();
+        let peak = f64::from(machine.configuration.macs_per_cycle());
+        MachineReport {
+            board: machine.name.clone(),
+            context: program.language.as_ref().map_or(0, |language| language.context as usize),
+            clock_mhz: machine.clock_mhz(),
+            prompt_cycles: runs.iter().take(prompt).map(|run| run.cycles).sum(),
+            cycles_as_predicted: runs.iter().all(|run| run.cycles == run.predicted),
+            outputs_equal_golden: witnessed.difference().is_none(),
+            multipliers: machine.configuration.multipliers(),
+            mac_utilization: (cycles > 0).then(|| macs as f64 / (peak * cycles as f64)),
+            cycles_spent,
+        }
+    }
+
+    /// New tokens a second at the clock, if there is one; `cycles` of each of them.
+    pub fn tokens_per_second(&self, cycles: &[u64]) -> Option<f64> {
+        self.clock_mhz.zip(mean(cycles)).map(|(clock, mean)| clock * 1e6 / mean)
+    }
+
+    /// The figures for people: names and values, `cycles` of each new token.
+    pub fn lines(&self, cycles: &[u64], machine: &Machine) -> Vec<(&'static str, String)> {
+        let mut lines = vec![
+            ("machine", machine.describe()),
+            ("context", format!("room for {} positions", count(self.context as u64))),
+        ];
+        if let (Some(first), Some(last), Some(mean)) = (cycles.first(), cycles.last(), mean(cycles)) {
+            let promised = if self.cycles_as_predicted { "all as predicted" } else { "NOT all as predicted" };
+            let mean = count(mean.round() as u64);
+            let text = format!("{} first, {} last, {mean} mean; {promised}", count(*first), count(*last));
+            lines.push(("cycles a token", text));
+        }
+        match (self.tokens_per_second(cycles), self.clock_mhz) {
+            (Some(speed), Some(clock)) => {
+                lines.push(("speed", format!("{} tokens/s at {clock} MHz", count(speed.round() as u64))));
+            }
+            (_, None) => lines.push(("speed", "unknown: the configuration has no clock; a board has".into())),
+            _ => {}
+        }
+        if let Some(utilisation) = self.mac_utilization {
+            lines.push(("utilisation", format!("{} of {} multipliers", percent(utilisation), self.multipliers)));
+        }
+        if let Some([bar, legend]) = bar(&self.cycles_spent) {
+            lines.push(("where they went", bar));
+            lines.push(("", legend));
+        }
+        let equal = if self.outputs_equal_golden { "equal to golden" } else { "NOT equal to golden" };
+        lines.push(("results", format!("{equal}, token by token")));
+        lines
+    }
+
+    /// [`lines`](Self::lines) below each other, without a line end behind the last.
+    pub fn describe(&self, cycles: &[u64], machine: &Machine) -> String {
+        pairs(&self.lines(cycles, machine)).trim_end().to_string()
+    }
+}
+
+/// Cycles of the runs that made the `new` tokens behind a prompt of `prompt`: that of the prompt's last token is the first.
+pub fn cycles_per_token(runs: &[TokenRun], (prompt, new): (usize, usize)) -> Vec<u64> {
+    made(runs, (prompt, new)).iter().map(|run| run.cycles).collect()
+}
+
+fn made(runs: &[TokenRun], (prompt, new): (usize, usize)) -> &[TokenRun] {
+    let first = prompt.saturating_sub(1).min(runs.len());
+    &runs[first..(first + new).min(runs.len())]
+}
+
+fn mean(cycles: &[u64]) -> Option<f64> {
+    let sum: u64 = cycles.iter().sum();
+    (sum > 0).then(|| sum as f64 / cycles.len() as f64)
+}
+
+/// Where the machine did not keep its promises: the first wrong result, the first wrong count of cycles.
+pub fn broken_promises(witnessed: &Witnessed<'_>, tokenizer: &Tokenizer) -> Vec<String> {
+    let mut broken = Vec::new();
+    if let Some(Difference { position, element, value, golden }) = witnessed.difference() {
+        let piece = tokenizer.decode(&[element as u32]);
+        broken.push(format!(
+            "position {position}: the result for token {element} ({piece:?}) is {value}, golden {golden}: the machine is not the golden model"
+        ));
+    }
+    let wrong = witnessed.runs().iter().enumerate().find(|(_, run)| run.cycles != run.predicted);
+    if let Some((position, TokenRun { cycles, predicted, .. })) = wrong {
+        broken.push(format!("position {position}: {cycles} cycles, not the {predicted} predicted"));
+    }
+    broken
+}
+
+/// Text for a terminal: what a model says must not move the cursor.
+pub fn visible(text: &str) -> String {
+    let show = |character: char| match character {
+        '\n' | '\t' => character.to_string(),
+        other if other.is_control() => other.escape_default().to_string(),
+        other => other.to_string(),
+    };
+    text.chars().map(show).collect()
+}
+
+/// The shares of a sum of cycles as a bar, and what its parts are.
+fn bar(spent: &CyclesSpent) -> Option<[String; 2]> {
+    let total = spent.total();
+    let parts = [
+        ('█', "matrix", spent.matrix),
+        ('▓', "attention", spent.attention),
+        ('▒', "vector", spent.vector),
+        ('░', "waiting", spent.waiting),
+    ];
+    // The places of the borders are rounded, so that the whole is as long as it should be.
+    let place = |cycles: u64| (cycles * BAR + total / 2).checked_div(total);
+    let (mut bar, mut before) = (String::new(), 0);
+    for (character, _, cycles) in parts {
+        let width = place(before + cycles)? - place(before)?;
+        bar.extend(std::iter::repeat_n(character, width as usize));
+        before += cycles;
+    }
+    let legend =
+        parts.map(|(character, name, cycles)| format!("{character} {name} {}", percent(cycles as f64 / total as f64)));
+    Some([bar, legend.join("  ")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_always_as_long_as_it_should_be() {
+        for (matrix, attention, vector, waiting) in
+            [(1, 0, 0, 0), (1, 1, 1, 1), (7, 11, 13, 500), (0, 0, 0, 3), (59, 1, 0, 1)]
+        {
+            let [bar, legend] = bar(&CyclesSpent { matrix, attention, vector, waiting }).unwrap_or_default();
+            assert_eq!(bar.chars().count() as u64, BAR, "{legend}");
+        }
+        assert_eq!(bar(&CyclesSpent::default()), None);
+    }
+}
