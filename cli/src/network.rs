@@ -51,11 +51,23 @@ pub fn read(path: &Path) -> Result<Graph, Failure> {
 }
 
 /// The machine for the network in the file at `path`: a board's own, if it executes the network and has room for whole images; else that
-/// of all machines in the board's folder with the fewest cycles, which is then said. A machine of `--config` stays what it is.
+/// of all machines in the board's folder with the fewest cycles, which is then said. For a language model the board's first machine with
+/// `extensions`, without which none executes one. A machine of `--config` stays what it is.
 pub fn settle(machine: Machine, path: &Path) -> Machine {
     let others = machine.others();
-    if others.is_empty() || import::llama::is_language_model(path) {
+    if others.is_empty() {
         return machine;
+    }
+    let instead = |other: Machine, why: &str| {
+        let (name, path) = (&other.name, path.display());
+        let text = format!("{path}: the board's own machine {why}; taken instead is {name}, constraints/{name}.toml");
+        remark(&printable(&text));
+        other
+    };
+    if import::llama::is_language_model(path) {
+        let extended = |machine: &Machine| machine.configuration.extensions.is_some();
+        let other = if extended(&machine) { None } else { others.into_iter().find(extended) };
+        return other.map_or(machine, |other| instead(other, "has no `extensions`, which language models need"));
     }
     // What is wrong with the network is said where it is needed.
     let Ok(graph) = import::read_model(path) else { return machine };
@@ -71,12 +83,7 @@ pub fn settle(machine: Machine, path: &Path) -> Machine {
     let others = others.into_iter().filter_map(|other| Some((compiled(&other)?.cycles, other)));
     match others.min_by_key(|&(cycles, _)| cycles).filter(|(other, _)| cycles.is_none_or(|own| *other < own)) {
         Some((_, other)) => {
-            let why = if cycles.is_some() { "takes more cycles for it" } else { "cannot execute it" };
-            let (name, path) = (&other.name, path.display());
-            let text =
-                format!("{path}: the board's own machine {why}; taken instead is {name}, constraints/{name}.toml");
-            remark(&printable(&text));
-            other
+            instead(other, if cycles.is_some() { "takes more cycles for it" } else { "cannot execute it" })
         }
         None => machine,
     }

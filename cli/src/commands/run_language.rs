@@ -5,6 +5,7 @@ use crate::language::{Divergence, Ending, ModelArguments, encode, first_divergen
 use crate::language_program::compile_to_run;
 use crate::language_report::{MachineReport, broken_promises, cycles_per_token, visible};
 use crate::machine::{Machine, OptionalMachine};
+use crate::network::settle;
 use crate::output::{count, duration, print, print_json, remark};
 use crate::speaker::{self, CycleModel, Golden, Rtl, Speaker, Witnessed};
 use crate::witnesses::Backend;
@@ -112,6 +113,8 @@ pub fn run(
         ));
     };
     let machine = machine.resolve()?;
+    // The golden model has no machine.
+    let machine = if on == Backend::Golden { machine } else { settle(machine, path) };
     let format = arguments.options.weights.format()?;
     let model = read(path)?;
     let tokenizer = arguments.options.tokenizer(path, &model)?;

@@ -185,6 +185,25 @@ fn the_rtl_says_what_golden_says_in_the_cycles_of_the_cycle_model() {
 }
 
 #[test]
+fn a_board_without_extensions_gives_its_machine_for_language_models() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    let board =
+        ["run", "m.bin", "--on", "model", "--prompt", "abba", "--tokens", "3", "--board", "ulx3s-85f", "--json"];
+    let called = scratch.lpu(&board);
+    expect![[r"
+        m.bin: the board's own machine has no `extensions`, which language models need; taken instead is ulx3s-85f/language, constraints/ulx3s-85f/language.toml
+    "]]
+    .assert_eq(&called.stderr);
+    let report = called.json();
+    assert_eq!(
+        (called.status, report["tokens"].as_array().unwrap().len()),
+        (0, 3 + report["prompt_tokens"].as_u64().unwrap() as usize)
+    );
+    assert!(report["first_divergence"].is_null() && report["tokens_per_second"].is_f64());
+}
+
+#[test]
 fn a_board_is_refused_with_the_reason() {
     let scratch = Scratch::new();
     small(&scratch);
