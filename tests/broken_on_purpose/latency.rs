@@ -118,7 +118,7 @@ fn every_latency_of_extensions_that_is_off_by_one_changes_the_writes() {
     };
     for (name, field, jobs) in extension_fields() {
         let [mut longer, mut shorter] = [false; 2];
-        for program in (0..200).map(|seed| extensions::program(machine, seed, jobs, 60)) {
+        for program in (0..3_000).map(|seed| extensions::program(machine, seed, jobs, 60)) {
             program.check().unwrap();
             let right = writes(&program, Latency::of(machine));
             let changes = |change: i32| {
