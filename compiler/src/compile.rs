@@ -28,6 +28,11 @@ use tiling::{Place, Tiling};
 /// [`CompileError`]: the network does not fit, or is beyond what the instructions can count.
 pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Result<Program, CompileError> {
     graph.check()?;
+    if configuration.narrow_scales {
+        let why = "this machine's scales are narrow (`narrow_scales = true`): without zero points and with multipliers of 13 bits they are for \
+                   language models, whose quantiser chooses scales that fit";
+        return Err(unsupported(graph, why));
+    }
     check_lowered(graph, configuration)?;
     let folded = padding::folded(graph);
     let graph = folded.as_ref().unwrap_or(graph);

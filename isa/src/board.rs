@@ -46,7 +46,7 @@ const BOARDS: [Files; 5] = [
     files!("tangnano20k", "pins.cst"),
     files!("ulx3s-12f", "pins.lpf"),
     files!("colorlight-i9", "pins.lpf"),
-    files!("ulx3s-85f", "pins.lpf", "int4", "networks"),
+    files!("ulx3s-85f", "pins.lpf", "int4", "language", "networks"),
 ];
 
 /// Name of the board that is used where none is asked for.
@@ -350,7 +350,7 @@ mod tests {
         let others = board.others().unwrap();
         assert_eq!(
             others.iter().map(|other| &other.name[..]).collect::<Vec<_>>(),
-            ["ulx3s-85f/int4", "ulx3s-85f/networks"]
+            ["ulx3s-85f/int4", "ulx3s-85f/language", "ulx3s-85f/networks"]
         );
         for other in others {
             assert!(other.multipliers_used() <= other.multipliers, "{}", other.name);

@@ -240,3 +240,11 @@ fn channels_with_the_same_scale_and_bias_share_an_entry_and_others_have_one_for_
     // Four tiles in one row take three passes.
     assert_eq!(entries((0..12).collect()), 3);
 }
+
+#[test]
+fn a_machine_with_narrow_scales_is_refused_before_anything_is_placed() {
+    let narrow = Configuration { narrow_scales: true, ..machine(4, 8) };
+    let error = compile(&graph(OperatorKind::Reshape, 4, 4), &narrow, "bench").unwrap_err().to_string();
+    assert!(error.contains("narrow_scales"), "{error}");
+    assert!(compile(&graph(OperatorKind::Reshape, 4, 4), &machine(4, 8), "bench").is_ok());
+}
