@@ -113,11 +113,6 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         Backend::Golden => network::compile_for_golden(&graph, &machine, &arguments.model)?,
         _ => Some(network::compile_to_run(&graph, &machine, &arguments.model)?),
     };
-    // A simulated board takes a while to build: not for a network that it would refuse.
-    let port = match arguments.on {
-        Backend::Board => Some(arguments.port.open(&machine)?),
-        _ => None,
-    };
     let interface = |ids: &[TensorId]| {
         let tensor = ids.first().and_then(|&id| graph.tensor(id));
         tensor.map_or_else(Default::default, |tensor| (tensor.shape.clone(), tensor.element))
@@ -128,6 +123,11 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         |path: &Option<PathBuf>, what| path.as_deref().map(|path| Destination::create(path, what)).transpose();
     let outputs_file = destination(&arguments.outputs, "the outputs cannot be written")?;
     let trace_file = destination(&arguments.trace, "the wave file cannot be written")?;
+    // A simulated board takes a while to build: not for a network, inputs or outputs that are refused.
+    let port = match arguments.on {
+        Backend::Board => Some(arguments.port.open(&machine)?),
+        _ => None,
+    };
 
     let golden = run_golden(&graph, &inputs, arguments.reset_every)?;
     let mut options = None;
