@@ -42,16 +42,7 @@ struct Draft<'a> {
 #[must_use]
 pub fn separable(random: &mut Random, shape: &Separable) -> Model {
     let input = Tensor::activation("input", &[1, shape.size, shape.size, shape.channels], 0.02, random.byte());
-    let model = Model {
-        version: 3,
-        subgraphs: 1,
-        tensors: vec![input],
-        operators: vec![],
-        inputs: vec![0],
-        outputs: vec![],
-        initial: None,
-    };
-    let mut draft = Draft { random, model, last: 0, pads: shape.pads };
+    let mut draft = Draft::new(random, input, shape.pads);
     draft.convolution(3, 2, shape.first);
     for &(stride, channels) in &shape.blocks {
         draft.depthwise(stride);
@@ -68,17 +59,8 @@ pub fn separable(random: &mut Random, shape: &Separable) -> Model {
 pub fn chain(random: &mut Random) -> Model {
     let shape = [1, random.within(8, 24), random.within(4, 16), random.within(1, 12)];
     let input = Tensor::activation("input", &shape, 0.02, random.byte());
-    let model = Model {
-        version: 3,
-        subgraphs: 1,
-        tensors: vec![input],
-        operators: vec![],
-        inputs: vec![0],
-        outputs: vec![],
-        initial: None,
-    };
     let operators = random.within(2, 6);
-    let mut draft = Draft { random, model, last: 0, pads: false };
+    let mut draft = Draft::new(random, input, false);
     for _ in 0..operators {
         let before = draft.shape();
         let valid = before[1] > 4 && before[2] > 4 && draft.random.below(3) == 0;
@@ -106,7 +88,21 @@ fn positions(size: usize, taps: usize, stride: usize, valid: bool) -> usize {
     if valid { (size - taps) / stride + 1 } else { size.div_ceil(stride) }
 }
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
+    /// A network of nothing but its input.
+    fn new(random: &'a mut Random, input: Tensor, pads: bool) -> Draft<'a> {
+        let model = Model {
+            version: 3,
+            subgraphs: 1,
+            tensors: vec![input],
+            operators: vec![],
+            inputs: vec![0],
+            outputs: vec![],
+            initial: None,
+        };
+        Draft { random, model, last: 0, pads }
+    }
+
     fn add(&mut self, tensor: Tensor) -> i32 {
         let number = self.model.tensors.len();
         self.model.tensors.push(Tensor { name: format!("{}_{number}", tensor.name), ..tensor });

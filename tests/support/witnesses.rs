@@ -138,17 +138,8 @@ pub fn rtl_steps_agree<'a>(
     library: &Library,
     inputs: impl IntoIterator<Item = &'a Vec<i8>>,
 ) -> Result<(), Box<dyn Error>> {
-    let mut model = CycleModel::with_options(program, recording(&program.configuration));
-    let mut rtl = Rtl::with_library(program, library, &rtl_options())?;
     let mut golden = golden::Golden::new(graph)?;
-    for (number, input) in inputs.into_iter().enumerate() {
-        let (reference, measured) = (model.run(input)?, rtl.run(input)?);
-        if let Some(divergence) = explain(graph, program, input, &reference.writes, &measured.writes) {
-            return Err(format!("RTL against cycle model, input {number}: {divergence}").into());
-        }
-        judge("RTL", number, (&measured.output, measured.cycles), (&golden.run(input)?, program.cycles))?;
-    }
-    Ok(())
+    rtl_agrees_with(graph, program, library, inputs, |input| Ok(golden.run(input)?))
 }
 
 /// Runs the inputs one after the other on one Verilated model: outputs as the golden model has them, every run in the cycles
@@ -162,6 +153,17 @@ pub fn rtl_agrees<'a>(
     library: &Library,
     inputs: impl IntoIterator<Item = &'a Vec<i8>>,
 ) -> Result<(), Box<dyn Error>> {
+    rtl_agrees_with(graph, program, library, inputs, |input| Ok(golden::run(graph, input)?))
+}
+
+/// The same against the outputs that `golden` gives for one input after the other.
+fn rtl_agrees_with<'a>(
+    graph: &Graph,
+    program: &Program,
+    library: &Library,
+    inputs: impl IntoIterator<Item = &'a Vec<i8>>,
+    mut golden: impl FnMut(&[i8]) -> Result<Vec<i8>, Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
     let mut model = CycleModel::with_options(program, recording(&program.configuration));
     let mut rtl = Rtl::with_library(program, library, &rtl_options())?;
     for (number, input) in inputs.into_iter().enumerate() {
@@ -169,8 +171,7 @@ pub fn rtl_agrees<'a>(
         if let Some(divergence) = explain(graph, program, input, &reference.writes, &measured.writes) {
             return Err(format!("RTL against cycle model, input {number}: {divergence}").into());
         }
-        let golden = golden::run(graph, input)?;
-        judge("RTL", number, (&measured.output, measured.cycles), (&golden, program.cycles))?;
+        judge("RTL", number, (&measured.output, measured.cycles), (&golden(input)?, program.cycles))?;
     }
     Ok(())
 }

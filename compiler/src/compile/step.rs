@@ -81,10 +81,7 @@ impl Step<'_> {
             }
             OperatorKind::Add(addition) => {
                 let [first, second] = inputs else { return Err(self.not_lowered("a sum of one operand")) };
-                let shape = self.graph.tensor(self.to).map_or(&[][..], |tensor| &tensor.shape);
-                let first = self.operand(lowering, 0, first, none, Some(shape))?;
-                let second = self.operand(lowering, 1, second, none, Some(shape))?;
-                let second = self.apart(lowering, second, &first)?;
+                let [first, second] = self.pair(lowering, [first, second])?;
                 let target = self.target(&first.stored, size, channels, &configuration);
                 let operands = [(&first.stored, &first.layout), (&second.stored, &second.layout)];
                 let lowered = lookup::lower_sum(lowering, addition, operands, &target)?;
@@ -92,10 +89,7 @@ impl Step<'_> {
             }
             OperatorKind::Multiply(multiply) => {
                 let [first, second] = inputs else { return Err(self.not_lowered("a product of one operand")) };
-                let shape = self.graph.tensor(self.to).map_or(&[][..], |tensor| &tensor.shape);
-                let first = self.operand(lowering, 0, first, none, Some(shape))?;
-                let second = self.operand(lowering, 1, second, none, Some(shape))?;
-                let second = self.apart(lowering, second, &first)?;
+                let [first, second] = self.pair(lowering, [first, second])?;
                 let target = self.target(&first.stored, size, channels, &configuration);
                 let operands = [(&first.stored, &first.layout), (&second.stored, &second.layout)];
                 let lowered = product::lower(lowering, multiply, operands, &target)?;
@@ -284,6 +278,16 @@ impl Step<'_> {
         let (mut copy, former) = lowering.place_image(&target)?;
         let moved = lowering.move_into(&[stored], &froms, 0, target.name, (&mut copy, former), None)?;
         Ok(Operand { stored: copy, layout, copied: Some(moved.last_read) })
+    }
+
+    /// Two operands of the result's shape, in slices that can be read at once.
+    fn pair(&self, lowering: &mut Lowering<'_>, [first, second]: [&Stored; 2]) -> Result<[Operand; 2], CompileError> {
+        let none = (Padding::default(), 0);
+        let shape = self.graph.tensor(self.to).map_or(&[][..], |tensor| &tensor.shape);
+        let first = self.operand(lowering, 0, first, none, Some(shape))?;
+        let second = self.operand(lowering, 1, second, none, Some(shape))?;
+        let second = self.apart(lowering, second, &first)?;
+        Ok([first, second])
     }
 
     /// `operand` in another slice than `other`: it itself, or a copy of it.
