@@ -89,8 +89,14 @@ impl<'a> LanguageModel<'a> {
 
     /// A new sequence. What is left of the old one is masked.
     pub fn restart(&mut self) {
-        self.position = 0;
-        self.model.set_register(self.language.position, 0);
+        self.go_back(0);
+    }
+
+    /// Forgets the tokens from `position` on, if there are so many: the next one stands there. What is left of them is masked.
+    pub fn go_back(&mut self, position: u32) {
+        self.position = self.position.min(position);
+        // No context is as long as a register's largest number.
+        self.model.set_register(self.language.position, self.position as u16);
     }
 
     /// What may come after `token`, which stands at the next position. `None` takes the token that the machine has chosen: nothing

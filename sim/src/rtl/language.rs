@@ -36,8 +36,17 @@ impl<'a> LanguageRtl<'a> {
     /// # Errors
     /// A failing model or link.
     pub fn restart(&mut self) -> Result<(), RtlError> {
-        self.position = 0;
-        Ok(self.rtl.host.write_register(self.language.position, 0)?)
+        self.go_back(0)
+    }
+
+    /// Forgets the tokens from `position` on, if there are so many: the next one stands there. What is left of them is masked.
+    ///
+    /// # Errors
+    /// A failing model or link.
+    pub fn go_back(&mut self, position: u32) -> Result<(), RtlError> {
+        self.position = self.position.min(position);
+        // No context is as long as a register's largest number.
+        Ok(self.rtl.host.write_register(self.language.position, self.position as u16)?)
     }
 
     /// What may come after `token`, which stands at the next position. `None` takes the token that the machine has chosen. The units'
