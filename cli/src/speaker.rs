@@ -233,6 +233,8 @@ pub struct Witnessed<'a> {
     runs: Vec<TokenRun>,
     difference: Option<Difference>,
     generated: bool,
+    /// Results of the classifier that have been compared.
+    results: u64,
 }
 
 impl<'a> Witnessed<'a> {
@@ -246,7 +248,16 @@ impl<'a> Witnessed<'a> {
         program: &'a Program,
     ) -> Result<Witnessed<'a>, Failure> {
         let golden = Golden::new(graph)?;
-        Ok(Witnessed { machine, golden, program, chosen: None, runs: Vec::new(), difference: None, generated: false })
+        Ok(Witnessed {
+            machine,
+            golden,
+            program,
+            chosen: None,
+            runs: Vec::new(),
+            difference: None,
+            generated: false,
+            results: 0,
+        })
     }
 
     /// Every run so far.
@@ -264,6 +275,11 @@ impl<'a> Witnessed<'a> {
         self.generated
     }
 
+    /// Results of the classifier that have been compared with golden's.
+    pub fn results(&self) -> u64 {
+        self.results
+    }
+
     /// What went over the link, where there is one.
     pub fn link(&mut self) -> Option<LinkReport> {
         self.machine.link()
@@ -278,6 +294,7 @@ impl<'a> Witnessed<'a> {
 
     /// Compares what the run at `position` has come to with what golden says: its choice, and its results where they are known.
     fn compare(&mut self, position: usize, expected: &Answer, next: Option<u32>, elements: Option<&[i16]>) {
+        self.results += elements.map_or(0, |elements| elements.len() as u64);
         if self.difference.is_some() {
             return;
         }

@@ -56,7 +56,7 @@ pub fn frame_decision(generates: bool) -> Result<Arc<Module>, DesignError> {
     let decided = m.input("decided", bit());
     let write_port = m.output("write", bit());
     let run_port = m.output("run", bit());
-    let generate_port = generates.then(|| m.output("generate", bit()));
+    let generate_port = generates.then(|| m.output("generate_runs", bit()));
     let accept_port = m.output("accept", bit());
     let perform_port = m.output("perform", bit());
     m.section("Reply");

@@ -191,7 +191,7 @@ pub fn frame_engine(configuration: &Configuration, identity: u32) -> Result<Arc<
     let of = |which: Command| constant(which as u64, COMMAND_BITS);
     let mut other = of(Command::Address);
     if configuration.generates() {
-        other = decision.output("generate").choose(of(Command::Generate), other);
+        other = decision.output("generate_runs").choose(of(Command::Generate), other);
     }
     let run_or_address = decision.output("run").choose(of(Command::Start), other);
     let store = last_chunk.choose(of(Command::Write), of(Command::Shift));

@@ -23,9 +23,9 @@ fn generate_to_start(configuration: &Configuration) -> usize {
 
 /// What starts runs in a machine that generates tokens.
 ///
-/// Ports: `host_start` and `host_entry` start a run as in any machine; `generate` starts `runs` of them from position `first` on.
+/// Ports: `host_start` and `host_entry` start a run as in any machine; `generate_runs` starts `runs` of them from position `first` on.
 /// `all_halted` is a cycle behind the queues' flags, `cycles` the lowest bits of the count, which has to go on while `counting`; it begins
-/// at `begin`. `token_write` and `token_value` change the register of the token.
+/// at `first_start`. `token_write` and `token_value` change the register of the token.
 ///
 /// # Errors
 /// None for a checked configuration.
@@ -45,13 +45,13 @@ pub fn generation(configuration: &Configuration) -> Result<Arc<Module>, DesignEr
          The memory is looked up while a run is under way, so that nothing is fetched between two runs.",
     );
     m.latency("host_start to start", 1);
-    m.latency("generate to start", generate_to_start(configuration));
+    m.latency("generate_runs to start", generate_to_start(configuration));
     m.latency("all_halted to start", 1);
     m.latency("tokens_read to host_beat", spare_registers(configuration) + latency.vector_read as usize);
     m.section("Host");
     let host_start = m.input("host_start", bit());
     let host_entry = m.input("host_entry", entry_type);
-    let generate = m.input("generate", bit());
+    let generate = m.input("generate_runs", bit());
     let first = m.input("first", position_type);
     let runs = m.input("runs", Type::bits(RUNS_BITS as usize));
     m.section("Run");
@@ -59,7 +59,7 @@ pub fn generation(configuration: &Configuration) -> Result<Arc<Module>, DesignEr
     let cycles = m.input("cycles", Type::bits(STAMP_BITS as usize));
     let start_port = m.output("start", bit());
     let entry_port = m.output("entry", entry_type);
-    let begin_port = m.output("begin", bit());
+    let begin_port = m.output("first_start", bit());
     let counting_port = m.output("counting", bit());
     let generating_port = m.output("generating", bit());
     m.section("Token");
@@ -88,7 +88,12 @@ pub fn generation(configuration: &Configuration) -> Result<Arc<Module>, DesignEr
     let finished = m.wire("finished", Expr::from(&ended).and(&none_left));
     let asked = m.wire("asked", Expr::from(&generate).and(Expr::from(&runs).any()));
     let arm = m.delay("arm", Expr::from(&asked), generate_to_start(configuration) - 1);
-    let follow = m.wire("follow", Expr::from(&arm).or(Expr::from(&ended).and(Expr::from(&none_left).not())));
+    let goes_on = m.wire("goes_on", Expr::from(&ended).and(Expr::from(&none_left).not()));
+    let follow = m.wire("follow", Expr::from(&arm).or(&goes_on));
+    // Set from a run's end until the flags show the next one. The count goes on; in front of the first run it does not.
+    let between = m.register_with_reset("between_runs", bit(), 0);
+    let running = Expr::from(&all_halted).not();
+    m.next_cases(&between, &[(Expr::from(&goes_on), constant(1, 1)), (running.clone(), constant(0, 1))]);
     m.next_cases(&active, &[(Expr::from(&asked), constant(1, 1)), (Expr::from(&finished), constant(0, 1))]);
     let shown = Expr::from(&active).and(Expr::from(&all_halted).not());
     m.next_cases(&under_way, &[(Expr::from(&ended), constant(0, 1)), (shown, constant(1, 1))]);
@@ -172,14 +177,13 @@ pub fn generation(configuration: &Configuration) -> Result<Arc<Module>, DesignEr
     let brings = Expr::from(&arm).or(Expr::from(&follow).and(&is_given));
     let token_write = m.delay("token_write_q", brings, 1);
     let token_value = m.delay("token_value_q", Expr::from(&ahead), 1);
-    let idle = Expr::from(&active).not().or(&finished);
     for (port, value) in [
         (&start_port, Expr::from(&start)),
         (&entry_port, Expr::from(&entry)),
         (&begin_port, Expr::from(&begin)),
         (&token_write_port, Expr::from(&token_write)),
         (&token_value_port, Expr::from(&token_value)),
-        (&counting_port, Expr::from(&all_halted).and(idle).not()),
+        (&counting_port, running.or(&goes_on).or(&between)),
         (&generating_port, Expr::from(&active)),
     ] {
         m.drive(port, value);

@@ -69,7 +69,7 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let start = m.output("start", bit());
     let entry = m.output("entry", Type::bits(configuration.queue_address_bits() as usize));
     let generation = configuration.generates().then(|| {
-        [("generate", 1), ("first", position_bits(configuration)), ("runs", RUNS_BITS as usize)]
+        [("generate_runs", 1), ("first", position_bits(configuration)), ("runs", RUNS_BITS as usize)]
             .map(|(name, bits)| m.output(name, Type::bits(bits)))
     });
     m.section("Memories");

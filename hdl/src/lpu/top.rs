@@ -405,7 +405,8 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
             ("cycles".into(), Expr::from(&count).slice(0, STAMP_BITS as usize)),
             ("reset".into(), copied(&mut m, configuration, "generation_reset", &control.reset)?),
         ];
-        connections.extend(["generate", "first", "runs"].map(|name| (name.into(), Expr::from(&host.output(name)))));
+        connections
+            .extend(["generate_runs", "first", "runs"].map(|name| (name.into(), Expr::from(&host.output(name)))));
         connections
             .extend(RegisterBus::NAMES.map(String::from).into_iter().zip(control.registers.iter().map(Expr::from)));
         for (name, memory) in [("tokens", Memory::Tokens), ("entries", Memory::Entries)] {
@@ -424,7 +425,7 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         ] {
             m.drive(wire, Expr::from(&instance.output(name)));
         }
-        begin = Expr::from(&instance.output("begin"));
+        begin = Expr::from(&instance.output("first_start"));
         counts = Expr::from(&instance.output("counting"));
         is_done = is_done.and(Expr::from(&instance.output("generating")).not());
     }

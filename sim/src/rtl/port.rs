@@ -9,8 +9,10 @@ use lpu_isa::identity::identity;
 use lpu_isa::latency::Latency;
 use std::path::Path;
 
-/// Cycles that a run is given between two looks at its status.
-const CYCLES_A_LOOK: u64 = 1 << 16;
+/// Cycles that a run is given between two looks at its status: two tokens or so, which come one after the other then.
+const CYCLES_A_LOOK: u64 = 1 << 13;
+/// The same where writes are recorded: a generation to its end, because a host that reads meanwhile would let cycles pass unrecorded.
+const RECORDED_CYCLES_A_LOOK: u64 = 1 << 24;
 /// Cycles from a start command until the machine is surely running.
 const CYCLES_TO_START: u64 = 20;
 /// Cycles from a read command to its data, beside the vector memory's own latency.
@@ -208,7 +210,7 @@ impl Machine for HostPort {
 
     fn status(&mut self) -> MachineStatus {
         if self.model.get(self.done) == 0 {
-            self.advance(CYCLES_A_LOOK);
+            self.advance(if self.record { RECORDED_CYCLES_A_LOOK } else { CYCLES_A_LOOK });
         }
         let done = self.model.get(self.done) != 0;
         let identity = identity(&self.configuration);

@@ -102,7 +102,7 @@ pub fn run(arguments: &StoryArguments) -> Result<Verdict, Failure> {
         broken.push("RTL and cycle model do not tell the same story in the same cycles".into());
     }
     if broken.is_empty() {
-        let results = count((rtl.runs().len() * graph.shape.vocabulary) as u64);
+        let results = count(rtl.results());
         let runs = count(rtl.runs().len() as u64);
         return print(&format!(
             "\nRTL = cycle model = golden\n  compared: {results} results of the classifier and {runs} choices, and the cycles of each\n"
