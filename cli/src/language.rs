@@ -159,6 +159,9 @@ pub fn generate(
     (count, context): (usize, usize),
     mut next: impl FnMut(u32) -> Result<(), Failure>,
 ) -> Result<Ending, Failure> {
+    if sampler.is_greedy() && speaker.generates() && count > 0 && !tokens.is_empty() {
+        return generate_alone(speaker, graph, tokens, (count, context), next);
+    }
     let mut answer = None;
     for &token in &*tokens {
         answer = Some(speaker.step(token)?);
@@ -180,6 +183,30 @@ pub fn generate(
         answer = Some(speaker.step(token)?);
     }
     Ok(Ending::Length)
+}
+
+/// The same where the speaker goes on by itself.
+fn generate_alone(
+    speaker: &mut dyn Speaker,
+    graph: &QuantisedLlama,
+    tokens: &mut Vec<u32>,
+    (count, context): (usize, usize),
+    mut next: impl FnMut(u32) -> Result<(), Failure>,
+) -> Result<Ending, Failure> {
+    // The last token is not taken in.
+    let wanted = tokens.len() + count - 1;
+    let runs = wanted.min(context);
+    let prompt = tokens.clone();
+    let mut ending = if runs < wanted { Ending::Context } else { Ending::Length };
+    speaker.generate(&prompt, runs, &mut |token| {
+        if graph.end.contains(&token) {
+            ending = Ending::End;
+            return Ok(false);
+        }
+        tokens.push(token);
+        next(token).map(|()| true)
+    })?;
+    Ok(ending)
 }
 
 /// Where the floating-point model, asked for its most likely token, would have said another one.

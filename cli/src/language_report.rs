@@ -6,6 +6,7 @@ use crate::speaker::{Difference, TokenRun, Witnessed};
 use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_compiler::occupation::{CyclesSpent, Occupation};
 use lpu_compiler::tokenizer::Tokenizer;
+use lpu_isa::latency::between_runs;
 use lpu_isa::program::Program;
 use lpu_isa::timeline::entry_points;
 use serde::Serialize;
@@ -26,8 +27,11 @@ pub struct MachineReport {
     prompt_cycles: u64,
     /// Did every run take the cycles that the compiler promised?
     cycles_as_predicted: bool,
-    /// Are all results of the classifier and all choices, token by token, the golden model's?
+    /// Are all results of the classifier and all choices, token by token, the golden model's? Where the machine goes on by itself, it
+    /// shows the results of the last run, and all choices.
     outputs_equal_golden: bool,
+    /// Idle cycles between two tokens where the machine goes from one to the next by itself; none where the host is in between.
+    cycles_between_tokens: Option<u32>,
     /// Multipliers of the machine.
     multipliers: u32,
     /// Useful multiplications of the new tokens ÷ (what the machine can do in a cycle × their cycles).
@@ -65,6 +69,7 @@ impl MachineReport {
             prompt_cycles: runs.iter().take(prompt).map(|run| run.cycles).sum(),
             cycles_as_predicted: runs.iter().all(|run| run.cycles == run.predicted),
             outputs_equal_golden: witnessed.difference().is_none(),
+            cycles_between_tokens: witnessed.generated().then(|| between_runs(&machine.configuration)),
             multipliers: machine.configuration.multipliers(),
             mac_utilization: (cycles > 0).then(|| macs as f64 / (peak * cycles as f64)),
             cycles_spent,
@@ -73,7 +78,8 @@ impl MachineReport {
 
     /// New tokens a second at the clock, if there is one; `cycles` of each of them.
     pub fn tokens_per_second(&self, cycles: &[u64]) -> Option<f64> {
-        self.clock_mhz.zip(mean(cycles)).map(|(clock, mean)| clock * 1e6 / mean)
+        let between = f64::from(self.cycles_between_tokens.unwrap_or(0));
+        self.clock_mhz.zip(mean(cycles)).map(|(clock, mean)| clock * 1e6 / (mean + between))
     }
 
     /// The figures for people: names and values, `cycles` of each new token.
@@ -94,6 +100,9 @@ impl MachineReport {
             }
             (_, None) => lines.push(("speed", "unknown: the configuration has no clock; a board has".into())),
             _ => {}
+        }
+        if let Some(between) = self.cycles_between_tokens {
+            lines.push(("between tokens", format!("{between} cycles, without the host")));
         }
         if let Some(utilisation) = self.mac_utilization {
             lines.push(("utilisation", format!("{} of {} multipliers", percent(utilisation), self.multipliers)));
@@ -133,9 +142,13 @@ pub fn broken_promises(witnessed: &Witnessed<'_>, tokenizer: &Tokenizer) -> Vec<
     let mut broken = Vec::new();
     if let Some(Difference { position, element, value, golden }) = witnessed.difference() {
         let piece = tokenizer.decode(&[element as u32]);
-        broken.push(format!(
-            "position {position}: the result for token {element} ({piece:?}) is {value}, golden {golden}: the machine is not the golden model"
-        ));
+        let what = match value {
+            Some(value) => format!("the result for token {element} ({piece:?}) is {value}, golden {golden}"),
+            None => format!(
+                "the choice is token {element} ({piece:?}), whose result golden has as {golden}, not the largest"
+            ),
+        };
+        broken.push(format!("position {position}: {what}: the machine is not the golden model"));
     }
     let wrong = witnessed.runs().iter().enumerate().find(|(_, run)| run.cycles != run.predicted);
     if let Some((position, TokenRun { cycles, predicted, .. })) = wrong {

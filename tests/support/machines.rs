@@ -148,7 +148,7 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
 /// field at both ends, full and compact, one table and several.
 #[must_use]
 pub fn extended() -> Vec<(&'static str, Configuration)> {
-    let extensions = |registers, scalars, tables| Some(Extensions { registers, scalars, tables });
+    let extensions = |registers, scalars, tables| Some(Extensions { registers, scalars, tables, tokens: 0 });
     let pipeline = |crossbar, weight_read, multiply, drain, vector_read| Pipeline {
         crossbar,
         weight_read,
