@@ -160,8 +160,14 @@ pub fn generate(
     mut next: impl FnMut(u32) -> Result<(), Failure>,
 ) -> Result<Ending, Failure> {
     let mut answer = None;
-    for &token in &*tokens {
-        answer = Some(speaker.step(token)?);
+    let mut position = 0;
+    while let Some(&token) = tokens.get(position) {
+        // Of all tokens of the prompt but the last, nobody asks what comes behind them.
+        let taken = speaker.take_in(&tokens[position..tokens.len() - 1])?;
+        if taken == 0 {
+            answer = Some(speaker.step(token)?);
+        }
+        position += taken.max(1);
     }
     for left in (0..count).rev() {
         let Some(last) = &answer else { return Ok(Ending::Length) };

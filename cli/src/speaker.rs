@@ -9,7 +9,7 @@ use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_isa::program::Program;
 use lpu_sim::cycle::CycleError;
 use lpu_sim::golden_llama::{Answer, GoldenLlama};
-use lpu_sim::language::{LanguageError, LanguageModel, Token};
+use lpu_sim::language::{LanguageError, LanguageModel, Taken, Token};
 use lpu_sim::rtl::language::LanguageRtl;
 use lpu_sim::rtl::{Options, RtlError};
 use lpu_sim::verilated::Library;
@@ -21,6 +21,13 @@ pub trait Speaker {
     /// # Errors
     /// The token cannot be taken, or the run does not end.
     fn step(&mut self, token: u32) -> Result<Answer, Failure>;
+
+    /// Takes in the next tokens of a prompt, as many of `tokens` as go at once, without an answer, and says how many; none where they
+    /// are to be taken one by one.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    fn take_in(&mut self, tokens: &[u32]) -> Result<usize, Failure>;
 }
 
 /// The golden model: integers over the graph, no cycles.
@@ -39,6 +46,10 @@ impl<'a> Golden<'a> {
 impl Speaker for Golden<'_> {
     fn step(&mut self, token: u32) -> Result<Answer, Failure> {
         self.0.step(token).map_err(failed)
+    }
+
+    fn take_in(&mut self, _: &[u32]) -> Result<usize, Failure> {
+        Ok(0)
     }
 }
 
@@ -73,6 +84,12 @@ pub trait Machine {
     /// # Errors
     /// The token cannot be taken, or the run does not end.
     fn run(&mut self, token: Option<u32>) -> Result<Token, Failure>;
+
+    /// Takes in the next tokens of a prompt, as many of `tokens` as one run can; none where there is no schedule for that.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, Failure>;
 }
 
 /// The cycle model.
@@ -91,6 +108,10 @@ impl<'a> CycleModel<'a> {
 impl Machine for CycleModel<'_> {
     fn run(&mut self, token: Option<u32>) -> Result<Token, Failure> {
         self.0.step(token).map_err(|error| broken("cycle model", &error))
+    }
+
+    fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, Failure> {
+        self.0.take_in(tokens).map_err(|error| broken("cycle model", &error))
     }
 }
 
@@ -119,10 +140,18 @@ impl<'a> Rtl<'a> {
 
 impl Machine for Rtl<'_> {
     fn run(&mut self, token: Option<u32>) -> Result<Token, Failure> {
-        self.0.step(token).map_err(|error| match &error {
-            RtlError::Language(error) => broken("RTL", error),
-            error => rtl_failed(error),
-        })
+        self.0.step(token).map_err(|error| refused_by_rtl(&error))
+    }
+
+    fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, Failure> {
+        self.0.take_in(tokens).map_err(|error| refused_by_rtl(&error))
+    }
+}
+
+fn refused_by_rtl(error: &RtlError) -> Failure {
+    match error {
+        RtlError::Language(error) => broken("RTL", error),
+        error => rtl_failed(error),
     }
 }
 
@@ -134,6 +163,9 @@ pub struct Witnessed<'a> {
     /// The machine's own choice of the next token, which stands in its register already.
     chosen: Option<u32>,
     runs: Vec<TokenRun>,
+    /// Runs that took in several tokens of the prompt, and how many of them they took in.
+    prompt_runs: Vec<TokenRun>,
+    prompt_tokens: usize,
     difference: Option<Difference>,
 }
 
@@ -148,12 +180,31 @@ impl<'a> Witnessed<'a> {
         program: &'a Program,
     ) -> Result<Witnessed<'a>, Failure> {
         let golden = Golden::new(graph)?;
-        Ok(Witnessed { machine, golden, program, chosen: None, runs: Vec::new(), difference: None })
+        Ok(Witnessed {
+            machine,
+            golden,
+            program,
+            chosen: None,
+            runs: Vec::new(),
+            prompt_runs: Vec::new(),
+            prompt_tokens: 0,
+            difference: None,
+        })
     }
 
-    /// Every run so far.
+    /// Every run so far that took in one token.
     pub fn runs(&self) -> &[TokenRun] {
         &self.runs
+    }
+
+    /// Every run so far that took in several tokens of the prompt; their schedules are counted by themselves.
+    pub fn prompt_runs(&self) -> &[TokenRun] {
+        &self.prompt_runs
+    }
+
+    /// The tokens that [`prompt_runs`](Self::prompt_runs) took in.
+    pub fn prompt_tokens(&self) -> usize {
+        self.prompt_tokens
     }
 
     /// The first difference, if there is one.
@@ -164,7 +215,7 @@ impl<'a> Witnessed<'a> {
 
 impl Speaker for Witnessed<'_> {
     fn step(&mut self, token: u32) -> Result<Answer, Failure> {
-        let position = self.runs.len();
+        let position = self.prompt_tokens + self.runs.len();
         let expected = self.golden.step(token)?;
         // Where the machine's own choice is the token, nothing comes from the host.
         let got = self.machine.run(Some(token).filter(|_| self.chosen != Some(token)))?;
@@ -183,6 +234,20 @@ impl Speaker for Witnessed<'_> {
         }
         self.chosen = Some(got.next);
         Ok(answer)
+    }
+
+    fn take_in(&mut self, tokens: &[u32]) -> Result<usize, Failure> {
+        let position = (self.prompt_tokens + self.runs.len()) as u32;
+        let Some(taken) = self.machine.take_in(tokens)? else { return Ok(0) };
+        // What the machine has made of them shows in the answers that follow.
+        for &token in &tokens[..taken.tokens] {
+            self.golden.step(token)?;
+        }
+        let schedules = self.program.language.iter().flat_map(|language| &language.prefill);
+        let schedule = schedules.take_while(|prefill| position >= prefill.positions).count();
+        self.prompt_runs.push(TokenRun { cycles: taken.cycles, predicted: taken.predicted, schedule });
+        self.prompt_tokens += taken.tokens;
+        Ok(taken.tokens)
     }
 }
 

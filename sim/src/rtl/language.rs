@@ -1,7 +1,7 @@
 //! A language model's program on the RTL, token by token.
 
 use super::{Options, Rtl, RtlError};
-use crate::language::{LanguageError, Token, entry_of, slot_of, token_of};
+use crate::language::{LanguageError, Taken, Token, entry_of, slot_of, token_of};
 use crate::verilated::Library;
 use lpu_isa::program::{Language, Program};
 
@@ -38,6 +38,23 @@ impl<'a> LanguageRtl<'a> {
     pub fn restart(&mut self) -> Result<(), RtlError> {
         self.position = 0;
         Ok(self.rtl.host.write_register(self.language.position, 0)?)
+    }
+
+    /// Takes in the next tokens of a prompt, as many of `tokens` as one run can, without an answer; `None` where the program has no
+    /// schedule for that at this position, or for more tokens only.
+    ///
+    /// # Errors
+    /// A token that there is not, a failing model or link.
+    pub fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, RtlError> {
+        let Some(prefill) = self.language.prefill_at(self.position, tokens.len()) else { return Ok(None) };
+        for (&token, &register) in tokens.iter().zip(&prefill.tokens) {
+            let slot = slot_of(self.language, token)?;
+            self.rtl.host.write_register(register, slot)?;
+        }
+        let cycles = self.rtl.host.run_from(prefill.instruction, prefill.cycles)?;
+        let writes = self.rtl.port().take_writes();
+        self.position += prefill.tokens.len() as u32;
+        Ok(Some(Taken { tokens: prefill.tokens.len(), cycles, predicted: prefill.cycles, writes }))
     }
 
     /// What may come after `token`, which stands at the next position. `None` takes the token that the machine has chosen. The units'
