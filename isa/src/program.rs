@@ -234,7 +234,8 @@ pub struct Language {
 }
 
 impl Language {
-    /// The schedule that takes in tokens of a prompt from `position` on, of which `left` are wanted no answer of, if there is one.
+    /// The schedule that takes in several tokens of a prompt at once from `position` on, if there is one; `left` tokens are left whose
+    /// answers nobody asks for.
     #[must_use]
     pub fn prefill_at(&self, position: u32, left: usize) -> Option<&Prefill> {
         let serves = |prefill: &&Prefill| {
