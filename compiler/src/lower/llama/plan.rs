@@ -621,12 +621,12 @@ fn buffers(
     // Four heads of the longest context keep the exponentials busy.
     let score_beats = probabilities * (graph.shape.heads as u32).min(4);
     // What is turned is read while the residual stream is.
-    let mut turned = |of: fn(&Buffers) -> [Buffer; 2], beats| {
+    let mut turned = |beats| {
         let here = memory.buffer(other, beats);
-        let there = in_turn.map_or_else(|| memory.buffer(beside, beats), |buffers| of(buffers)[1]);
+        let there = memory.buffer(beside, beats);
         ([here, there], memory.buffer(first, beats))
     };
-    let (query, key) = (turned(|buffers| buffers.query.0, query), turned(|buffers| buffers.key.0, key));
+    let (query, key) = (turned(query), turned(key));
     let all_probabilities = |memory: &mut Memory<'_>| {
         let one = |head| memory.buffer(g.stream_of(head, &graph.shape), probabilities);
         (0..graph.shape.heads).map(one).collect()
