@@ -163,7 +163,7 @@ pub fn generate(
         return generate_alone(speaker, graph, tokens, (count, context), next);
     }
     let mut answer = None;
-    for &token in &*tokens {
+    for &token in &tokens[take_in(speaker, tokens)?..] {
         answer = Some(speaker.step(token)?);
     }
     for left in (0..count).rev() {
@@ -185,6 +185,18 @@ pub fn generate(
     Ok(Ending::Length)
 }
 
+/// Takes in as much of a prompt as goes several tokens at once, and says how many tokens that were. Of all but the last, nobody asks what
+/// comes behind them.
+fn take_in(speaker: &mut dyn Speaker, prompt: &[u32]) -> Result<usize, Failure> {
+    let mut position = 0;
+    loop {
+        match speaker.take_in(&prompt[position..prompt.len().saturating_sub(1).max(position)])? {
+            0 => return Ok(position),
+            taken => position += taken,
+        }
+    }
+}
+
 /// The same where the speaker goes on by itself.
 fn generate_alone(
     speaker: &mut dyn Speaker,
@@ -196,9 +208,10 @@ fn generate_alone(
     // The last token is not taken in.
     let wanted = tokens.len() + count - 1;
     let runs = wanted.min(context);
-    let prompt = tokens.clone();
+    let taken = take_in(speaker, tokens)?;
+    let prompt = tokens[taken..].to_vec();
     let mut ending = if runs < wanted { Ending::Context } else { Ending::Length };
-    speaker.generate(&prompt, runs, &mut |token| {
+    speaker.generate(&prompt, runs - taken, &mut |token| {
         if graph.end.contains(&token) {
             ending = Ending::End;
             return Ok(false);

@@ -10,7 +10,7 @@ use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_isa::program::Program;
 use lpu_sim::cycle::CycleError;
 use lpu_sim::golden_llama::{Answer, GoldenLlama};
-use lpu_sim::language::{GeneratedRun, LanguageError, LanguageModel, Token};
+use lpu_sim::language::{GeneratedRun, LanguageError, LanguageModel, Taken, Token};
 use lpu_sim::rtl::language::LanguageRtl;
 use lpu_sim::rtl::{Options, RtlError};
 use lpu_sim::verilated::Library;
@@ -22,6 +22,13 @@ pub trait Speaker {
     /// # Errors
     /// The token cannot be taken, or the run does not end.
     fn step(&mut self, token: u32) -> Result<Answer, Failure>;
+
+    /// Takes in the next tokens of a prompt, as many of `tokens` as go at once, without an answer, and says how many; none where they
+    /// are to be taken one by one.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    fn take_in(&mut self, tokens: &[u32]) -> Result<usize, Failure>;
 
     /// Does it go on by itself, with the most likely token each time?
     fn generates(&self) -> bool {
@@ -77,6 +84,10 @@ impl Speaker for Golden<'_> {
         }
         Ok(())
     }
+
+    fn take_in(&mut self, _: &[u32]) -> Result<usize, Failure> {
+        Ok(0)
+    }
 }
 
 /// One run of a machine: a token taken in.
@@ -110,6 +121,12 @@ pub trait Machine {
     /// # Errors
     /// The token cannot be taken, or the run does not end.
     fn run(&mut self, token: Option<u32>) -> Result<Token, Failure>;
+
+    /// Takes in the next tokens of a prompt, as many of `tokens` as one run can; none where there is no schedule for that.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, Failure>;
 
     /// Begins to take in `tokens`, and then what it chooses itself, in `runs` runs altogether.
     ///
@@ -173,6 +190,10 @@ impl Machine for CycleModel<'_> {
     fn elements(&mut self) -> Result<Vec<i16>, Failure> {
         Ok(self.0.elements())
     }
+
+    fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, Failure> {
+        self.0.take_in(tokens).map_err(|error| broken("cycle model", &error))
+    }
 }
 
 /// The emitted Verilog under Verilator.
@@ -214,6 +235,10 @@ impl Machine for Rtl<'_> {
     fn elements(&mut self) -> Result<Vec<i16>, Failure> {
         self.0.elements().map_err(|error| rtl_broken(&error))
     }
+
+    fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, Failure> {
+        self.0.take_in(tokens).map_err(|error| rtl_broken(&error))
+    }
 }
 
 fn rtl_broken(error: &RtlError) -> Failure {
@@ -231,6 +256,9 @@ pub struct Witnessed<'a> {
     /// The machine's own choice of the next token, which stands in its register already.
     chosen: Option<u32>,
     runs: Vec<TokenRun>,
+    /// Runs that took in several tokens of the prompt, and how many of them they took in.
+    prompt_runs: Vec<TokenRun>,
+    prompt_tokens: usize,
     difference: Option<Difference>,
     generated: bool,
     /// Is the host wanted between tokens, so that it sees the results of each?
@@ -256,6 +284,8 @@ impl<'a> Witnessed<'a> {
             program,
             chosen: None,
             runs: Vec::new(),
+            prompt_runs: Vec::new(),
+            prompt_tokens: 0,
             difference: None,
             generated: false,
             token_by_token: false,
@@ -269,9 +299,19 @@ impl<'a> Witnessed<'a> {
         Witnessed { token_by_token: true, ..self }
     }
 
-    /// Every run so far.
+    /// Every run so far that took in one token.
     pub fn runs(&self) -> &[TokenRun] {
         &self.runs
+    }
+
+    /// Every run so far that took in several tokens of the prompt; their schedules are counted by themselves.
+    pub fn prompt_runs(&self) -> &[TokenRun] {
+        &self.prompt_runs
+    }
+
+    /// The tokens that [`prompt_runs`](Self::prompt_runs) took in.
+    pub fn prompt_tokens(&self) -> usize {
+        self.prompt_tokens
     }
 
     /// The first difference, if there is one.
@@ -322,7 +362,7 @@ impl<'a> Witnessed<'a> {
 
 impl Speaker for Witnessed<'_> {
     fn step(&mut self, token: u32) -> Result<Answer, Failure> {
-        let position = self.runs.len();
+        let position = self.prompt_tokens + self.runs.len();
         let expected = self.golden.step(token)?;
         // Where the machine's own choice is the token, nothing comes from the host.
         let got = self.machine.run(Some(token).filter(|_| self.chosen != Some(token)))?;
@@ -361,7 +401,7 @@ impl Speaker for Witnessed<'_> {
             }
             for run in runs {
                 let Some(token) = given.next().or(self.chosen) else { return Ok(()) };
-                let position = self.runs.len();
+                let position = self.prompt_tokens + self.runs.len();
                 let expected = self.golden.step(token)?;
                 self.note(run.cycles, run.predicted);
                 self.compare(position, &expected, run.next, None);
@@ -380,6 +420,20 @@ impl Speaker for Witnessed<'_> {
             self.compare(position, &expected, None, Some(&elements));
         }
         Ok(())
+    }
+
+    fn take_in(&mut self, tokens: &[u32]) -> Result<usize, Failure> {
+        let position = (self.prompt_tokens + self.runs.len()) as u32;
+        let Some(taken) = self.machine.take_in(tokens)? else { return Ok(0) };
+        // What the machine has made of them shows in the answers that follow.
+        for &token in &tokens[..taken.tokens] {
+            self.golden.step(token)?;
+        }
+        let schedules = self.program.language.iter().flat_map(|language| &language.prefill);
+        let schedule = schedules.take_while(|prefill| position >= prefill.positions).count();
+        self.prompt_runs.push(TokenRun { cycles: taken.cycles, predicted: taken.predicted, schedule });
+        self.prompt_tokens += taken.tokens;
+        Ok(taken.tokens)
     }
 }
 

@@ -68,6 +68,19 @@ pub struct Token {
     pub busy: Vec<(Unit, u64)>,
 }
 
+/// What a run came to that took in tokens of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// How many.
+    pub tokens: usize,
+    /// Cycles of the run.
+    pub cycles: u64,
+    /// Cycles that the schedule was to take.
+    pub predicted: u64,
+    /// Every write to the vector memory, where the options ask for it.
+    pub writes: Vec<WriteEvent>,
+}
+
 /// A sequence in progress on a machine.
 #[derive(Debug)]
 pub struct LanguageModel<'a> {
@@ -130,7 +143,22 @@ impl<'a> LanguageModel<'a> {
         all.into_iter().next().ok_or_else(|| LanguageError::NoLanguage(self.program.model.clone()))
     }
 
-    /// The same for all sequences of which a run takes in a token, in the program's order. A sequence without a token of its own in
+    /// Takes in the next tokens of a prompt, as many of `tokens` as one run can, without an answer; `None` where the program has no
+    /// schedule for that at this position, or for more tokens only.
+    ///
+    /// # Errors
+    /// A token that there is not.
+    pub fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, LanguageError> {
+        let Some(prefill) = self.language.prefill_at(self.position, tokens.len()) else { return Ok(None) };
+        for (&token, &register) in tokens.iter().zip(&prefill.tokens) {
+            self.model.set_register(register, slot_of(self.language, token)?);
+        }
+        let Run { cycles, writes, .. } = self.model.run_from(prefill.instruction as usize)?;
+        self.position += prefill.tokens.len() as u32;
+        Ok(Some(Taken { tokens: prefill.tokens.len(), cycles, predicted: prefill.cycles, writes }))
+    }
+
+    /// The same as [`step`](Self::step) for all sequences of which a run takes in a token, in the program's order. A sequence without a token of its own in
     /// `tokens` goes on as if it were `None`. Cycles, writes and steps are those of the run, the same for all.
     ///
     /// # Errors

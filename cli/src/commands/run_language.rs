@@ -163,7 +163,7 @@ pub fn run(
     let measured = measured.map(|(program, witnessed)| {
         let lengths = (prompt_tokens, new);
         let report = MachineReport::new(&graph, program, &machine, witnessed, lengths);
-        (report, cycles_per_token(witnessed.runs(), lengths))
+        (report, cycles_per_token(witnessed, lengths))
     });
     let tokens_per_second = measured.as_ref().and_then(|(report, cycles)| report.tokens_per_second(cycles));
     let (machine_report, cycles) = measured.unzip();

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::speaker;
 use lpu_isa::program::Program;
-use lpu_sim::language::{GeneratedRun, Token};
+use lpu_sim::language::{GeneratedRun, Taken, Token};
 use lpu_sim::link::{HostError, LanguageHost, Metered};
 
 /// The machine of a board, real or simulated, with a language model's program loaded.
@@ -37,6 +37,11 @@ impl speaker::Machine for Board<'_> {
     fn run(&mut self, token: Option<u32>) -> Result<Token, Failure> {
         let token = self.host.step(token);
         self.kept(token)
+    }
+
+    fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, Failure> {
+        let taken = self.host.take_in(tokens);
+        self.kept(taken)
     }
 
     fn generate(&mut self, tokens: &[u32], runs: u32) -> Result<(), Failure> {

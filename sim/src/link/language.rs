@@ -2,7 +2,7 @@
 
 use super::generation::Progress;
 use super::{Host, HostError};
-use crate::language::{GeneratedRun, LanguageError, Token, entry_of, slot_of, token_of};
+use crate::language::{GeneratedRun, LanguageError, Taken, Token, entry_of, slot_of, token_of};
 use lpu_firmware::Link;
 use lpu_isa::generation::PredictedRun;
 use lpu_isa::host::STAMP_BITS;
@@ -69,6 +69,23 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> LanguageHost<'a, L> {
         self.generation = None;
         // No context is as long as a register's largest number.
         self.host.write_register(self.language.position, self.position as u16)
+    }
+
+    /// Takes in the next tokens of a prompt, as many of `tokens` as one run can, without an answer; `None` where the program has no
+    /// schedule for that at this position, or for more tokens only. Writes are not recorded.
+    ///
+    /// # Errors
+    /// A token that there is not, a failing link.
+    pub fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, HostError<L::Error>> {
+        let Some(prefill) = self.language.prefill_at(self.position, tokens.len()) else { return Ok(None) };
+        for (&token, &register) in tokens.iter().zip(&prefill.tokens) {
+            let slot = slot_of(self.language, token)?;
+            self.host.write_register(register, slot)?;
+        }
+        let cycles = self.host.run_from(prefill.instruction, prefill.cycles)?;
+        self.position += prefill.tokens.len() as u32;
+        self.remembered = None;
+        Ok(Some(Taken { tokens: prefill.tokens.len(), cycles, predicted: prefill.cycles, writes: Vec::new() }))
     }
 
     /// What may come after `token`, which stands at the next position. `None` takes the token that the machine has chosen. The units'

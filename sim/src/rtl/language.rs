@@ -3,7 +3,7 @@
 use super::link::SimulatedLink;
 use super::{Options, Rtl, RtlError};
 use crate::cycle::WriteEvent;
-use crate::language::{GeneratedRun, Token};
+use crate::language::{GeneratedRun, Taken, Token};
 use crate::link::LanguageHost;
 use crate::verilated::Library;
 use lpu_isa::program::Program;
@@ -46,6 +46,16 @@ impl<'a> LanguageRtl<'a> {
     /// A failing model or link.
     pub fn go_back(&mut self, position: u32) -> Result<(), RtlError> {
         Ok(self.host.go_back(position)?)
+    }
+
+    /// Takes in the next tokens of a prompt, as many of `tokens` as one run can, without an answer; `None` where the program has no
+    /// schedule for that at this position, or for more tokens only.
+    ///
+    /// # Errors
+    /// A token that there is not, a failing model or link.
+    pub fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, RtlError> {
+        let Some(taken) = self.host.take_in(tokens)? else { return Ok(None) };
+        Ok(Some(Taken { writes: self.take_writes(), ..taken }))
     }
 
     /// What may come after `token`, which stands at the next position. `None` takes the token that the machine has chosen. The units'

@@ -86,7 +86,7 @@ pub fn run(arguments: &StoryArguments) -> Result<Verdict, Failure> {
 
     let lengths = (prompt.len(), tokens.len() - prompt.len());
     let report = MachineReport::new(&graph, &program, &machine, &rtl, lengths);
-    let mut figures = report.lines(&cycles_per_token(rtl.runs(), lengths), &machine);
+    let mut figures = report.lines(&cycles_per_token(&rtl, lengths), &machine);
     // Machine and context stand above the story, results below; a speed needs a clock.
     figures.retain(|(name, _)| match *name {
         "machine" | "context" | "results" => false,

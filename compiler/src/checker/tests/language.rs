@@ -86,6 +86,7 @@ fn token(text: &str) -> Program {
         slots: (0..8).collect(),
         context: 4,
         others: vec![],
+        prefill: vec![],
     };
     Program {
         weights: vec![vec![1; 14]; 8],
