@@ -138,7 +138,7 @@ fn json_of_a_machine_has_the_keys_of_the_contract() {
     let called = machine(&scratch, &["--tokens", "2", "--json"]);
     let keys: Vec<&str> =
         called.stdout.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect();
-    expect![[r#"["model", "backend", "prompt_tokens", "tokens", "text", "ending", "temperature", "seed", "cycles_per_token", "tokens_per_second", "board", "context", "clock_mhz", "prompt_cycles", "cycles_as_predicted", "outputs_equal_golden", "cycles_between_tokens", "multipliers", "mac_utilization", "cycles_spent", "first_divergence", "wall_seconds"]"#]].assert_eq(&format!("{keys:?}"));
+    expect![[r#"["model", "backend", "prompt_tokens", "tokens", "text", "ending", "temperature", "seed", "cycles_per_token", "tokens_per_second", "board", "context", "clock_mhz", "prompt_cycles", "prefill", "cycles_as_predicted", "outputs_equal_golden", "cycles_between_tokens", "multipliers", "mac_utilization", "cycles_spent", "first_divergence", "wall_seconds"]"#]].assert_eq(&format!("{keys:?}"));
 }
 
 #[test]
