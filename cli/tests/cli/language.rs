@@ -99,8 +99,9 @@ fn a_directory_of_transformers_says_what_the_checkpoint_says() {
 /// A run on the cycle model of a machine that is large enough.
 fn machine(scratch: &Scratch, more: &[&str]) -> Called {
     scratch.write("board.toml", language_board(4096));
-    let common = ["run", "m.bin", "--on", "model", "--config", "board.toml", "--prompt", "abba"];
-    scratch.lpu(&[&common[..], more].concat())
+    let prompt: &[&str] = if more.contains(&"--prompt") { &[] } else { &["--prompt", "abba"] };
+    let common = ["run", "m.bin", "--on", "model", "--config", "board.toml"];
+    scratch.lpu(&[&common[..], prompt, more].concat())
 }
 
 #[test]
@@ -129,6 +130,21 @@ fn the_machine_says_what_golden_says_and_counts_its_cycles() {
         let utilisation = report["mac_utilization"].as_f64().unwrap();
         assert!((0.0..1.0).contains(&utilisation) && utilisation > 0.0, "{utilisation}");
     }
+}
+
+#[test]
+fn cycles_behind_a_prompt_that_is_taken_in_at_once_are_those_of_the_longer_context() {
+    let scratch = Scratch::new();
+    scratch.write("m.bin", llama2c::export(&random_model(4, &Shape { context: 60, ..small_shape() }, true)));
+    scratch.write("tok271.bin", tokenizer_file(271));
+    // A schedule ends at position 32; most of the prompt comes in runs of several tokens.
+    let called = machine(&scratch, &["--prompt", &"ab".repeat(20), "--tokens", "9", "--json"]);
+    let report = called.json();
+    let (prompt, prefill) = (report["prompt_tokens"].as_u64().unwrap(), report["prefill"]["tokens"].as_u64().unwrap());
+    assert!(prompt > 32 && prefill > 16, "{prompt} tokens, {prefill} at once");
+    let sum = |values: Vec<&serde_json::Value>| values.iter().map(|value| value.as_u64().unwrap()).sum::<u64>();
+    let cycles = report["cycles_per_token"].as_array().unwrap().iter().collect();
+    assert_eq!(sum(report["cycles_spent"].as_object().unwrap().values().collect()), sum(cycles));
 }
 
 #[test]
