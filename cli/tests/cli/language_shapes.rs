@@ -66,7 +66,11 @@ fn sizes_that_the_machine_cannot_take_are_refused_with_the_numbers() {
             same as fn(&mut Value),
             "is 500, but must be 1 to 256 (`count_bits` = 8",
         ),
-        (Shape { head_size: 256, ..small.clone() }, same, "2,674 words of weight RAM in each tile, the machine has 2,560"),
+        (
+            Shape { head_size: 256, ..small.clone() },
+            same,
+            "2,674 words of weight RAM in each tile, the machine has 2,560",
+        ),
         (small.clone(), |config| config["num_key_value_heads"] = json!(4), "4 key-value heads do not divide 6 heads"),
         (small.clone(), |config| config["head_dim"] = json!(3), "a head has 3 elements"),
         (small.clone(), |config| config["hidden_size"] = json!(-24), "hidden_size is -24, but must be 1 to 1048576"),
@@ -87,13 +91,10 @@ fn sizes_that_the_machine_cannot_take_are_refused_with_the_numbers() {
 }
 
 #[test]
-fn weights_of_zero_are_a_model_like_any_other() {
-    let zeros: [fn(&mut LlamaModel); 6] = [
+fn values_of_zero_run_and_an_embedding_of_zeros_is_named() {
+    let zeros: [fn(&mut LlamaModel); 3] = [
         |model| model.layers.iter_mut().for_each(|layer| layer.value.fill(0.0)),
         |model| model.layers[0].value[..24 * 5].fill(0.0),
-        |model| model.layers.iter_mut().for_each(|layer| layer.attention_norm.fill(0.0)),
-        |model| model.layers[1].down.fill(0.0),
-        |model| model.embedding.fill(0.0),
         |model| model.final_norm.fill(0.0),
     ];
     for (number, zero) in zeros.into_iter().enumerate() {
@@ -103,6 +104,12 @@ fn weights_of_zero_are_a_model_like_any_other() {
         directory(&scratch, &model, |_| ());
         runs(&scratch, &format!("zeros number {number}"));
     }
+    let scratch = Scratch::new();
+    let mut model = random_model(4, &small_shape(), true);
+    model.embedding.fill(0.0);
+    directory(&scratch, &model, |_| ());
+    let called = run(&scratch);
+    assert!(called.refusal().contains("`embedding` is all zeros"), "{}", called.stderr);
 }
 
 #[test]
