@@ -105,10 +105,23 @@ pub fn read(path: &Path) -> Result<LlamaModel, Failure> {
 pub fn quantised(model: &LlamaModel, format: WeightFormat, path: &Path) -> Result<QuantisedLlama, Failure> {
     let _progress = Progress::spinner("calibrating and quantising");
     quantise(model, format).map_err(|error| {
-        let help =
-            "the weights or sizes are beyond what 32-bit accumulators hold; check that the model is trained and whole";
+        let beyond = "the weights or sizes are beyond what 32-bit accumulators hold";
+        let help = format!("{beyond}{}; check that the model is trained and whole", strange_tensors(model));
         Failure::new("the language model cannot be quantised", path.display(), error, help)
     })
+}
+
+/// Tensors whose weights a trained model has not, as the continuation of a sentence: the first three.
+fn strange_tensors(model: &LlamaModel) -> String {
+    let strange = model.tensors().filter_map(|(name, weights, _)| {
+        let largest = weights.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
+        let exponent = largest.log2().abs();
+        (largest == 0.0 || exponent > 16.0).then(|| match largest {
+            0.0 => format!("`{name}` is all zeros"),
+            largest => format!("the largest of `{name}` is {largest:e}"),
+        })
+    });
+    strange.take(3).map(|tensor| format!("; {tensor}")).collect()
 }
 
 /// Tokens of `prompt`, which leave room for one more in the context.

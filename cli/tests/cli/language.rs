@@ -297,7 +297,7 @@ fn what_a_machine_cannot_hold_is_refused_with_the_numbers_and_a_way_out() {
           where: long.bin
           why:   `long` with 92 positions of context does not fit:
                  it needs 220 words of weight RAM in each tile, the machine has 200: 20 too few
-          help:  this machine holds 64 positions of it (`--context 64`); none of the other known boards holds it; describe a larger machine, with a section `extensions`, with `--config FILE.toml`; int4 weights and several chips would help too, but are not there yet
+          help:  this machine holds 64 positions of it (`--context 64`); it fits ulx3s-85f; or describe a larger machine, with a section `extensions`, with `--config FILE.toml`; int4 weights and several chips would help too, but are not there yet
     "#]].assert_eq(scratch.lpu(&run).refusal());
     let whole = scratch.lpu(&["compile", "long.bin", "--config", "small.toml", "--out", "p.json", "--json"]);
     let schedules = whole.json()["schedules"].as_array().unwrap().clone();
