@@ -146,8 +146,9 @@ impl<'a> Twin<'a> {
         if matches!(options, Options::Convolution { .. }) {
             attributes.push(integers("dilations", &dilation));
         }
-        // onnxruntime knows automatic padding without dilation only.
-        if dilation == [1, 1] {
+        // onnxruntime knows automatic padding without dilation only, and lets averages begin behind the first element where windows
+        // lie apart.
+        if dilation == [1, 1] && (stride[0] <= size[0] && stride[1] <= size[1]) {
             attributes.push(text("auto_pad", if padding == 0 { "SAME_UPPER" } else { "VALID" }));
         } else if padding == 0 {
             let (from, to) = (shape(self.tensor(from)), shape(self.tensor(to)));

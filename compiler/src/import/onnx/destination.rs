@@ -12,6 +12,9 @@ use super::{ImportError, Importer, QUANTISE, Site};
 use crate::graph::{Element, Quantisation};
 use crate::import::arithmetic::Range;
 
+/// The position of the network's input among the nodes: before all of them.
+pub(super) const INTERFACE: usize = usize::MAX;
+
 /// What may be fused into an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fusion {
@@ -89,7 +92,8 @@ pub(super) fn clamp<'a>(importer: &Importer<'a>, node: &Node<'a>) -> Result<Opti
 }
 
 impl<'a> Importer<'a> {
-    /// How the value `name`, which `node` makes, is quantised; `None` where it is not. What is fused counts as done.
+    /// How the value `name`, which `node` makes, is quantised; `None` where it is not. What is fused is
+    /// passed over later: it hands on what it reads.
     pub(super) fn destination(
         &mut self,
         node: &Node<'a>,
@@ -99,9 +103,7 @@ impl<'a> Importer<'a> {
         let mut fused = Vec::new();
         let found = self.search(node, name, fusion, &mut fused)?;
         if found.is_some() {
-            self.done.extend(fused.iter().map(|&(index, _)| index));
-            // The names of what is fused get the value of the operator, as soon as there is one.
-            self.aliases.extend(fused.into_iter().map(|(_, output)| (output, name)));
+            self.fused.extend(fused);
         }
         Ok(found)
     }
@@ -122,11 +124,11 @@ impl<'a> Importer<'a> {
         node: &Node<'a>,
         name: &'a str,
         fusion: Fusion,
-        fused: &mut Vec<(usize, &'a str)>,
+        fused: &mut Vec<usize>,
     ) -> Result<Option<Destination>, ImportError> {
         let (mut name, mut bounds, mut bias) = (name, Bounds::NONE, None);
         let mut fusion = fusion;
-        // Shapes on the way leave numbers as they are; fusing ends behind them.
+        // Shapes on the way leave numbers as they are; only clamps are fused behind them.
         loop {
             let readers = self.consumers.get(name).map_or(&[][..], Vec::as_slice);
             let reader = |index: usize| Node::of(&self.here, index, &self.file.node[index]);
@@ -149,7 +151,7 @@ impl<'a> Importer<'a> {
                 return Ok(Some(Destination { quantisation, element, bounds, bias }));
             }
             let &[index] = readers else { return Ok(None) };
-            if self.is_output(name) || self.done.contains(&index) || index <= node.index {
+            if self.is_output(name) || (index <= node.index && node.index != INTERFACE) {
                 return Ok(None);
             }
             let reader = reader(index);
@@ -159,7 +161,7 @@ impl<'a> Importer<'a> {
                     let Some(clamp) = clamp(self, &reader)? else { return Ok(None) };
                     bounds = bounds.then(clamp);
                     fusion = Fusion::Clamps;
-                    fused.push((index, output));
+                    fused.push(index);
                 }
                 "Add" if bias.is_none() => {
                     let Fusion::Bias { channels, behind } = fusion else { return Ok(None) };
@@ -171,12 +173,14 @@ impl<'a> Importer<'a> {
                     }
                     bias = Some(constant.clone());
                     fusion = Fusion::Clamps;
-                    fused.push((index, output));
+                    fused.push(index);
                 }
                 "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Identity"
                     if reader.name(0) == Some(name) =>
                 {
-                    fusion = Fusion::None;
+                    if fusion != Fusion::None {
+                        fusion = Fusion::Clamps;
+                    }
                 }
                 _ => return Ok(None),
             }

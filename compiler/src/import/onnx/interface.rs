@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::destination::Fusion;
+use super::destination::{Fusion, INTERFACE};
 use super::layout::{Layout, channels_last, identity, permuted};
 use super::node::Node;
 use super::operators::quantisation::{Parameters, parameters};
@@ -72,8 +72,7 @@ impl<'a> Importer<'a> {
                 .tensor(name)
                 .unsupported("nothing reads the input", "give a network that computes something"));
         };
-        // Nothing comes before the first reader.
-        let node = Node { index: 0, ..Node::of(&self.here, first, &self.file.node[first]) };
+        let node = Node { index: INTERFACE, ..Node::of(&self.here, first, &self.file.node[first]) };
         let found = self.destination(&node, name, Fusion::None)?;
         let found = found.ok_or_else(|| {
             self.here.tensor(name).unsupported("the input is not quantised by a QuantizeLinear at once", QUANTISE)
@@ -97,18 +96,18 @@ impl<'a> Importer<'a> {
                 }
             }
         }
-        let Some(index) = found else {
-            return Err(self.here.tensor(name).unsupported("nothing dequantises the input", QUANTISE));
-        };
+        let element = if element == data_type::UINT8 { Element::Uint8 } else { Element::Int8 };
+        // No zero point is one of 0, which stands 128 lower where integers are uint8.
+        let zero = if element == Element::Uint8 { -128 } else { 0 };
+        // Integers that nothing dequantises stand for themselves.
+        let Some(index) = found else { return Ok((Quantisation { scale: 1.0, zero_point: zero }, element)) };
         let node = Node::of(&self.here, index, &self.file.node[index]);
         let Parameters { scaling, .. } = parameters(self, &node)?;
-        let element = if element == data_type::UINT8 { Element::Uint8 } else { Element::Int8 };
         let single = scaling.single();
         let mut quantisation = single
             .ok_or_else(|| self.here.tensor(name).quantisation("several scales on an activation instead of one"))?;
-        if node.name(2).is_none() && element == Element::Uint8 {
-            // No zero point is one of 0.
-            quantisation.zero_point = -128;
+        if node.name(2).is_none() {
+            quantisation.zero_point = zero;
         }
         Ok((quantisation, element))
     }
@@ -143,7 +142,7 @@ impl<'a> Importer<'a> {
         let Value::Activation(activation) = value.clone() else {
             return Err(here.unsupported("the output is a constant", "give a network that computes something"));
         };
-        match activation.layout.order(&activation.shape) {
+        match self.order(&activation) {
             Some(order) if order == channels_last(order.len()) || order == identity(order.len()) => {
                 self.view(&here, &activation, &permuted(&activation.shape, &order))
             }

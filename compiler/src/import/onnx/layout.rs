@@ -71,10 +71,10 @@ impl Layout {
         numbers
     }
 
-    /// The order of the axes of `shape` in memory: one that has the channels last, if the elements stand so, else ONNX's, else
+    /// The order of the axes of `shape` in memory: ONNX's, if the elements stand so, else one that has the channels last, else
     /// any; `None` where an axis is cut.
     pub(super) fn order(&self, shape: &[usize]) -> Option<Vec<usize>> {
-        let usual = [channels_last(shape.len()), identity(shape.len())];
+        let usual = [identity(shape.len()), channels_last(shape.len())];
         if let Some(order) = usual.into_iter().find(|order| Self::of(shape, order) == *self) {
             return Some(order);
         }

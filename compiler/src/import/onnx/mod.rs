@@ -158,10 +158,10 @@ struct Importer<'a> {
     values: HashMap<&'a str, Value>,
     /// Names of values that some node, constant or input makes.
     makers: HashSet<&'a str>,
-    /// Nodes that are part of another node's operator, or folded.
+    /// Nodes that are folded.
     done: HashSet<usize>,
-    /// Names of what is part of another node's operator, with the name of that one's result.
-    aliases: Vec<(&'a str, &'a str)>,
+    /// Nodes that are part of the operator in front of them.
+    fused: HashSet<usize>,
     tensors: Vec<Tensor>,
     constants: Vec<GraphConstant>,
     operators: Vec<Operator>,
@@ -180,7 +180,7 @@ impl<'a> Importer<'a> {
             values: HashMap::new(),
             makers: HashSet::new(),
             done: HashSet::new(),
-            aliases: Vec::new(),
+            fused: HashSet::new(),
             tensors: Vec::new(),
             constants: Vec::new(),
             operators: Vec::new(),
@@ -227,8 +227,10 @@ impl<'a> Importer<'a> {
         }
         let input = self.input()?;
         for (index, node) in file.node.iter().enumerate() {
-            if !self.done.contains(&index) {
-                let node = Node::of(&self.here, index, node);
+            let node = Node::of(&self.here, index, node);
+            if self.fused.contains(&index) {
+                operators::pass(&mut self, &node)?;
+            } else if !self.done.contains(&index) {
                 operators::import(&mut self, &node)?;
             }
         }
@@ -246,9 +248,6 @@ impl<'a> Importer<'a> {
     /// Gives a name its value.
     fn put(&mut self, name: &'a str, value: Value) {
         // Names are made once: see `new`.
-        for (alias, _) in self.aliases.extract_if(.., |(_, of)| *of == name) {
-            self.values.insert(alias, value.clone());
-        }
         self.values.insert(name, value);
     }
 
@@ -258,6 +257,17 @@ impl<'a> Importer<'a> {
 
     fn quantisation(&self, of: &Activation) -> Quantisation {
         self.tensor(of.tensor).quantisation
+    }
+
+    /// The order of an activation's axes in memory: the one that its tensor has, if that says one, else any in which its elements
+    /// stand; `None` where there is none.
+    fn order(&self, of: &Activation) -> Option<Vec<usize>> {
+        let rank = of.shape.len();
+        let stored = &self.tensor(of.tensor).shape;
+        let as_stored =
+            |order: &Vec<usize>| permuted(&of.shape, order) == *stored && Layout::of(&of.shape, order) == of.layout;
+        let usual = [layout::identity(rank), layout::channels_last(rank)];
+        usual.into_iter().find(as_stored).or_else(|| of.layout.order(&of.shape))
     }
 
     /// Adds a tensor of the graph; `shape` is its shape in memory.

@@ -154,8 +154,15 @@ fn pair<'a>(importer: &mut Importer<'a>, node: &Node<'a>, make: Make) -> Result<
         })
     };
     // An order in which all of them stand.
-    let own = activations().filter_map(|activation| activation.layout.order(&aligned(&activation.shape, rank)));
-    let mut orders = [channels_last(rank), identity(rank)].into_iter().chain(own);
+    let whole = activations().filter(|activation| activation.shape.len() == rank);
+    let own: Vec<Vec<usize>> = whole.filter_map(|activation| importer.order(activation)).collect();
+    // Where several would do, ONNX's, unless a tensor is an image.
+    let image = activations().any(|activation| {
+        let (shape, stored) = (aligned(&activation.shape, rank), &importer.tensor(activation.tensor).shape);
+        *stored != shape && *stored == permuted(&shape, &channels_last(rank))
+    });
+    let usual = if image { [channels_last(rank), identity(rank)] } else { [identity(rank), channels_last(rank)] };
+    let mut orders = own.into_iter().chain(usual);
     let stands = |order: &Vec<usize>| {
         activations().all(|activation| Layout::of(&aligned(&activation.shape, rank), order) == activation.layout)
     };

@@ -24,9 +24,10 @@ pub(super) fn softmax<'a>(importer: &mut Importer<'a>, node: &Node<'a>) -> Resul
     let along_one = importer.opset >= SOFTMAX_ALONG_ONE_AXIS;
     let axis = resolve_axis(here, node.integer("axis", if along_one { -1 } else { 1 }), input.shape.len())?;
     let behind: usize = input.shape[axis + 1..].iter().product();
-    let order = input.layout.order(&input.shape).filter(|order| {
+    let order = importer.order(&input).filter(|order| {
         let innermost = order.iter().rev().find(|&&axis| input.shape[axis] != 1);
-        innermost.is_none_or(|&innermost| innermost == axis) && (along_one || behind == 1)
+        let is_innermost = input.shape[axis] == 1 || innermost.is_none_or(|&innermost| innermost == axis);
+        is_innermost && (along_one || behind == 1)
     });
     let Some(order) = order else {
         return Err(here.unsupported(

@@ -1,6 +1,7 @@
 //! `Gemm` and `MatMul` with constant weights: a fully connected layer for one row, a convolution of points for several.
 
 use super::super::destination::Fusion;
+use super::super::layout::Layout;
 use super::super::node::Node;
 use super::super::value::Value;
 use super::super::{Form, ImportError, Importer, ORDER};
@@ -42,7 +43,7 @@ fn product<'a>(importer: &mut Importer<'a>, node: &Node<'a>, transposed: bool) -
         [ref more @ .., length, outputs] if !transposed && more.iter().all(|&size| size == 1) => (length, outputs),
         _ => return Err(there.shape(format!("weights of shape {shape:?} instead of a matrix"))),
     };
-    let Some((&last, before)) = input.shape.split_last().filter(|&(&last, _)| last == length) else {
+    let Some((_, before)) = input.shape.split_last().filter(|&(&last, _)| last == length) else {
         return Err(here.shape(format!("an input of shape {:?} for weights of {length} rows", input.shape)));
     };
     let rows = before.iter().product::<usize>();
@@ -68,9 +69,13 @@ fn product<'a>(importer: &mut Importer<'a>, node: &Node<'a>, transposed: bool) -
         let order: Vec<usize> = (0..output_shape.len()).collect();
         (OperatorKind::FullyConnected(layer), input.tensor, Form::of(output_shape, &order))
     } else {
-        let order = input.layout.order(&input.shape);
-        let innermost = |order: &Vec<usize>| last == 1 || order.last() == Some(&before.len());
-        let Some(order) = order.filter(innermost) else {
+        // Rows stand in one piece: their elements can be the innermost.
+        let last_axis = before.len();
+        let innermost = |order: Vec<usize>| {
+            order.into_iter().filter(|&axis| axis != last_axis).chain([last_axis]).collect::<Vec<_>>()
+        };
+        let order = importer.order(&input).map(innermost);
+        let Some(order) = order.filter(|order| Layout::of(&input.shape, order) == input.layout) else {
             return Err(here.unsupported("rows that do not stand in one piece in memory", ORDER));
         };
         let tensor = importer.view(here, &input, &[1, 1, rows, length])?;

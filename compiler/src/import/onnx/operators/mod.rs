@@ -64,6 +64,15 @@ pub(super) fn import<'a>(importer: &mut Importer<'a>, node: &Node<'a>) -> Result
     import(importer, node)
 }
 
+/// Passes over a node that is part of the operator in front of it.
+pub(super) fn pass<'a>(importer: &mut Importer<'a>, node: &Node<'a>) -> Result<(), ImportError> {
+    let is_constant = |name: &str| matches!(importer.values.get(name), Some(Value::Constant(_)));
+    let number = usize::from(node.name(0).is_some_and(is_constant));
+    let from = node.real(importer, number)?;
+    importer.put(node.output()?, Value::Activation(from));
+    Ok(())
+}
+
 fn unsupported(node: &Node<'_>) -> ImportError {
     let operator = node.here.0.operator.as_ref().map(|(_, kind)| kind.escape_debug().to_string()).unwrap_or_default();
     ImportError::UnsupportedOperator { place: node.here.0.clone(), operator, supported: &SUPPORTED_OPERATORS }

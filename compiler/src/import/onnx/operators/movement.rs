@@ -12,9 +12,8 @@ use crate::graph::{Concatenation, Element, ElementwiseFunction, OperatorKind, Pa
 use crate::import::range::Range;
 
 /// The order of an operand's axes in memory.
-fn order(node: &Node<'_>, of: &Activation) -> Result<Vec<usize>, ImportError> {
-    let order = of.layout.order(&of.shape);
-    order.ok_or_else(|| node.here.unsupported("elements whose axes do not stand apart in memory", ORDER))
+fn order<'a>(importer: &Importer<'a>, node: &Node<'a>, of: &Activation) -> Result<Vec<usize>, ImportError> {
+    importer.order(of).ok_or_else(|| node.here.unsupported("elements whose axes do not stand apart in memory", ORDER))
 }
 
 pub(super) fn pad<'a>(importer: &mut Importer<'a>, node: &Node<'a>) -> Result<(), ImportError> {
@@ -48,7 +47,7 @@ pub(super) fn pad<'a>(importer: &mut Importer<'a>, node: &Node<'a>) -> Result<()
     }
     let outside = importer.outside(&input);
     let value = filling(importer, node, outside, input.integer)?;
-    let order = order(node, &input)?;
+    let order = order(importer, node, &input)?;
     let pad = Pad { before: permuted(&before, &order), after: permuted(&after, &order), value };
     let shape: Vec<usize> =
         (0..rank).map(|axis| input.shape[axis].saturating_add(before[axis] + after[axis])).collect();
@@ -128,9 +127,9 @@ pub(super) fn concatenation<'a>(importer: &mut Importer<'a>, node: &Node<'a>) ->
         }
         joined[axis] = joined[axis].saturating_add(shape[axis]);
     }
-    let own = activations().filter_map(|activation| activation.layout.order(&activation.shape));
+    let own: Vec<Vec<usize>> = activations().filter_map(|activation| importer.order(activation)).collect();
     let stands = |order: &Vec<usize>| activations().all(|of| Layout::of(&of.shape, order) == of.layout);
-    let order = [channels_last(rank), identity(rank)].into_iter().chain(own).find(stands);
+    let order = own.into_iter().chain([channels_last(rank), identity(rank)]).find(stands);
     let order = order.ok_or_else(|| here.unsupported("parts whose elements stand in different orders", ORDER))?;
     let name = node.output()?;
     let (integer, first) = (first.integer, importer.outside(first));
@@ -185,7 +184,7 @@ fn part<'a>(
     [start, size]: [Vec<usize>; 2],
     stride: Vec<isize>,
 ) -> Result<(), ImportError> {
-    let order = order(node, input)?;
+    let order = order(importer, node, input)?;
     let tensor = importer.view(&node.here, input, &permuted(&input.shape, &order))?;
     let slice =
         Slice { start: permuted(&start, &order), stride: permuted(&stride, &order), size: permuted(&size, &order) };
@@ -221,8 +220,7 @@ pub(super) fn split<'a>(importer: &mut Importer<'a>, node: &Node<'a>) -> Result<
         let (mut start, mut size) = (vec![0; rank], input.shape.clone());
         (start[axis], size[axis]) = (begin, part_size);
         begin += part_size;
-        // What nobody reads is not made.
-        if !name.is_empty() && (importer.consumers.contains_key(name.as_str()) || importer.is_output(name)) {
+        if !name.is_empty() {
             part(importer, node, &input, name, [start, size], vec![1; rank])?;
         }
     }
@@ -268,6 +266,8 @@ pub(super) fn slice<'a>(importer: &mut Importer<'a>, node: &Node<'a>) -> Result<
                 starts[place], ends[place], steps[place], input.shape[axis]
             )));
         };
+        // How far it is to the next one is nothing to one alone, and may be beyond counting.
+        let step = if count == 1 && i32::try_from(step).is_err() { 1 } else { step };
         (start[axis], size[axis], stride[axis]) = (begin, count, step);
     }
     part(importer, node, &input, node.output()?, [start, size], stride)

@@ -130,7 +130,7 @@ fn average<'a>(
     keep: bool,
 ) -> Result<(), ImportError> {
     let here = &node.here;
-    let order = input.layout.order(&input.shape);
+    let order = importer.order(input);
     let order = order.ok_or_else(|| here.unsupported("a mean over axes that do not stand apart in memory", ORDER))?;
     let Destination { quantisation, element, bounds, .. } = importer.quantised(node, Fusion::Clamps)?;
     let tensor = importer.view(here, input, &permuted(&input.shape, &order))?;

@@ -35,8 +35,10 @@ fn reshaped<'a>(importer: &Importer<'a>, node: &Node<'a>, shape: &[usize]) -> Re
             _ => Some(usize::try_from(size).map_err(|_| wrong())?),
         });
     }
-    let known = sizes.iter().flatten().try_fold(1_usize, |product, &size| product.checked_mul(size));
-    let known = known.ok_or_else(wrong)?;
+    // Beside an axis of no elements, others could be beyond counting.
+    let counted = sizes.iter().flatten().try_fold(1_usize, |product, &size| product.checked_mul(size.max(1)));
+    counted.ok_or_else(wrong)?;
+    let known: usize = sizes.iter().flatten().product();
     let open = sizes.iter().filter(|size| size.is_none()).count();
     let rest = match open {
         0 if known == elements => 1,
