@@ -5,8 +5,8 @@
 use lpu_firmware::{Decoder, Device, Frame, MAX_ENCODED, MAX_PAYLOAD, MAX_WORDS, Machine, MachineStatus, encode};
 use lpu_hdl::board::frame_engine::frame_engine;
 use lpu_hdl::layer::Design;
-use lpu_isa::configuration::Configuration;
-use lpu_isa::host::{ADDRESS_BITS, Command};
+use lpu_isa::configuration::{Configuration, Extensions};
+use lpu_isa::host::{ADDRESS_BITS, Command, Generation};
 use lpu_isa::latency::Latency;
 use lpu_sim::verilated::{Library, Model, Port, PortIndex, Source, build};
 use lpu_tests::witnesses::{cache, toolchain};
@@ -20,8 +20,8 @@ const IDENTITY: u32 = 0x8a00_17f3;
 const CYCLES_A_BYTE: u64 = 16;
 /// Cycles in which an answer is on its way to the line, byte stuffing and all, if there is one.
 const CYCLES_TO_ANSWER: u64 = 20_000;
-/// Command of a write, run, read and status request.
-const COMMANDS: [u8; 4] = [1, 2, 3, 4];
+/// Command of a write, run, read, status and generate request.
+const COMMANDS: [u8; 5] = [1, 2, 3, 4, 5];
 /// Commands of the answers.
 const ACK: u8 = 0x81;
 const DATA: u8 = 0x82;
@@ -42,6 +42,7 @@ fn content(unit: u8, address: u32, chunk: u32) -> u32 {
 struct Twin {
     /// Bus words in a beat.
     beat: usize,
+    generates: bool,
     status: MachineStatus,
     journal: Journal,
 }
@@ -67,6 +68,14 @@ impl Machine for Twin {
 
     fn start(&mut self, entry: u32) {
         self.tell(Command::Start, entry);
+    }
+
+    fn generates(&self) -> bool {
+        self.generates
+    }
+
+    fn generate(&mut self, first: u16, runs: u16) {
+        self.tell(Command::Generate, Generation { first, runs }.bus_word());
     }
 
     fn status(&mut self) -> MachineStatus {
@@ -228,7 +237,7 @@ impl Pair {
         let mut engine = Engine::new(library, configuration);
         engine.set_status(status);
         Pair {
-            device: Device::new(Twin { beat, status, journal: Vec::new() }),
+            device: Device::new(Twin { beat, generates: configuration.generates(), status, journal: Vec::new() }),
             engine,
             last: 0,
             kinds: BTreeSet::new(),
@@ -312,6 +321,7 @@ fn request() -> impl Strategy<Value = (u8, Vec<u8>)> {
         4 => write,
         2 => read,
         2 => vec(byte(), 4).prop_map(|entry| (2, entry)),
+        1 => vec(byte(), 4).prop_map(|runs| (5, runs)),
         2 => Just((4, Vec::new())),
         1 => (prop::sample::select(&COMMANDS[..]), vec(byte(), 0..=8)),
         1 => (byte(), vec(byte(), 0..=MAX_PAYLOAD)),
@@ -369,8 +379,12 @@ fn play(pair: &mut Pair, event: &Event) -> Result<(), TestCaseError> {
 
 /// The engine of a machine with this many multipliers in a tile.
 fn engine(dot: u32) -> Option<(Library, Configuration)> {
+    engine_of(Configuration { dot, ..Configuration::default() })
+}
+
+/// The engine of a machine of `configuration`.
+fn engine_of(configuration: Configuration) -> Option<(Library, Configuration)> {
     let toolchain = toolchain("the hardware's end of the host link")?;
-    let configuration = Configuration { dot, ..Configuration::default() };
     let design = Design::new(frame_engine(&configuration, IDENTITY).unwrap()).unwrap();
     let ports = design.modules().last().unwrap().ports.iter().filter(|port| port.name != "clk");
     let ports = ports.map(|port| {
@@ -389,7 +403,11 @@ fn engine(dot: u32) -> Option<(Library, Configuration)> {
 
 /// Plays random events on the engine of a machine with `dot` multipliers in a tile.
 fn compare(dot: u32, cases: u32) {
-    let Some((library, configuration)) = engine(dot) else { return };
+    compare_on(engine(dot), cases);
+}
+
+fn compare_on(engine: Option<(Library, Configuration)>, cases: u32) {
+    let Some((library, configuration)) = engine else { return };
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         failure_persistence: None,
         ..ProptestConfig::with_cases(cases)
@@ -422,6 +440,20 @@ fn the_hardware_answers_and_executes_as_the_device_in_rust_does() {
 fn the_hardware_does_so_for_narrow_and_wide_beats() {
     compare(2, 15);
     compare(8, 15);
+}
+
+#[test]
+fn the_hardware_does_so_where_it_generates_tokens() {
+    let extensions = Some(Extensions { registers: 2, scalars: 2, tables: 1, tokens: 64 });
+    let engine = engine_of(Configuration { extensions, ..Configuration::default() });
+    if let Some((library, configuration)) = &engine {
+        let mut pair = Pair::new(library, configuration);
+        for frame in [wire(1, 5, &[3, 0, 7, 1]), wire(1, 5, &[3, 0, 7, 1]), wire(2, 5, &[1, 0]), wire(3, 5, &[0; 4])] {
+            pair.send(&frame).unwrap();
+        }
+        assert!(pair.kinds.contains(&(ACK, 0)) && pair.kinds.contains(&(ERROR, 2)));
+    }
+    compare_on(engine, 60);
 }
 
 fn wire(sequence: u32, command: u8, payload: &[u8]) -> Vec<u8> {

@@ -31,7 +31,7 @@ fn machine() -> Configuration {
         queue_depth: 4096,
         requantise_interval: 1,
         scale_multiplier_lanes: 0,
-        extensions: Some(Extensions { registers: 15, scalars: 64, tables: 16 }),
+        extensions: Some(Extensions { registers: 15, scalars: 64, tables: 16, tokens: 0 }),
         ..Configuration::default()
     }
 }

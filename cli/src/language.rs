@@ -159,8 +159,11 @@ pub fn generate(
     (count, context): (usize, usize),
     mut next: impl FnMut(u32) -> Result<(), Failure>,
 ) -> Result<Ending, Failure> {
+    if sampler.is_greedy() && speaker.generates() && count > 0 && !tokens.is_empty() {
+        return generate_alone(speaker, graph, tokens, (count, context), next);
+    }
     let mut answer = None;
-    for &token in &*tokens {
+    for &token in &tokens[take_in(speaker, tokens)?..] {
         answer = Some(speaker.step(token)?);
     }
     for left in (0..count).rev() {
@@ -180,6 +183,43 @@ pub fn generate(
         answer = Some(speaker.step(token)?);
     }
     Ok(Ending::Length)
+}
+
+/// Takes in as much of a prompt as goes several tokens at once, and says how many tokens that were. Of all but the last, nobody asks what
+/// comes behind them.
+fn take_in(speaker: &mut dyn Speaker, prompt: &[u32]) -> Result<usize, Failure> {
+    let mut position = 0;
+    loop {
+        match speaker.take_in(&prompt[position..prompt.len().saturating_sub(1).max(position)])? {
+            0 => return Ok(position),
+            taken => position += taken,
+        }
+    }
+}
+
+/// The same where the speaker goes on by itself.
+fn generate_alone(
+    speaker: &mut dyn Speaker,
+    graph: &QuantisedLlama,
+    tokens: &mut Vec<u32>,
+    (count, context): (usize, usize),
+    mut next: impl FnMut(u32) -> Result<(), Failure>,
+) -> Result<Ending, Failure> {
+    // The last token is not taken in.
+    let wanted = tokens.len() + count - 1;
+    let runs = wanted.min(context);
+    let taken = take_in(speaker, tokens)?;
+    let prompt = tokens[taken..].to_vec();
+    let mut ending = if runs < wanted { Ending::Context } else { Ending::Length };
+    speaker.generate(&prompt, runs - taken, &mut |token| {
+        if graph.end.contains(&token) {
+            ending = Ending::End;
+            return Ok(false);
+        }
+        tokens.push(token);
+        next(token).map(|()| true)
+    })?;
+    Ok(ending)
 }
 
 /// Where the floating-point model, asked for its most likely token, would have said another one.

@@ -6,6 +6,7 @@ use crate::speaker::{Difference, TokenRun, Witnessed};
 use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_compiler::occupation::{CyclesSpent, Occupation};
 use lpu_compiler::tokenizer::Tokenizer;
+use lpu_isa::latency::between_runs;
 use lpu_isa::program::Program;
 use lpu_isa::timeline::entry_points;
 use serde::Serialize;
@@ -24,16 +25,32 @@ pub struct MachineReport {
     clock_mhz: Option<f64>,
     /// Cycles of all runs that took in the prompt; the last of them made the first new token.
     prompt_cycles: u64,
+    /// What of the prompt was taken in several tokens at once. None where nothing was.
+    prefill: Option<PrefillReport>,
     /// Did every run take the cycles that the compiler promised?
     cycles_as_predicted: bool,
-    /// Are all results of the classifier and all choices, token by token, the golden model's?
+    /// Are all results of the classifier and all choices, token by token, the golden model's? Where the machine goes on by itself, it
+    /// shows the results of the last run, and all choices.
     outputs_equal_golden: bool,
+    /// Idle cycles between two tokens where the machine goes from one to the next by itself; none where the host is in between.
+    cycles_between_tokens: Option<u32>,
     /// Multipliers of the machine.
     multipliers: u32,
     /// Useful multiplications of the new tokens ÷ (what the machine can do in a cycle × their cycles).
     mac_utilization: Option<f64>,
     /// Where the cycles of the new tokens went.
     cycles_spent: CyclesSpent,
+}
+
+/// The tokens of a prompt that were taken in several at once.
+#[derive(Debug, Serialize)]
+pub struct PrefillReport {
+    /// How many.
+    tokens: usize,
+    /// Cycles of the runs that took them in.
+    cycles: u64,
+    /// Cycles for each of them.
+    cycles_per_token: f64,
 }
 
 impl MachineReport {
@@ -45,8 +62,10 @@ impl MachineReport {
         witnessed: &Witnessed<'_>,
         (prompt, new): (usize, usize),
     ) -> MachineReport {
-        let runs = witnessed.runs();
-        let made = made(runs, (prompt, new));
+        let (runs, several) = (witnessed.runs(), witnessed.prompt_runs());
+        let made = made(witnessed, (prompt, new));
+        let prefill_cycles: u64 = several.iter().map(|run| run.cycles).sum();
+        let prefilled = witnessed.prompt_tokens();
         let schedules = entry_points(program);
         let spent: Vec<CyclesSpent> =
             schedules.iter().map(|entry| Occupation::of(program, entry).cycles_spent()).collect();
@@ -62,9 +81,16 @@ impl MachineReport {
             board: machine.name.clone(),
             context: program.language.as_ref().map_or(0, |language| language.context as usize),
             clock_mhz: machine.clock_mhz(),
-            prompt_cycles: runs.iter().take(prompt).map(|run| run.cycles).sum(),
-            cycles_as_predicted: runs.iter().all(|run| run.cycles == run.predicted),
+            prompt_cycles: prefill_cycles
+                + runs.iter().take(prompt.saturating_sub(prefilled)).map(|run| run.cycles).sum::<u64>(),
+            prefill: (prefilled > 0).then(|| PrefillReport {
+                tokens: prefilled,
+                cycles: prefill_cycles,
+                cycles_per_token: prefill_cycles as f64 / prefilled as f64,
+            }),
+            cycles_as_predicted: runs.iter().chain(several).all(|run| run.cycles == run.predicted),
             outputs_equal_golden: witnessed.difference().is_none(),
+            cycles_between_tokens: witnessed.generated().then(|| between_runs(&machine.configuration)),
             multipliers: machine.configuration.multipliers(),
             mac_utilization: (cycles > 0).then(|| macs as f64 / (peak * cycles as f64)),
             cycles_spent,
@@ -73,7 +99,8 @@ impl MachineReport {
 
     /// New tokens a second at the clock, if there is one; `cycles` of each of them.
     pub fn tokens_per_second(&self, cycles: &[u64]) -> Option<f64> {
-        self.clock_mhz.zip(mean(cycles)).map(|(clock, mean)| clock * 1e6 / mean)
+        let between = f64::from(self.cycles_between_tokens.unwrap_or(0));
+        self.clock_mhz.zip(mean(cycles)).map(|(clock, mean)| clock * 1e6 / (mean + between))
     }
 
     /// The figures for people: names and values, `cycles` of each new token.
@@ -82,6 +109,10 @@ impl MachineReport {
             ("machine", machine.describe()),
             ("context", format!("room for {} positions", count(self.context as u64))),
         ];
+        if let Some(PrefillReport { tokens, cycles_per_token, .. }) = self.prefill {
+            let (tokens, mean) = (count(tokens as u64), count(cycles_per_token.round() as u64));
+            lines.push(("prompt", format!("{tokens} of its tokens several at once, {mean} cycles each")));
+        }
         if let (Some(first), Some(last), Some(mean)) = (cycles.first(), cycles.last(), mean(cycles)) {
             let promised = if self.cycles_as_predicted { "all as predicted" } else { "NOT all as predicted" };
             let mean = count(mean.round() as u64);
@@ -94,6 +125,9 @@ impl MachineReport {
             }
             (_, None) => lines.push(("speed", "unknown: the configuration has no clock; a board has".into())),
             _ => {}
+        }
+        if let Some(between) = self.cycles_between_tokens {
+            lines.push(("between tokens", format!("{between} cycles, without the host")));
         }
         if let Some(utilisation) = self.mac_utilization {
             lines.push(("utilisation", format!("{} of {} multipliers", percent(utilisation), self.multipliers)));
@@ -114,12 +148,13 @@ impl MachineReport {
 }
 
 /// Cycles of the runs that made the `new` tokens behind a prompt of `prompt`: that of the prompt's last token is the first.
-pub fn cycles_per_token(runs: &[TokenRun], (prompt, new): (usize, usize)) -> Vec<u64> {
-    made(runs, (prompt, new)).iter().map(|run| run.cycles).collect()
+pub fn cycles_per_token(witnessed: &Witnessed<'_>, lengths: (usize, usize)) -> Vec<u64> {
+    made(witnessed, lengths).iter().map(|run| run.cycles).collect()
 }
 
-fn made(runs: &[TokenRun], (prompt, new): (usize, usize)) -> &[TokenRun] {
-    let first = prompt.saturating_sub(1).min(runs.len());
+fn made<'a>(witnessed: &'a Witnessed<'_>, (prompt, new): (usize, usize)) -> &'a [TokenRun] {
+    let runs = witnessed.runs();
+    let first = prompt.saturating_sub(1 + witnessed.prompt_tokens()).min(runs.len());
     &runs[first..(first + new).min(runs.len())]
 }
 
@@ -133,13 +168,20 @@ pub fn broken_promises(witnessed: &Witnessed<'_>, tokenizer: &Tokenizer) -> Vec<
     let mut broken = Vec::new();
     if let Some(Difference { position, element, value, golden }) = witnessed.difference() {
         let piece = tokenizer.decode(&[element as u32]);
-        broken.push(format!(
-            "position {position}: the result for token {element} ({piece:?}) is {value}, golden {golden}: the machine is not the golden model"
-        ));
+        let what = match value {
+            Some(value) => format!("the result for token {element} ({piece:?}) is {value}, golden {golden}"),
+            None => format!(
+                "the choice is token {element} ({piece:?}), whose result golden has as {golden}, not the largest"
+            ),
+        };
+        broken.push(format!("position {position}: {what}: the machine is not the golden model"));
     }
-    let wrong = witnessed.runs().iter().enumerate().find(|(_, run)| run.cycles != run.predicted);
-    if let Some((position, TokenRun { cycles, predicted, .. })) = wrong {
-        broken.push(format!("position {position}: {cycles} cycles, not the {predicted} predicted"));
+    let runs = witnessed.prompt_runs().iter().map(|run| ("several tokens of the prompt", run));
+    let runs = runs.chain(witnessed.runs().iter().map(|run| ("a token", run)));
+    if let Some((what, TokenRun { cycles, predicted, .. })) =
+        runs.into_iter().find(|(_, run)| run.cycles != run.predicted)
+    {
+        broken.push(format!("{what} took {cycles} cycles, not the {predicted} predicted"));
     }
     broken
 }

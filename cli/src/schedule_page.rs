@@ -58,7 +58,7 @@ struct Schedule {
 
 impl Page {
     /// The page of `program` for `machine`. The program must have passed the checker. `position` chooses the schedule shown first;
-    /// without it that is the last one, which is right for every position.
+    /// without it that is the last one of those for a token, which is right for every position.
     pub fn new(program: &Program, machine: &Machine, position: Option<u32>) -> Page {
         let mut texts = Texts::default();
         let entries = entry_points(program);
@@ -78,7 +78,7 @@ impl Page {
             multipliers: machine.configuration.multipliers(),
             units: program.queues.iter().map(|queue| queue.unit.to_string()).collect(),
             layers: program.layers.iter().map(layer).collect(),
-            first: chosen.unwrap_or(schedules.len().saturating_sub(1)),
+            first: chosen.unwrap_or(entries.iter().filter(|entry| entry.prefill.is_none()).count().saturating_sub(1)),
             schedules,
             texts: texts.all,
         }
@@ -126,17 +126,19 @@ impl Texts {
 
 fn schedule(program: &Program, number: usize, entry: &EntryPoint, texts: &mut Texts) -> Schedule {
     let occupation = Occupation::of(program, entry);
-    let macs = match &program.language {
-        Some(language) => language.entries.get(number).map_or(0, |entry| entry.macs),
-        None => program.macs,
+    let macs = match (&program.language, entry.prefill) {
+        (Some(language), None) => language.entries.get(number).map_or(0, |entry| entry.macs),
+        (Some(language), Some(number)) => language.prefill.get(number).map_or(0, |prefill| prefill.macs),
+        (None, _) => program.macs,
     };
+    let what = if entry.prefill.is_some() { "several tokens of a prompt" } else { "a token" };
     let peak = f64::from(program.configuration.macs_per_cycle()) * occupation.cycles.max(1) as f64;
     let spans = occupation.spans.iter().map(|span| span_numbers(program, span, texts)).collect();
     let (gaps, gaps_left_out) = gaps(program, &occupation);
     Schedule {
         name: entry
             .positions
-            .map_or("one inference".into(), |positions| format!("a token, positions below {positions}")),
+            .map_or("one inference".into(), |positions| format!("{what}, positions below {positions}")),
         cycles: occupation.cycles,
         macs,
         utilisation: macs as f64 / peak,

@@ -4,12 +4,13 @@
 
 use crate::failure::Failure;
 use crate::language::failed;
+use crate::link::LinkReport;
 use crate::witnesses::{build_rtl, rtl_failed, rtl_options};
 use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_isa::program::Program;
 use lpu_sim::cycle::CycleError;
 use lpu_sim::golden_llama::{Answer, GoldenLlama};
-use lpu_sim::language::{LanguageError, LanguageModel, Token};
+use lpu_sim::language::{GeneratedRun, LanguageError, LanguageModel, Taken, Token};
 use lpu_sim::rtl::language::LanguageRtl;
 use lpu_sim::rtl::{Options, RtlError};
 use lpu_sim::verilated::Library;
@@ -21,6 +22,30 @@ pub trait Speaker {
     /// # Errors
     /// The token cannot be taken, or the run does not end.
     fn step(&mut self, token: u32) -> Result<Answer, Failure>;
+
+    /// Takes in the next tokens of a prompt, as many of `tokens` as go at once, without an answer, and says how many; none where they
+    /// are to be taken one by one.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    fn take_in(&mut self, tokens: &[u32]) -> Result<usize, Failure>;
+
+    /// Does it go on by itself, with the most likely token each time?
+    fn generates(&self) -> bool {
+        false
+    }
+
+    /// Takes in `tokens`, and then what it chooses itself, in `runs` steps altogether; `next` sees each choice behind `tokens` as it comes,
+    /// and says whether it wants more.
+    ///
+    /// # Errors
+    /// What `next` says; a speaker that does not go on by itself; tokens that cannot be taken.
+    fn generate(
+        &mut self,
+        tokens: &[u32],
+        runs: usize,
+        next: &mut dyn FnMut(u32) -> Result<bool, Failure>,
+    ) -> Result<(), Failure>;
 }
 
 /// The golden model: integers over the graph, no cycles.
@@ -39,6 +64,29 @@ impl<'a> Golden<'a> {
 impl Speaker for Golden<'_> {
     fn step(&mut self, token: u32) -> Result<Answer, Failure> {
         self.0.step(token).map_err(failed)
+    }
+
+    fn generate(
+        &mut self,
+        tokens: &[u32],
+        runs: usize,
+        next: &mut dyn FnMut(u32) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        let mut given = tokens.iter().copied();
+        let mut chosen = None;
+        for number in 1..=runs {
+            let Some(token) = given.next().or(chosen) else { return Ok(()) };
+            let choice = self.step(token)?.most_likely();
+            chosen = Some(choice);
+            if number >= tokens.len() && !next(choice)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, _: &[u32]) -> Result<usize, Failure> {
+        Ok(0)
     }
 }
 
@@ -60,8 +108,8 @@ pub struct Difference {
     pub position: usize,
     /// The result that differs: the token that it belongs to.
     pub element: usize,
-    /// The machine's.
-    pub value: i16,
+    /// The machine's; none where it shows its choice alone.
+    pub value: Option<i16>,
     /// Golden's.
     pub golden: i16,
 }
@@ -73,6 +121,43 @@ pub trait Machine {
     /// # Errors
     /// The token cannot be taken, or the run does not end.
     fn run(&mut self, token: Option<u32>) -> Result<Token, Failure>;
+
+    /// Takes in the next tokens of a prompt, as many of `tokens` as one run can; none where there is no schedule for that.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, Failure>;
+
+    /// Begins to take in `tokens`, and then what it chooses itself, in `runs` runs altogether.
+    ///
+    /// # Errors
+    /// A machine that does not generate, tokens that cannot be taken.
+    fn generate(&mut self, tokens: &[u32], runs: u32) -> Result<(), Failure>;
+
+    /// The next runs of what has been begun, as soon as there are any; none when all have been told.
+    ///
+    /// # Errors
+    /// Runs that do not end.
+    fn more(&mut self) -> Result<Vec<GeneratedRun>, Failure>;
+
+    /// The classifier's results of the last run.
+    ///
+    /// # Errors
+    /// A failing link.
+    fn elements(&mut self) -> Result<Vec<i16>, Failure>;
+
+    /// What went over the link, where there is one.
+    fn link(&mut self) -> Option<LinkReport> {
+        None
+    }
+
+    /// Nobody wants to know more of what has been begun. Where the machine stays behind for others, this waits for its end.
+    ///
+    /// # Errors
+    /// Runs that do not end.
+    fn leave(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// The cycle model.
@@ -91,6 +176,23 @@ impl<'a> CycleModel<'a> {
 impl Machine for CycleModel<'_> {
     fn run(&mut self, token: Option<u32>) -> Result<Token, Failure> {
         self.0.step(token).map_err(|error| broken("cycle model", &error))
+    }
+
+    fn generate(&mut self, tokens: &[u32], runs: u32) -> Result<(), Failure> {
+        self.0.generate(tokens, runs).map_err(|error| broken("cycle model", &error))
+    }
+
+    fn more(&mut self) -> Result<Vec<GeneratedRun>, Failure> {
+        let run = self.0.more().map_err(|error| broken("cycle model", &error))?;
+        Ok(run.map(|(run, _)| run).into_iter().collect())
+    }
+
+    fn elements(&mut self) -> Result<Vec<i16>, Failure> {
+        Ok(self.0.elements())
+    }
+
+    fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, Failure> {
+        self.0.take_in(tokens).map_err(|error| broken("cycle model", &error))
     }
 }
 
@@ -119,10 +221,30 @@ impl<'a> Rtl<'a> {
 
 impl Machine for Rtl<'_> {
     fn run(&mut self, token: Option<u32>) -> Result<Token, Failure> {
-        self.0.step(token).map_err(|error| match &error {
-            RtlError::Language(error) => broken("RTL", error),
-            error => rtl_failed(error),
-        })
+        self.0.step(token).map_err(|error| rtl_broken(&error))
+    }
+
+    fn generate(&mut self, tokens: &[u32], runs: u32) -> Result<(), Failure> {
+        self.0.generate(tokens, runs).map_err(|error| rtl_broken(&error))
+    }
+
+    fn more(&mut self) -> Result<Vec<GeneratedRun>, Failure> {
+        self.0.more().map_err(|error| rtl_broken(&error))
+    }
+
+    fn elements(&mut self) -> Result<Vec<i16>, Failure> {
+        self.0.elements().map_err(|error| rtl_broken(&error))
+    }
+
+    fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, Failure> {
+        self.0.take_in(tokens).map_err(|error| rtl_broken(&error))
+    }
+}
+
+fn rtl_broken(error: &RtlError) -> Failure {
+    match error {
+        RtlError::Language(error) => broken("RTL", error),
+        error => rtl_failed(error),
     }
 }
 
@@ -134,7 +256,15 @@ pub struct Witnessed<'a> {
     /// The machine's own choice of the next token, which stands in its register already.
     chosen: Option<u32>,
     runs: Vec<TokenRun>,
+    /// Runs that took in several tokens of the prompt, and how many of them they took in.
+    prompt_runs: Vec<TokenRun>,
+    prompt_tokens: usize,
     difference: Option<Difference>,
+    generated: bool,
+    /// Is the host wanted between tokens, so that it sees the results of each?
+    token_by_token: bool,
+    /// Results of the classifier that have been compared.
+    results: u64,
 }
 
 impl<'a> Witnessed<'a> {
@@ -148,48 +278,169 @@ impl<'a> Witnessed<'a> {
         program: &'a Program,
     ) -> Result<Witnessed<'a>, Failure> {
         let golden = Golden::new(graph)?;
-        Ok(Witnessed { machine, golden, program, chosen: None, runs: Vec::new(), difference: None })
+        Ok(Witnessed {
+            machine,
+            golden,
+            program,
+            chosen: None,
+            runs: Vec::new(),
+            prompt_runs: Vec::new(),
+            prompt_tokens: 0,
+            difference: None,
+            generated: false,
+            token_by_token: false,
+            results: 0,
+        })
     }
 
-    /// Every run so far.
+    /// The same, with the host between tokens also where the machine could do without: only so are all results compared.
+    #[must_use]
+    pub fn token_by_token(self) -> Self {
+        Witnessed { token_by_token: true, ..self }
+    }
+
+    /// Every run so far that took in one token.
     pub fn runs(&self) -> &[TokenRun] {
         &self.runs
+    }
+
+    /// Every run so far that took in several tokens of the prompt; their schedules are counted by themselves.
+    pub fn prompt_runs(&self) -> &[TokenRun] {
+        &self.prompt_runs
+    }
+
+    /// The tokens that [`prompt_runs`](Self::prompt_runs) took in.
+    pub fn prompt_tokens(&self) -> usize {
+        self.prompt_tokens
     }
 
     /// The first difference, if there is one.
     pub fn difference(&self) -> Option<Difference> {
         self.difference
     }
+
+    /// Has the machine gone from token to token by itself?
+    pub fn generated(&self) -> bool {
+        self.generated
+    }
+
+    /// Results of the classifier that have been compared with golden's.
+    pub fn results(&self) -> u64 {
+        self.results
+    }
+
+    /// What went over the link, where there is one.
+    pub fn link(&mut self) -> Option<LinkReport> {
+        self.machine.link()
+    }
+
+    fn note(&mut self, cycles: u64, predicted: u64) {
+        let position = self.runs.len() as u64;
+        let entries = self.program.language.iter().flat_map(|language| &language.entries);
+        let schedule = entries.take_while(|entry| position >= u64::from(entry.positions)).count();
+        self.runs.push(TokenRun { cycles, predicted, schedule });
+    }
+
+    /// Compares what the run at `position` has come to with what golden says: its choice, and its results where they are known.
+    fn compare(&mut self, position: usize, expected: &Answer, next: Option<u32>, elements: Option<&[i16]>) {
+        self.results += elements.map_or(0, |elements| elements.len() as u64);
+        if self.difference.is_some() {
+            return;
+        }
+        let differs = |elements: &[i16]| {
+            let mut pairs = elements.iter().zip(&expected.elements);
+            pairs.position(|(value, golden)| value != golden)
+        };
+        let wrong_choice = next.filter(|&next| next != expected.most_likely()).map(|next| next as usize);
+        if let Some(element) = elements.and_then(differs).or(wrong_choice) {
+            let value = elements.and_then(|elements| elements.get(element).copied());
+            let golden = expected.elements.get(element).copied().unwrap_or(0);
+            self.difference = Some(Difference { position, element, value, golden });
+        }
+    }
 }
 
 impl Speaker for Witnessed<'_> {
     fn step(&mut self, token: u32) -> Result<Answer, Failure> {
-        let position = self.runs.len();
+        let position = self.prompt_tokens + self.runs.len();
         let expected = self.golden.step(token)?;
         // Where the machine's own choice is the token, nothing comes from the host.
         let got = self.machine.run(Some(token).filter(|_| self.chosen != Some(token)))?;
-        let entries = self.program.language.iter().flat_map(|language| &language.entries);
-        let schedule = entries.take_while(|entry| position as u64 >= u64::from(entry.positions)).count();
-        self.runs.push(TokenRun { cycles: got.cycles, predicted: got.predicted, schedule });
+        self.note(got.cycles, got.predicted);
         // What a machine does not show of the factor cannot differ from the golden model's.
         let factor = got.factor.unwrap_or(expected.factor);
         let answer = Answer { elements: got.elements, factor, right_shift: expected.right_shift };
-        if self.difference.is_none() && (answer != expected || got.next != expected.most_likely()) {
-            let pairs = answer.elements.iter().zip(&expected.elements);
-            let element = pairs.clone().position(|(value, golden)| value != golden).unwrap_or(got.next as usize);
-            let of = |elements: &[i16]| elements.get(element).copied().unwrap_or(0);
-            let (value, golden) = (of(&answer.elements), of(&expected.elements));
-            self.difference = Some(Difference { position, element, value, golden });
+        self.compare(position, &expected, Some(got.next), Some(&answer.elements));
+        if self.difference.is_none() && answer != expected {
+            // All elements are the same, the factor is not.
+            let (element, value) = (got.next as usize, Some(0));
+            self.difference = Some(Difference { position, element, value, golden: 0 });
         }
         self.chosen = Some(got.next);
         Ok(answer)
     }
+
+    fn generates(&self) -> bool {
+        !self.token_by_token && self.program.check_generation().is_ok()
+    }
+
+    fn generate(
+        &mut self,
+        tokens: &[u32],
+        runs: usize,
+        next: &mut dyn FnMut(u32) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        self.machine.generate(tokens, runs as u32)?;
+        self.generated = true;
+        let mut given = tokens.iter().copied();
+        let mut last = None;
+        loop {
+            let runs = self.machine.more()?;
+            if runs.is_empty() {
+                break;
+            }
+            for run in runs {
+                let Some(token) = given.next().or(self.chosen) else { return Ok(()) };
+                let position = self.prompt_tokens + self.runs.len();
+                let expected = self.golden.step(token)?;
+                self.note(run.cycles, run.predicted);
+                self.compare(position, &expected, run.next, None);
+                last = Some((position, expected));
+                self.chosen = run.next;
+                if let Some(token) = run.next
+                    && !next(token)?
+                {
+                    return self.machine.leave();
+                }
+            }
+        }
+        // Nobody has overwritten the results of the last run.
+        let elements = self.machine.elements()?;
+        if let Some((position, expected)) = last {
+            self.compare(position, &expected, None, Some(&elements));
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, tokens: &[u32]) -> Result<usize, Failure> {
+        let position = (self.prompt_tokens + self.runs.len()) as u32;
+        let Some(taken) = self.machine.take_in(tokens)? else { return Ok(0) };
+        // What the machine has made of them shows in the answers that follow.
+        for &token in &tokens[..taken.tokens] {
+            self.golden.step(token)?;
+        }
+        let schedules = self.program.language.iter().flat_map(|language| &language.prefill);
+        let schedule = schedules.take_while(|prefill| position >= prefill.positions).count();
+        self.prompt_runs.push(TokenRun { cycles: taken.cycles, predicted: taken.predicted, schedule });
+        self.prompt_tokens += taken.tokens;
+        Ok(taken.tokens)
+    }
 }
 
 /// A machine refuses. A run that does not end is a disagreement.
-fn broken(place: &str, error: &LanguageError) -> Failure {
+pub fn broken(place: &str, error: &LanguageError) -> Failure {
     let help = match error {
-        LanguageError::ContextFull(_) => "ask for fewer tokens",
+        LanguageError::ContextFull(_) | LanguageError::Generation(_) => "ask for fewer tokens",
         LanguageError::Token { .. } => "give tokens made with this model's tokenizer",
         LanguageError::NoLanguage(_) | LanguageError::Slot(_) | LanguageError::Cycle(_) => {
             "report this as a bug, with the model and the configuration"

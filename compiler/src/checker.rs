@@ -83,7 +83,7 @@ pub struct CheckReport {
     pub units: Vec<Activity>,
     /// What is allowed in that run, but may be waste.
     pub remarks: Vec<Remark>,
-    /// Every schedule, that of the shortest context first.
+    /// Every schedule, that of the shortest context first, those for prompts behind the others.
     pub schedules: Vec<ScheduleReport>,
 }
 
@@ -177,8 +177,8 @@ fn check_by(program: &Program, latency: &Latency) -> Result<CheckReport, Vec<Vio
             Dataflow::new(program, &timeline, latency).run(&mut violations)
         })
         .collect();
-    match schedules.last() {
-        Some(last) if violations.is_empty() => {
+    match schedules.iter().zip(&entries).rfind(|(_, entry)| entry.prefill.is_none()) {
+        Some((last, _)) if violations.is_empty() => {
             let ScheduleReport { cycles, units, remarks, .. } = last.clone();
             Ok(CheckReport { cycles, units, remarks, schedules })
         }

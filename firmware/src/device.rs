@@ -2,6 +2,7 @@
 
 use crate::codec::{Decoder, MAX_ENCODED, encode};
 use crate::frame::{ErrorCode, Frame, MachineStatus, Reply, Request, Words};
+use crate::wire::GENERATE;
 
 /// What the link does to the LPU. Units and addresses are those of its host bus; what a unit ignores is its own affair.
 pub trait Machine {
@@ -10,6 +11,12 @@ pub trait Machine {
     fn write(&mut self, unit: u8, address: u32, chunks: u8, words: &[u32]);
     /// Starts the program at an entry point and returns while it runs.
     fn start(&mut self, entry: u32);
+    /// Does the machine generate tokens by itself? One that does not does not know the request.
+    fn generates(&self) -> bool {
+        false
+    }
+    /// Begins with `runs` runs from position `first` on and returns while they are made.
+    fn generate(&mut self, _first: u16, _runs: u16) {}
     /// How it stands.
     fn status(&mut self) -> MachineStatus;
     /// Reads from `address` and the addresses after it into `words`, which are zero before. The last memory word may be read
@@ -54,7 +61,11 @@ impl<M: Machine> Device<M> {
 
     fn handle(&mut self, frame: &Frame) -> Reply {
         let ahead = frame.sequence.wrapping_sub(self.last_sequence);
-        let request = Request::from_frame(frame);
+        let request = match Request::from_frame(frame) {
+            Ok(Request::Generate { .. }) if !self.machine.generates() => Err(ErrorCode::UnknownCommand),
+            Err(_) if frame.command == GENERATE && !self.machine.generates() => Err(ErrorCode::UnknownCommand),
+            request => request,
+        };
         let next = ahead == 1;
         let repeated = ahead == 0 && self.begun;
         let status = matches!(request, Ok(Request::Status));
@@ -84,6 +95,12 @@ impl<M: Machine> Device<M> {
             Request::Run { entry } => {
                 if execute {
                     self.machine.start(*entry);
+                }
+                Reply::Ack
+            }
+            Request::Generate { first, runs } => {
+                if execute {
+                    self.machine.generate(*first, *runs);
                 }
                 Reply::Ack
             }

@@ -69,6 +69,13 @@ pub enum DriverError<E> {
         /// Words of the bus given.
         count: usize,
     },
+    /// No runs at all, or runs beyond the last position that a request can name.
+    Runs {
+        /// Position of the first.
+        first: u32,
+        /// How many.
+        runs: u32,
+    },
 }
 
 impl<E: fmt::Display> fmt::Display for DriverError<E> {
@@ -80,6 +87,13 @@ impl<E: fmt::Display> fmt::Display for DriverError<E> {
             Self::Unexpected => f.write_str("the device sent an answer of the wrong kind"),
             Self::AddressOverflow { address, count } => {
                 write!(f, "{count} words from address {address} reach beyond the last address")
+            }
+            Self::Runs { first, runs } => {
+                write!(
+                    f,
+                    "{runs} runs from position {first} on: it must be 1 at least, and the last position {} at most",
+                    u16::MAX
+                )
             }
             Self::BrokenWord { chunks, count } => {
                 write!(f, "{count} words of the bus are not whole memory words of 1 to {MAX_WORDS} each, here {chunks}")
@@ -137,6 +151,18 @@ impl<L: Link> Driver<L> {
     /// [`DriverError`].
     pub fn run(&mut self, entry: u32) -> Result<(), DriverError<L::Error>> {
         self.expect_ack(&Request::Run { entry })
+    }
+
+    /// Begins with `runs` runs from position `first` on, of which each takes in the token that the one before has chosen. They have been
+    /// begun, not finished, when this returns.
+    ///
+    /// # Errors
+    /// [`DriverError`]: [`Refused`](DriverError::Refused) with [`ErrorCode::UnknownCommand`] by a machine that cannot.
+    pub fn generate(&mut self, first: u32, runs: u32) -> Result<(), DriverError<L::Error>> {
+        let last = runs.checked_sub(1).and_then(|more| first.checked_add(more));
+        let halves = (u16::try_from(first), u16::try_from(runs), last.map(u16::try_from));
+        let (Ok(first), Ok(runs), Some(Ok(_))) = halves else { return Err(DriverError::Runs { first, runs }) };
+        self.expect_ack(&Request::Generate { first, runs })
     }
 
     /// How the machine stands.

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Deref;
 
-use crate::wire::{ACK, DATA, ERROR, READ_VECTOR, RUN, STATUS, STATUS_REPLY, WRITE};
+use crate::wire::{ACK, DATA, ERROR, GENERATE, READ_VECTOR, RUN, STATUS, STATUS_REPLY, WRITE};
 
 /// Most words that one write request or data reply carries: divisible by 1 to 6, so that whole memory words fill a request, and
 /// few enough that a frame's position fits a byte.
@@ -175,6 +175,13 @@ pub enum Request {
     },
     /// How the machine and the link stand.
     Status,
+    /// Make a number of runs one after the other, of which each takes in the token that the one before has chosen.
+    Generate {
+        /// Position of the first run.
+        first: u16,
+        /// How many.
+        runs: u16,
+    },
 }
 
 /// What a device answers.
@@ -294,6 +301,12 @@ impl Request {
                 frame
             }
             Self::Status => Frame::empty(sequence, STATUS),
+            Self::Generate { first, runs } => {
+                let mut frame = Frame::empty(sequence, GENERATE);
+                frame.put(&first.to_le_bytes());
+                frame.put(&runs.to_le_bytes());
+                frame
+            }
         }
     }
 
@@ -316,7 +329,10 @@ impl Request {
                 Ok(Self::ReadVector { unit: *unit, address: address(*a0, *a1, *a2), count: *count })
             }
             (STATUS, []) => Ok(Self::Status),
-            (WRITE | RUN | READ_VECTOR | STATUS, _) => Err(ErrorCode::BadPayload),
+            (GENERATE, [f0, f1, r0, r1]) => {
+                Ok(Self::Generate { first: u16::from_le_bytes([*f0, *f1]), runs: u16::from_le_bytes([*r0, *r1]) })
+            }
+            (WRITE | RUN | READ_VECTOR | STATUS | GENERATE, _) => Err(ErrorCode::BadPayload),
             _ => Err(ErrorCode::UnknownCommand),
         }
     }

@@ -40,6 +40,7 @@
 //! | run | `02` | entry point (4) | ack, at once: the run goes on |
 //! | read vector | `03` | address (3), unit (1), count (1, at most [`MAX_WORDS`]) | data |
 //! | status | `04` | – | status |
+//! | generate | `05` | first position (2), number of runs (2) | ack, at once: the runs go on; only machines that can know the request |
 //!
 //! | reply | command | payload |
 //! | --- | --- | --- |
@@ -60,7 +61,7 @@
 //! | the request's sequence number is | the device |
 //! | --- | --- |
 //! | last + 1 | accepts: the number becomes the last, whatever the request; executes, answers |
-//! | last | answers; does not execute a write or a run again. Reads and status change nothing: it makes them anew |
+//! | last | answers; does not execute a write, a run or a generation again. Reads and status change nothing: it makes them anew |
 //! | anything else, a status request | answers; if the number is ahead of last (by less than 2³¹), it becomes the last |
 //! | anything else | answers [`ErrorCode::OutOfSequence`], executes nothing |
 //!

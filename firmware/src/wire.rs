@@ -8,6 +8,8 @@ pub const RUN: u8 = 0x02;
 pub const READ_VECTOR: u8 = 0x03;
 /// Command of a status request.
 pub const STATUS: u8 = 0x04;
+/// Command of a request to generate tokens. Only machines that can know it.
+pub const GENERATE: u8 = 0x05;
 /// The bit that tells a reply's command from a request's.
 pub const REPLY: u8 = 0x80;
 /// Command of an acknowledgement.

@@ -53,6 +53,7 @@ fn request() -> impl Strategy<Value = Request> {
         (any::<u8>(), 0..1u32 << ADDRESS_BITS, 0..=MAX_WORDS as u8)
             .prop_map(|(unit, address, count)| { Request::ReadVector { unit, address, count } }),
         Just(Request::Status),
+        any::<[u16; 2]>().prop_map(|[first, runs]| Request::Generate { first, runs }),
     ]
 }
 

@@ -14,6 +14,7 @@ use proptest::prelude::*;
 enum Executed {
     Write { unit: u8, address: u32, chunks: u8, words: Vec<u32> },
     Start { entry: u32 },
+    Generate { first: u16, runs: u16 },
 }
 
 /// The width of a unit's memory, in words of the bus.
@@ -27,6 +28,8 @@ struct TestMachine {
     memory: BTreeMap<(u8, u32), u32>,
     journal: Vec<Executed>,
     starts: u64,
+    /// Is it one that cannot generate tokens?
+    plain: bool,
 }
 
 impl Machine for TestMachine {
@@ -39,6 +42,15 @@ impl Machine for TestMachine {
 
     fn start(&mut self, entry: u32) {
         self.journal.push(Executed::Start { entry });
+        self.starts += 1;
+    }
+
+    fn generates(&self) -> bool {
+        !self.plain
+    }
+
+    fn generate(&mut self, first: u16, runs: u16) {
+        self.journal.push(Executed::Generate { first, runs });
         self.starts += 1;
     }
 
@@ -205,6 +217,12 @@ fn work(driver: &mut Driver<TestLink>, operations: usize, random: &mut Random) {
                     journal.push(Executed::Write { unit, address, chunks, words: part.to_vec() });
                 }
             }
+            4 if random.next().is_multiple_of(2) => {
+                let (first, runs) = (random.next() as u16 / 2, 1 + random.next() as u16 / 2);
+                driver.generate(first.into(), runs.into()).unwrap();
+                journal.push(Executed::Generate { first, runs });
+                starts += 1;
+            }
             4 => {
                 driver.run(address).unwrap();
                 journal.push(Executed::Start { entry: address });
@@ -349,6 +367,29 @@ fn only_whole_memory_words_are_sent() {
         assert_eq!(driver.read_vector(0, 0, chunks, &mut words), Err(DriverError::BrokenWord { chunks, count }));
     }
     assert_eq!(driver.into_link().sent, 0);
+}
+
+#[test]
+fn runs_that_no_request_can_name_are_refused_before_anything_is_sent() {
+    let mut driver = Driver::new(TestLink::new(1, HONEST), Patience::default());
+    for (first, runs) in [(0, 0), (7, 0), (65_535, 2), (0, 65_536), (65_536, 1), (u32::MAX, u32::MAX)] {
+        assert_eq!(driver.generate(first, runs), Err(DriverError::Runs { first, runs }));
+    }
+    assert_eq!(driver.link_mut().sent, 0);
+    driver.generate(65_535, 1).unwrap();
+    driver.generate(0, 65_535).unwrap();
+    let journal = &driver.link_mut().device.machine().journal;
+    assert_eq!(journal[..], [(65_535, 1), (0, 65_535)].map(|(first, runs)| Executed::Generate { first, runs }));
+}
+
+#[test]
+fn a_machine_that_does_not_generate_does_not_know_the_request() {
+    let mut driver = Driver::new(TestLink::new(1, HONEST), Patience::default());
+    driver.link_mut().device.machine_mut().plain = true;
+    assert_eq!(driver.generate(0, 1), Err(DriverError::Refused(ErrorCode::UnknownCommand)));
+    let broken = Frame::new(driver.status().map(|_| 3 + (1 << 16)).unwrap(), 5, &[0]).unwrap();
+    assert_eq!(send(&mut driver.link_mut().device, &broken), Reply::Error { code: ErrorCode::UnknownCommand });
+    assert!(driver.into_link().device.machine().journal.is_empty());
 }
 
 fn send(device: &mut Device<TestMachine>, frame: &Frame) -> Reply {

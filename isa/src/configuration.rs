@@ -110,7 +110,15 @@ pub struct Extensions {
     pub scalars: u32,
     /// Function tables of the vector unit, 1 to 16.
     pub tables: u32,
+    /// Words of the memory of tokens, one for each position of a sequence and one for the token behind the last: with them the machine
+    /// generates tokens without the host in between, see [`Command::Generate`](crate::host::Command::Generate). 2 to
+    /// [`MOST_TOKENS`], or 0: the host starts each run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tokens: u32,
 }
+
+/// Most words of the memory of tokens.
+pub const MOST_TOKENS: u32 = 4096;
 
 /// Bits of the multiplier of a narrow scale, its highest bit, always 1, included.
 pub const NARROW_MULTIPLIER_BITS: u32 = 13;
@@ -137,6 +145,11 @@ pub struct Pipeline {
     /// block RAMs' outputs and of the buses that load the memories. For a slow clock on an FPGA where a flip-flop takes the place
     /// of a look-up table.
     pub compact: bool,
+}
+
+/// Is it left out of the text?
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 /// Is it left out of the text?
@@ -304,6 +317,9 @@ impl Configuration {
         range("extensions.registers", extensions.registers, 1, 15)?;
         range("extensions.scalars", extensions.scalars, 2, 64)?;
         range("extensions.tables", extensions.tables, 1, 16)?;
+        if extensions.tokens > 0 {
+            range("extensions.tokens", extensions.tokens, 2, MOST_TOKENS)?;
+        }
         // What streams into weights and out of them is a whole row of bytes.
         range("tiles", self.tiles, self.stream_elements, 64)?;
         range("weight_bits", self.weight_bits, WEIGHT_BITS, WEIGHT_BITS)?;
@@ -344,6 +360,24 @@ impl Configuration {
     /// Function tables of the vector unit.
     pub fn tables(&self) -> u32 {
         self.extensions.map_or(0, |extensions| extensions.tables)
+    }
+
+    /// Words of the memory of tokens; 0 where the machine does not generate without the host.
+    pub fn tokens(&self) -> u32 {
+        self.extensions.map_or(0, |extensions| extensions.tokens)
+    }
+
+    /// Does the machine generate tokens without the host in between?
+    pub fn generates(&self) -> bool {
+        self.tokens() > 0
+    }
+
+    /// Positions that share an entry point in the memory of entry points: a power of two, since it is chosen by the upper bits of the
+    /// position. Schedules change where full rows of tiles do, which is at a multiple of this.
+    pub fn positions_per_entry(&self) -> u32 {
+        1 << (self.tiles / self.stream_elements * self.stream_elements)
+            .trailing_zeros()
+            .min(MOST_TOKENS.trailing_zeros())
     }
 
     /// Multipliers of all tiles.

@@ -50,10 +50,43 @@ pub enum Command {
     Start = 4,
     /// Reads a beat of the vector memory, moves to the next address.
     Read = 5,
+    /// Generates tokens: a number of runs one after the other, the bus word of [`Generation`]. Only machines with a memory of tokens.
+    ///
+    /// The run at position `k` takes in the token in word `k` of [`Memory::Tokens`]: for the first one, and where the host has written
+    /// the word, it is brought to register [`TOKEN_REGISTER`]; otherwise it is the choice that the run before has left there. The
+    /// schedule is the one whose entry point stands in [`Memory::Entries`] for `k`. When all queues have halted, what the register
+    /// holds is written to word `k + 1`, unless the host has written that one; above it, the lowest [`STAMP_BITS`] bits of the cycle
+    /// count, which goes on from run to run. The words that the host has written are those up to the one that it wrote last.
+    ///
+    /// The machine is done when the last run is. Until 16 cycles behind the command, nothing may be read of the memory of tokens.
+    Generate = 6,
 }
 
 /// Bits of a command.
 pub const COMMAND_BITS: u32 = 3;
+
+/// The register that a generation brings tokens to, and takes the machine's choice from.
+pub const TOKEN_REGISTER: u32 = 1;
+/// Bits of the cycle count beside a token.
+pub const STAMP_BITS: u32 = 16;
+/// Bits of the number of runs, and of the first position, in the bus word of [`Command::Generate`].
+pub const RUNS_BITS: u32 = 16;
+
+/// What [`Command::Generate`] asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Position of the first run.
+    pub first: u16,
+    /// How many runs; the machine ignores a command for none.
+    pub runs: u16,
+}
+
+impl Generation {
+    /// The word on the bus: the position in the lower half.
+    pub fn bus_word(self) -> u32 {
+        u32::from(self.first) | u32::from(self.runs) << RUNS_BITS
+    }
+}
 
 /// A memory that the host reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +106,11 @@ pub enum Memory {
     Tables,
     /// The tables of the reciprocal and of the reciprocal root, of the same form.
     Normalise,
+    /// A token for each position, and above it [`STAMP_BITS`] of the cycle count at the end of the run that chose it; see
+    /// [`Command::Generate`]. The host reads it too: a word is the lowest [`BUS_BITS`] of a beat.
+    Tokens,
+    /// The address of the first instruction's first RAM word for each [`Configuration::positions_per_entry`] positions.
+    Entries,
 }
 
 impl Memory {
@@ -85,6 +123,8 @@ impl Memory {
             Memory::Registers => 0x90,
             Memory::Tables => 0x91,
             Memory::Normalise => 0x92,
+            Memory::Tokens => 0x93,
+            Memory::Entries => 0x94,
             Memory::Scale(lane) => 0xc0 + lane,
         }
     }
@@ -99,6 +139,8 @@ impl Memory {
             Memory::Registers => configuration.registers() + 1,
             Memory::Tables => configuration.tables() * SEGMENTS as u32,
             Memory::Normalise => 2 * SEGMENTS as u32,
+            Memory::Tokens => configuration.tokens(),
+            Memory::Entries => configuration.tokens().div_ceil(configuration.positions_per_entry()),
         }
     }
 
@@ -119,6 +161,8 @@ impl Memory {
             Memory::Scale(_) => scale_bits(configuration),
             Memory::Registers => REGISTER_BITS,
             Memory::Tables | Memory::Normalise => SEGMENT_BITS,
+            Memory::Tokens => REGISTER_BITS + STAMP_BITS,
+            Memory::Entries => configuration.queue_address_bits(),
         }
     }
 
@@ -137,6 +181,9 @@ impl Memory {
         if configuration.extensions.is_some() {
             memories.extend([Memory::Registers, Memory::Tables, Memory::Normalise]);
         }
+        if configuration.generates() {
+            memories.extend([Memory::Tokens, Memory::Entries]);
+        }
         memories
     }
 
@@ -152,6 +199,7 @@ impl Memory {
                     .extensions
                     .map_or(0, |_| bits_for(Memory::Tables.words(configuration).max(2 * SEGMENTS as u32))),
             )
+            .max(bits_for(configuration.tokens()))
     }
 
     /// Bits of the host port's staging register: the widest word, in whole chunks.

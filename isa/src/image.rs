@@ -67,7 +67,7 @@ pub fn images(program: &Program) -> Result<Vec<Image>, InstructionError> {
     Ok(images)
 }
 
-/// What a machine with extensions has beyond others: registers, all 0; tables; constants in the vector memory, and zeros before and
+/// What a machine with extensions has beyond others: registers, all 0; tables; entry points; constants in the vector memory, and zeros before and
 /// between them.
 fn extensions(program: &Program) -> Vec<Image> {
     let configuration = &program.configuration;
@@ -83,6 +83,11 @@ fn extensions(program: &Program) -> Vec<Image> {
         Image { memory: Memory::Tables, chunks: segments(&own) },
         Image { memory: Memory::Normalise, chunks: segments(&Normalise::new().tables()) },
     ];
+    if configuration.generates() {
+        let words = configuration.queue_words_per_instruction();
+        let entries = program.entry_points().into_iter().map(|instruction| u128::from(instruction * words));
+        images.push(Image { memory: Memory::Entries, chunks: pack(entries, Memory::Entries.bits(configuration), 1) });
+    }
     for slice in 0..configuration.vector_slices {
         let mut elements: Vec<i16> = Vec::new();
         let constants = language.iter().flat_map(|language| &language.constants);

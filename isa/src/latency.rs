@@ -37,6 +37,29 @@ pub fn scalar_arrival(configuration: &Configuration) -> u32 {
     configuration.pipeline.crossbar.max(lookup)
 }
 
+/// Cycles from the pulse that starts all queues to the issue of their first instructions, cycle 0 of the run: a register beside the queue,
+/// the program counter, the words of an instruction through the block RAM, and the register that puts them together.
+pub fn start_to_issue(configuration: &Configuration) -> u32 {
+    // The opcode of an instruction is decoded one cycle behind its first word, so a single word takes as long as two. Registers are looked
+    // up as long as between any two instructions.
+    let least = if configuration.extensions.is_some() { SHORTEST_INTERVAL } else { 2 };
+    let words = configuration.queue_words_per_instruction().max(least);
+    u32::from(!configuration.pipeline.compact) + 1 + words + block_ram(configuration)
+}
+
+/// Idle cycles between two runs of a generation: from the cycle behind the last halt of the one to the cycle before the first issue of
+/// the other. One value, whatever the runs do: the queues' flags, their conjunction, the start pulse, and what that takes.
+///
+/// ```
+/// use lpu_isa::configuration::{Configuration, Extensions};
+/// use lpu_isa::latency::between_runs;
+/// let extensions = Some(Extensions { registers: 14, scalars: 9, tables: 2, tokens: 256 });
+/// assert_eq!(between_runs(&Configuration { queue_word_bits: 72, extensions, ..Configuration::default() }), 9);
+/// ```
+pub fn between_runs(configuration: &Configuration) -> u32 {
+    2 + start_to_issue(configuration)
+}
+
 /// Cycles of the multiplier primitive: input, pipeline and output register; in a compact machine the output register alone.
 pub fn multiplier(configuration: &Configuration) -> u32 {
     if configuration.pipeline.compact { 1 } else { 3 }

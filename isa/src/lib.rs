@@ -36,6 +36,7 @@
 //! | [`encoding`] | fields of the instruction words; encode and decode |
 //! | [`assembly`] | programs as text, both ways |
 //! | [`program`] | the image a compiler writes and a loader reads |
+//! | [`generation`] | tokens that a machine generates without the host in between |
 //! | [`timeline`] | when the instructions of a program issue |
 //! | [`arithmetic`] | requantising, rounding; sums, means, softmax and logistic of int8 elements |
 //! | [`fixed_point`] | elements of language models: products, tables, reciprocals, sampling |
@@ -48,6 +49,7 @@ pub mod board;
 pub mod configuration;
 pub mod encoding;
 pub mod fixed_point;
+pub mod generation;
 pub mod host;
 pub mod identity;
 pub mod image;

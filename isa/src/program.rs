@@ -228,6 +228,38 @@ pub struct Language {
     /// Further sequences of which each run takes in a token, at the same position.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<OtherSequence>,
+    /// Schedules that take in several tokens of a prompt at once, that of the shortest context first; all of as many tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefill: Vec<Prefill>,
+}
+
+impl Language {
+    /// The schedule that takes in several tokens of a prompt at once from `position` on, if there is one; `left` tokens are left whose
+    /// answers nobody asks for.
+    #[must_use]
+    pub fn prefill_at(&self, position: u32, left: usize) -> Option<&Prefill> {
+        let serves = |prefill: &&Prefill| {
+            let count = prefill.tokens.len() as u32;
+            count > 0 && position.is_multiple_of(count) && position + count <= prefill.positions
+        };
+        self.prefill.iter().find(serves).filter(|prefill| prefill.tokens.len() <= left)
+    }
+}
+
+/// A schedule that takes in several tokens of a sequence, which stand one behind the other. It stores their keys and values and moves
+/// the position on; it makes no choice of a next token, and no output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prefill {
+    /// Number of its first instruction, the same in every queue.
+    pub instruction: u32,
+    /// The registers of the tokens' slots, which the host sets. The position of the first token is a multiple of how many they are.
+    pub tokens: Vec<u32>,
+    /// All their positions are below this, and not below that of the schedule before it.
+    pub positions: u32,
+    /// Predicted cycles.
+    pub cycles: u64,
+    /// Useful multiplications at the last of its positions.
+    pub macs: u64,
 }
 
 /// A sequence beside the first: what it has for itself.
@@ -468,13 +500,20 @@ impl Program {
         if language.others.iter().any(|other| other.norm >= configuration.scalars()) {
             return inconsistent("the factor of a sequence's last norm stands in no scalar".into());
         }
-        for entry in &language.entries {
-            let reached = |queue: &Queue| queue.instructions.len() > entry.instruction as usize;
+        let tokens = language.prefill.first().map_or(0, |prefill| prefill.tokens.len());
+        for Prefill { tokens: registers, positions, .. } in &language.prefill {
+            let alike = registers.len() == tokens && positions.is_multiple_of(tokens.max(1) as u32);
+            if tokens == 0 || !alike || !registers.iter().all(|&number| register(number)) {
+                return inconsistent(
+                    "a schedule for prompts has no tokens, or not as many as another, or in no register".into(),
+                );
+            }
+        }
+        let prefill = language.prefill.iter().map(|prefill| prefill.instruction);
+        for instruction in language.entries.iter().map(|entry| entry.instruction).chain(prefill) {
+            let reached = |queue: &Queue| queue.instructions.len() > instruction as usize;
             if !self.queues.iter().all(reached) {
-                return inconsistent(format!(
-                    "an entry point at instruction {}, where a queue has none",
-                    entry.instruction
-                ));
+                return inconsistent(format!("an entry point at instruction {instruction}, where a queue has none"));
             }
         }
         Ok(())

@@ -83,7 +83,7 @@ impl Memories {
     }
 
     /// All memories of a machine: weights, vectors, instruction queues, the requantiser's scale tables; the vector unit's tables, one in
-    /// each lane, and those of reciprocals where there are any.
+    /// each lane, and those of reciprocals, and the memory of tokens, where there are any.
     pub fn all(configuration: &Configuration) -> Vec<Memories> {
         let lanes = configuration.requantiser_lanes();
         let tables = |count: u32, memory: Memory| Memories {
@@ -105,6 +105,9 @@ impl Memories {
         }));
         if configuration.extensions.is_some() {
             all.extend([tables(configuration.stream_elements, Memory::Tables), tables(1, Memory::Normalise)]);
+        }
+        if configuration.generates() {
+            all.push(tables(1, Memory::Tokens));
         }
         all
     }

@@ -204,7 +204,7 @@ mod tests {
         assert_eq!((VectorStage::cycles_of_all(&full), VectorStage::cycles_of_all(&compact)), (5, 2));
         let narrow = [&full, &compact].map(|machine| Configuration { narrow_scales: true, ..machine.clone() });
         assert_eq!(narrow.map(|machine| LaneStage::cycles_of_all(&machine)), [12, 5]);
-        let extensions = Some(Extensions { registers: 1, scalars: 2, tables: 1 });
+        let extensions = Some(Extensions { registers: 1, scalars: 2, tables: 1, tokens: 0 });
         let [full, compact] = [full, compact].map(|configuration| Configuration { extensions, ..configuration });
         assert_eq!((VectorStage::cycles_of_all(&full), VectorStage::cycles_of_all(&compact)), (20, 9));
         let paths = [Path::Plain, Path::Arithmetic, Path::Table].map(|path| VectorStage::cycles_of_path(path, &full));

@@ -19,6 +19,8 @@ pub struct EntryPoint {
     pub first: u32,
     /// Cycles that the program promises.
     pub cycles: u64,
+    /// Its number among the schedules that take in several tokens of a prompt, if it is one of them.
+    pub prefill: Option<usize>,
 }
 
 /// An instruction and the cycle of its issue.
@@ -49,10 +51,12 @@ impl<'a> Issue<'a> {
     }
 }
 
-/// The entry points of `program`: those of a language model, or the one at instruction 0.
+/// The entry points of `program`: those of a language model, those for prompts behind the others; or the one at instruction 0.
 pub fn entry_points(program: &Program) -> Vec<EntryPoint> {
     match &program.language {
-        None => vec![EntryPoint { instruction: 0, positions: None, first: 0, cycles: program.cycles }],
+        None => {
+            vec![EntryPoint { instruction: 0, positions: None, first: 0, cycles: program.cycles, prefill: None }]
+        }
         Some(language) => {
             let firsts = std::iter::once(0).chain(language.entries.iter().map(|entry| entry.positions));
             let entries = language.entries.iter().zip(firsts).map(|(entry, first)| EntryPoint {
@@ -60,8 +64,18 @@ pub fn entry_points(program: &Program) -> Vec<EntryPoint> {
                 positions: Some(entry.positions),
                 first,
                 cycles: entry.cycles,
+                prefill: None,
             });
-            entries.collect()
+            let firsts = std::iter::once(0).chain(language.prefill.iter().map(|prefill| prefill.positions));
+            let prefill =
+                language.prefill.iter().zip(firsts).enumerate().map(|(number, (prefill, first))| EntryPoint {
+                    instruction: prefill.instruction as usize,
+                    positions: Some(prefill.positions),
+                    first,
+                    cycles: prefill.cycles,
+                    prefill: Some(number),
+                });
+            entries.chain(prefill).collect()
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::cycle::{CycleError, CycleModel, Options, Run, WriteEvent};
 use lpu_compiler::lower::llama::NORM;
 use lpu_isa::fixed_point::normalise::Factor;
+use lpu_isa::generation::GenerationError;
 use lpu_isa::instruction::Unit;
 use lpu_isa::program::{Entry, Language, Program, Region};
 use thiserror::Error;
@@ -30,6 +31,22 @@ pub enum LanguageError {
     /// The cycle model gives up.
     #[error(transparent)]
     Cycle(#[from] CycleError),
+    /// The machine cannot generate these tokens by itself.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
+}
+
+/// One run of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GeneratedRun {
+    /// Position of the token that it took in.
+    pub position: u32,
+    /// The most likely next token, as the machine chose it; none where the host has given the next one, and so nobody keeps the choice.
+    pub next: Option<u32>,
+    /// Cycles of the run, as the machine counted them.
+    pub cycles: u64,
+    /// Cycles that the schedule was to take.
+    pub predicted: u64,
 }
 
 /// What one run came to.
@@ -51,6 +68,19 @@ pub struct Token {
     pub busy: Vec<(Unit, u64)>,
 }
 
+/// What a run came to that took in tokens of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// How many.
+    pub tokens: usize,
+    /// Cycles of the run.
+    pub cycles: u64,
+    /// Cycles that the schedule was to take.
+    pub predicted: u64,
+    /// Every write to the vector memory, where the options ask for it.
+    pub writes: Vec<WriteEvent>,
+}
+
 /// A sequence in progress on a machine.
 #[derive(Debug)]
 pub struct LanguageModel<'a> {
@@ -58,6 +88,10 @@ pub struct LanguageModel<'a> {
     program: &'a Program,
     language: &'a Language,
     position: u32,
+    /// The position for which the memory of tokens holds the machine's choice, if any.
+    remembered: Option<u32>,
+    /// Position of the next run of a generation to be told, first position whose token is the machine's.
+    generation: (u32, u32),
 }
 
 impl<'a> LanguageModel<'a> {
@@ -79,7 +113,7 @@ impl<'a> LanguageModel<'a> {
 
     fn of(program: &'a Program, model: CycleModel<'a>) -> Result<LanguageModel<'a>, LanguageError> {
         let language = program.language.as_ref().ok_or_else(|| LanguageError::NoLanguage(program.model.clone()))?;
-        Ok(LanguageModel { model, program, language, position: 0 })
+        Ok(LanguageModel { model, program, language, position: 0, remembered: None, generation: (0, 0) })
     }
 
     /// Tokens so far.
@@ -89,8 +123,14 @@ impl<'a> LanguageModel<'a> {
 
     /// A new sequence. What is left of the old one is masked.
     pub fn restart(&mut self) {
-        self.position = 0;
-        self.model.set_register(self.language.position, 0);
+        self.go_back(0);
+    }
+
+    /// Forgets the tokens from `position` on, if there are so many: the next one stands there. What is left of them is masked.
+    pub fn go_back(&mut self, position: u32) {
+        self.position = self.position.min(position);
+        // No context is as long as a register's largest number.
+        self.model.set_register(self.language.position, self.position as u16);
     }
 
     /// What may come after `token`, which stands at the next position. `None` takes the token that the machine has chosen: nothing
@@ -103,7 +143,22 @@ impl<'a> LanguageModel<'a> {
         all.into_iter().next().ok_or_else(|| LanguageError::NoLanguage(self.program.model.clone()))
     }
 
-    /// The same for all sequences of which a run takes in a token, in the program's order. A sequence without a token of its own in
+    /// Takes in the next tokens of a prompt, as many of `tokens` as one run can, without an answer; `None` where the program has no
+    /// schedule for that at this position, or for more tokens only.
+    ///
+    /// # Errors
+    /// A token that there is not.
+    pub fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, LanguageError> {
+        let Some(prefill) = self.language.prefill_at(self.position, tokens.len()) else { return Ok(None) };
+        for (&token, &register) in tokens.iter().zip(&prefill.tokens) {
+            self.model.set_register(register, slot_of(self.language, token)?);
+        }
+        let Run { cycles, writes, .. } = self.model.run_from(prefill.instruction as usize)?;
+        self.position += prefill.tokens.len() as u32;
+        Ok(Some(Taken { tokens: prefill.tokens.len(), cycles, predicted: prefill.cycles, writes }))
+    }
+
+    /// The same as [`step`](Self::step) for all sequences of which a run takes in a token, in the program's order. A sequence without a token of its own in
     /// `tokens` goes on as if it were `None`. Cycles, writes and steps are those of the run, the same for all.
     ///
     /// # Errors
@@ -119,6 +174,7 @@ impl<'a> LanguageModel<'a> {
         }
         let Run { cycles, writes, busy } = self.model.run_from(entry.instruction as usize)?;
         self.position += 1;
+        self.remembered = None;
         let first = (NORM, &self.program.output);
         let outputs = std::iter::once(first).chain(others.iter().map(|other| (other.norm, &other.output)));
         let token = |(register, (norm, output)): (u32, (u32, &Region))| -> Result<Token, LanguageError> {
@@ -134,12 +190,56 @@ impl<'a> LanguageModel<'a> {
         };
         registers().zip(outputs).map(token).collect()
     }
+
+    /// Begins with `runs` runs, of which the first ones take in `tokens` and the others what the machine chooses. Without any, the first
+    /// takes in the machine's last choice. [`more`](Self::more) makes them.
+    ///
+    /// # Errors
+    /// A machine or program that cannot, no run, no room, a token that there is not. Nothing has begun then.
+    pub fn generate(&mut self, tokens: &[u32], runs: u32) -> Result<(), LanguageError> {
+        let first = self.position;
+        self.program.generation(first, runs)?;
+        let slots = tokens.iter().map(|&token| slot_of(self.language, token));
+        let mut slots = slots.collect::<Result<Vec<u16>, LanguageError>>()?;
+        // Those behind the last run are nobody's.
+        slots.truncate(runs as usize);
+        if slots.is_empty() && self.remembered != Some(first) {
+            slots.push(self.model.register(self.language.token));
+        }
+        self.model.write_tokens(first, &slots);
+        self.model.set_register(self.language.position, first as u16);
+        self.model.generate(first, runs)?;
+        self.position += runs;
+        self.remembered = Some(self.position);
+        self.generation = (first, first + slots.len() as u32);
+        Ok(())
+    }
+
+    /// The next run of the generation, with its writes where the options ask for them, whose cycles are counted from the generation's
+    /// beginning; none when all have been made.
+    ///
+    /// # Errors
+    /// A run that does not end, a choice that is no token.
+    pub fn more(&mut self) -> Result<Option<(GeneratedRun, Vec<WriteEvent>)>, LanguageError> {
+        let Some((Run { cycles, mut writes, .. }, end)) = self.model.next_run()? else { return Ok(None) };
+        writes.iter_mut().for_each(|write| write.cycle += end - cycles);
+        let (position, given) = self.generation;
+        self.generation.0 += 1;
+        let predicted = entry_of(self.language, position)?.cycles;
+        let word = self.model.token_word(position + 1);
+        let next = if position + 1 < given { None } else { Some(token_of(self.language, word as u16)?) };
+        Ok(Some((GeneratedRun { position, next, cycles, predicted }, writes)))
+    }
+
+    /// The classifier's results of the last run, one for each token.
+    pub fn elements(&self) -> Vec<i16> {
+        self.model.read_elements(&self.program.output)
+    }
 }
 
 /// The schedule for `position`: chosen before the run, by the position alone.
 pub(crate) fn entry_of(language: &Language, position: u32) -> Result<&Entry, LanguageError> {
-    let entry = language.entries.iter().find(|entry| position < entry.positions);
-    entry.ok_or(LanguageError::ContextFull(language.context))
+    language.entry_of(position).ok_or(LanguageError::ContextFull(language.context))
 }
 
 /// What the token's register holds for `token`.

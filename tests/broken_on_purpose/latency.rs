@@ -108,7 +108,7 @@ fn extension_fields() -> Vec<ExtensionField> {
 #[test]
 fn every_latency_of_extensions_that_is_off_by_one_changes_the_writes() {
     // Few scalars, so that what one instruction makes another one takes.
-    let extensions = Some(Extensions { registers: 15, scalars: 18, tables: 1 });
+    let extensions = Some(Extensions { registers: 15, scalars: 18, tables: 1, tokens: 0 });
     let machine = &Configuration { extensions, queue_depth: 256, ..extended()[0].1.clone() };
     let writes = |program: &Program, latency: Latency| {
         let options = cycle::Options { latency, ..recording(machine) };

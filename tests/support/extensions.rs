@@ -590,6 +590,7 @@ pub fn program(configuration: &Configuration, seed: u64, kinds: &[Job], jobs: us
             slots: vec![0],
             context: 2,
             others: vec![],
+            prefill: vec![],
         }),
         configuration: configuration.clone(),
     }

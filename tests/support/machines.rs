@@ -5,6 +5,16 @@ use lpu_isa::configuration::{Configuration, Extensions, Pipeline};
 
 use crate::random::Random;
 
+/// The machine for language models of the board with an LFE5U-85F: `constraints/ulx3s-85f/language.toml`.
+///
+/// # Panics
+/// The file is missing or wrong.
+#[must_use]
+pub fn language_machine_of_the_board() -> Configuration {
+    let text = include_str!("../../constraints/ulx3s-85f/language.toml");
+    Configuration::from_toml(text).expect("a configuration of the repository")
+}
+
 /// Machines whose RTL is built and simulated, with names for messages. Together they have every dot width, one to three rows
 /// of tiles, one bank and several, one slice and several, incomplete rows and groups, odd depths, each pipeline field at both
 /// ends, each pace of the requantiser, its products in logic and in multipliers, instructions in one word of RAM and in many, and
@@ -138,7 +148,7 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
 /// field at both ends, full and compact, one table and several.
 #[must_use]
 pub fn extended() -> Vec<(&'static str, Configuration)> {
-    let extensions = |registers, scalars, tables| Some(Extensions { registers, scalars, tables });
+    let extensions = |registers, scalars, tables| Some(Extensions { registers, scalars, tables, tokens: 0 });
     let pipeline = |crossbar, weight_read, multiply, drain, vector_read| Pipeline {
         crossbar,
         weight_read,

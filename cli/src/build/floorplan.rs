@@ -25,6 +25,9 @@ const BLOCK_RAMS: usize = MULTIPLIERS;
 const MULTIPLIER_SITES: [(u32, u32); MULTIPLIERS] = [(0, 0), (1, 1), (4, 4), (5, 5)];
 /// Place of a cluster's block RAMs: columns right of its first.
 const BLOCK_RAM_COLUMNS: [u32; BLOCK_RAMS] = [0, 2, 4, 6];
+/// Sites for each block RAM of the requantiser's tables, where there is room: all 36 bits of both ports are wired, and side by side
+/// such blocks want more wires than their columns have.
+const APART: u32 = 2;
 
 /// Where the clusters of an FPGA stand.
 struct Geometry {
@@ -106,6 +109,9 @@ struct Clusters {
     requantiser: Vec<Cluster>,
     /// Block RAMs only: for vector memory and queues.
     vectors: Vec<Cluster>,
+    /// Whether every other block RAM stays free between the requantiser's tables; those that its clusters do not hold then
+    /// stand in the row of vectors.
+    tables_apart: bool,
 }
 
 /// A place inside the machine that has a site: of its kind the number `index` in the cluster `cluster`.
@@ -164,11 +170,13 @@ impl Clusters {
             (geometry.columns[column], multipliers, block_rams)
         };
         let (row, first) = geometry.vectors;
-        let vectors = geometry.columns[first..].iter().map(|&x| (x, row, row)).collect();
+        let vectors: Vec<Cluster> = geometry.columns[first..].iter().map(|&x| (x, row, row)).collect();
         if configuration.scale_multiplier_lanes > 0 {
-            let requantiser = geometry.requantiser.iter().copied().map(cluster).collect();
+            let requantiser: Vec<Cluster> = geometry.requantiser.iter().copied().map(cluster).collect();
             let tiles = geometry.around_requantiser.iter().copied().map(cluster).collect();
-            return Clusters { tiles, requantiser, vectors };
+            let sites: u32 = row_of_memories(configuration, Some(requantiser.len())).iter().map(Memory::sites).sum();
+            let tables_apart = sites as usize <= BLOCK_RAMS * vectors.len();
+            return Clusters { tiles, requantiser, vectors, tables_apart };
         }
         let columns: Vec<usize> = (0..geometry.columns.len()).collect();
         let mut tiles = Vec::new();
@@ -179,7 +187,7 @@ impl Clusters {
             }
             tiles.extend(rows.into_iter().flat_map(|row| block.iter().map(move |&column| (column, row))).map(cluster));
         }
-        Clusters { tiles, requantiser: Vec::new(), vectors }
+        Clusters { tiles, requantiser: Vec::new(), vectors, tables_apart: false }
     }
 
     /// Reads `….tile_group_1.row_0.tile_2.multiplier_3.…` and `….weight_ram.block_3_0`.
@@ -213,13 +221,13 @@ impl Clusters {
     /// Reads `….slice_1.bank_0.block_0_2` and `….slice_1.read_queue.program_memory.block_0_0`.
     fn of_vectors(&self, name: &Name<'_>, configuration: &Configuration) -> Option<Place> {
         let mut before = 0;
-        for Memory { parts, width, depth } in row_of_memories(configuration) {
-            if parts.iter().all(|part| name.has(part)) {
-                let index = (before + name.block(width, depth)?) as usize;
+        for memory in row_of_memories(configuration, self.tables_apart.then_some(self.requantiser.len())) {
+            if memory.parts.iter().all(|part| name.has(part)) {
+                let index = (before + memory.apart * name.block(memory.width, memory.depth)?) as usize;
                 let cluster = *self.vectors.get(index / BLOCK_RAMS)?;
                 return Some(Place { cluster, primitive: Primitive::BlockRam(index % BLOCK_RAMS) });
             }
-            before += block_rams(width, depth);
+            before += memory.sites();
         }
         None
     }
@@ -235,7 +243,8 @@ impl Clusters {
             (None, Some(lane)) => {
                 let (width, depth) = (scale_bits(configuration), configuration.scale_words());
                 let index = (lane * block_rams(width, depth) + name.block(width, depth)?) as usize;
-                (index / BLOCK_RAMS, Primitive::BlockRam(index % BLOCK_RAMS))
+                let site = if self.tables_apart { APART as usize * index } else { index };
+                (site / BLOCK_RAMS, Primitive::BlockRam(site % BLOCK_RAMS))
             }
             (None, None) => return None,
         };
@@ -243,21 +252,31 @@ impl Clusters {
     }
 }
 
-/// A memory of vectors or instructions, as it stands in the row of block RAMs.
+/// A memory of vectors, instructions or scales, as it stands in the row of block RAMs.
 struct Memory {
     /// The parts of its cells' names, without numbers of blocks.
     parts: Vec<String>,
     width: u32,
     depth: u32,
+    /// Sites for each of its blocks.
+    apart: u32,
+}
+
+impl Memory {
+    /// Sites that it takes.
+    fn sites(&self) -> u32 {
+        self.apart * block_rams(self.width, self.depth)
+    }
 }
 
 /// The memories of vectors and instructions in the order in which they stand: each unit's queues beside its memory, and
-/// the units beside what they feed.
-fn row_of_memories(configuration: &Configuration) -> Vec<Memory> {
+/// the units beside what they feed. With a number of clusters, the requantiser's tables that those do not hold when they stand apart.
+fn row_of_memories(configuration: &Configuration, clusters_of_tables: Option<usize>) -> Vec<Memory> {
     let queue = |place: &str, name: &str, unit: Unit| Memory {
         parts: vec![place.into(), name.into(), "program_memory".into()],
         width: configuration.queue_word_bits_of(unit),
         depth: configuration.queue_words(),
+        apart: 1,
     };
     let tile_group = |group: u32| queue(&format!("tile_group_{group}"), "queue", Unit::TileGroup(group));
     let groups = configuration.tile_groups();
@@ -270,8 +289,13 @@ fn row_of_memories(configuration: &Configuration) -> Vec<Memory> {
             parts: vec![place.clone(), format!("bank_{bank}")],
             width: configuration.dot * ELEMENT_BITS,
             depth: configuration.vector_depth,
+            apart: 1,
         }));
-        memories.extend((slice == 0).then(|| queue("requantiser", "queue", Unit::Requantiser)));
+        if slice == 0 {
+            memories.push(queue("requantiser", "queue", Unit::Requantiser));
+            memories
+                .extend(clusters_of_tables.into_iter().flat_map(|clusters| tables_outside(configuration, clusters)));
+        }
     }
     memories.push(queue("vector_unit", "queue", Unit::Vector));
     if configuration.extensions.is_some() {
@@ -280,6 +304,18 @@ fn row_of_memories(configuration: &Configuration) -> Vec<Memory> {
     }
     memories.extend((groups / 2..groups).map(tile_group));
     memories
+}
+
+/// The requantiser's tables of which `clusters`, with every other site free, do not hold all blocks.
+fn tables_outside(configuration: &Configuration, clusters: usize) -> impl Iterator<Item = Memory> {
+    let (width, depth) = (scale_bits(configuration), configuration.scale_words());
+    let inside = (BLOCK_RAMS * clusters) as u32 / (APART * block_rams(width, depth));
+    (inside..configuration.requantiser_lanes()).map(move |lane| Memory {
+        parts: vec!["requantiser".into(), format!("scale_table_{lane}")],
+        width,
+        depth,
+        apart: APART,
+    })
 }
 
 /// The three products of a lane's multiplier.
@@ -331,14 +367,17 @@ mod tests {
             ("lpu.tile_group_1.row_4.tile_0.multiplier_1.mult18x18d", "MULT18X18D", Some("X115/Y10/MULT18_1")),
             ("lpu.requantiser.lane_0.scale.upper_cell", "MULT18X18D", Some("X40/Y58/MULT18_0")),
             ("lpu.requantiser.lane_1.scale.lower_cell", "MULT18X18D", Some("X50/Y58/MULT18_1")),
-            ("lpu.requantiser.scale_table_3.block_0_1", "PDPW16KD", Some("X55/Y70/EBR3")),
+            // Every other site of the requantiser's clusters, then of the row below, has a block of a table.
+            ("lpu.requantiser.scale_table_0.block_0_1", "PDPW16KD", Some("X44/Y70/EBR2")),
+            ("lpu.requantiser.scale_table_1.block_0_0", "PDPW16KD", Some("X49/Y70/EBR0")),
+            ("lpu.requantiser.scale_table_3.block_0_1", "PDPW16KD", Some("X53/Y82/EBR2")),
             // Vectors and instructions stand below, side by side.
             ("lpu.tile_group_0.queue.program_memory.block_0_0", "PDPW16KD", Some("X13/Y82/EBR0")),
             ("lpu.slice_0.read_queue.program_memory.block_0_0", "PDPW16KD", Some("X15/Y82/EBR1")),
             ("lpu.slice_0.bank_1.block_0_0", "DP16KD", Some("X28/Y82/EBR3")),
             ("lpu.requantiser.queue.program_memory.block_0_0", "PDPW16KD", Some("X37/Y82/EBR3")),
-            ("lpu.slice_2.bank_1.block_0_3", "DP16KD", Some("X84/Y82/EBR3")),
-            ("lpu.tile_group_1.queue.program_memory.block_0_0", "PDPW16KD", Some("X89/Y82/EBR1")),
+            ("lpu.slice_2.bank_1.block_0_3", "DP16KD", Some("X102/Y82/EBR3")),
+            ("lpu.tile_group_1.queue.program_memory.block_0_0", "PDPW16KD", Some("X107/Y82/EBR1")),
             // What has no place by construction.
             ("lpu.tile_group_0.row_0.tile_1.weight_ram.block_1_0", "DP16KD", None),
             ("lpu.link.buffer.block_0_0", "DP16KD", None),

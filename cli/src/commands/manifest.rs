@@ -137,7 +137,7 @@ impl<'a> Manifest<'a> {
             configuration,
             resources: resources(machine),
             latency: latencies(configuration),
-            host: host(),
+            host: host(&machine.configuration),
             memories: Memory::all(configuration).into_iter().map(|memory| map(memory, configuration, &units)).collect(),
             instructions: units.iter().map(|&unit| queue(unit, configuration)).collect(),
             files: files.iter().map(file).collect(),
@@ -181,8 +181,8 @@ fn latencies(configuration: &Configuration) -> Latencies {
     }
 }
 
-fn host() -> Host {
-    let commands = [
+fn host(configuration: &Configuration) -> Host {
+    let mut commands = vec![
         ("idle", Command::Idle),
         ("address", Command::Address),
         ("shift", Command::Shift),
@@ -190,6 +190,7 @@ fn host() -> Host {
         ("start", Command::Start),
         ("read", Command::Read),
     ];
+    commands.extend(configuration.generates().then_some(("generate", Command::Generate)));
     let commands = commands.into_iter().map(|(name, command)| NamedCommand { name, code: command as u32 });
     Host { bus_bits: BUS_BITS, address_bits: ADDRESS_BITS, commands: commands.collect() }
 }
@@ -206,6 +207,8 @@ fn map(memory: Memory, configuration: &Configuration, units: &[Unit]) -> MappedM
         Memory::Registers => "run-time registers".to_string(),
         Memory::Tables => "tables of the vector unit".to_string(),
         Memory::Normalise => "tables of reciprocals".to_string(),
+        Memory::Tokens => "tokens".to_string(),
+        Memory::Entries => "entry points".to_string(),
     };
     let words = memory.words(configuration);
     let (bits, chunks) = (memory.bits(configuration), memory.chunks(configuration));

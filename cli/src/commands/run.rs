@@ -99,7 +99,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let model = &arguments.model;
     if is_language_model(model) || (model.is_dir() && !arguments.language.is_empty()) {
         check_no_inputs(arguments)?;
-        return run_language::run(model, arguments.on, &arguments.machine, &arguments.language, arguments.json);
+        let (machine, port) = (&arguments.machine, &arguments.port);
+        return run_language::run(model, arguments.on, machine, port, &arguments.language, arguments.json);
     }
     let inputs = check_no_prompt(arguments)?;
     let machine = network::settle(arguments.machine.resolve()?, &arguments.model);

@@ -4,6 +4,7 @@ use crate::failure::{Failure, Verdict};
 use crate::language::{Divergence, Ending, ModelArguments, encode, first_divergence, generate, quantised, read};
 use crate::language_program::compile_to_run;
 use crate::language_report::{MachineReport, broken_promises, cycles_per_token, visible};
+use crate::link::{Board, LinkReport, Opened, PortArguments};
 use crate::machine::{Machine, OptionalMachine};
 use crate::network::settle;
 use crate::output::{count, duration, print, print_json, remark};
@@ -68,6 +69,9 @@ struct Report {
     /// What only a machine has.
     #[serde(flatten)]
     machine: Option<MachineReport>,
+    /// What went over the link; only on a board.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<LinkReport>,
     /// The first token that the model in floating point would not have chosen as the most likely one. None where there is none, or
     /// where a temperature chose.
     first_divergence: Option<Divergence>,
@@ -93,17 +97,16 @@ impl LanguageArguments {
 /// Runs the model at `path`.
 ///
 /// # Errors
-/// A backend that does not execute language models yet, a model or tokenizer that cannot be used or does not fit the machine, a prompt
-/// longer than the context.
+/// A model or tokenizer that cannot be used or does not fit the machine, a prompt longer than the context, a board that does not answer.
 pub fn run(
     path: &Path,
     on: Backend,
     machine: &OptionalMachine,
+    port: &PortArguments,
     arguments: &LanguageArguments,
     json: bool,
 ) -> Result<Verdict, Failure> {
     let start = Instant::now();
-    check_backend(path, on)?;
     let Some(prompt) = &arguments.prompt else {
         return Err(Failure::new(
             "the language model has nothing to continue",
@@ -115,6 +118,9 @@ pub fn run(
     let machine = machine.resolve()?;
     // The golden model has no machine.
     let machine = if on == Backend::Golden { machine } else { settle(machine, path) };
+    if on == Backend::Board {
+        port.check(&machine)?;
+    }
     let format = arguments.options.weights.format()?;
     let model = read(path)?;
     let tokenizer = arguments.options.tokenizer(path, &model)?;
@@ -131,6 +137,8 @@ pub fn run(
         Backend::Golden => None,
         _ => Some(compile_to_run(&graph, &machine, context, path)?),
     };
+    // A simulated board takes a while to build: not for what is refused.
+    let port = if on == Backend::Board { Some(port.open(&machine)?) } else { None };
 
     let mut stream = tokenizer.stream();
     let mut show = |token: u32| {
@@ -139,7 +147,7 @@ pub fn run(
     };
     tokens.iter().try_for_each(|&token| show(token))?;
     let mut witnessed = match &program {
-        Some(program) => Some(Witnessed::new(open(program, on)?, &graph, program)?),
+        Some(program) => Some(Witnessed::new(open(program, on, &machine, port)?, &graph, program)?),
         None => None,
     };
     let mut golden = Golden::new(&graph)?;
@@ -155,7 +163,7 @@ pub fn run(
     let measured = measured.map(|(program, witnessed)| {
         let lengths = (prompt_tokens, new);
         let report = MachineReport::new(&graph, program, &machine, witnessed, lengths);
-        (report, cycles_per_token(witnessed.runs(), lengths))
+        (report, cycles_per_token(witnessed, lengths))
     });
     let tokens_per_second = measured.as_ref().and_then(|(report, cycles)| report.tokens_per_second(cycles));
     let (machine_report, cycles) = measured.unzip();
@@ -171,6 +179,7 @@ pub fn run(
         tokens_per_second,
         cycles_per_token: cycles,
         machine: machine_report,
+        link: witnessed.as_mut().and_then(Witnessed::link),
         first_divergence,
         wall_seconds: start.elapsed().as_secs_f64(),
     };
@@ -186,21 +195,17 @@ pub fn run(
 }
 
 /// The machine of the backend asked for, with `program` loaded.
-fn open(program: &Program, on: Backend) -> Result<Box<dyn speaker::Machine + '_>, Failure> {
-    Ok(match on {
-        Backend::Rtl => Box::new(Rtl::new(program)?),
+fn open<'a>(
+    program: &'a Program,
+    on: Backend,
+    machine: &'a Machine,
+    port: Option<Opened>,
+) -> Result<Box<dyn speaker::Machine + 'a>, Failure> {
+    Ok(match (on, port) {
+        (_, Some(port)) => Box::new(Board::new(program, machine, port)?),
+        (Backend::Rtl, _) => Box::new(Rtl::new(program)?),
         _ => Box::new(CycleModel::new(program)?),
     })
-}
-
-/// What executes language models so far, and whoever asks for more is told so.
-fn check_backend(path: &Path, on: Backend) -> Result<(), Failure> {
-    if on != Backend::Board {
-        return Ok(());
-    }
-    let why = "the driver of boards does not bring tables and registers to the machine yet";
-    let help = "run it with `--on rtl`, the same hardware under Verilator, or with `--on model`";
-    Err(Failure::new(format!("the language model {} cannot run there", path.display()), "--on board", why, help))
 }
 
 /// Positions to make room for: those asked for, or as many as the prompt and the new tokens take. The last token is not taken in again.
@@ -259,6 +264,9 @@ fn describe(report: &Report, context: usize, tokenizer: &Tokenizer, machine: &Ma
     if let Some(measured) = &report.machine {
         text += "\n";
         text += &measured.describe(report.cycles_per_token.as_deref().unwrap_or_default(), machine);
+    }
+    if let Some(link) = &report.link {
+        text.push_str(&format!("\nlink  {}", link.describe()));
     }
     text
 }

@@ -4,6 +4,7 @@ use super::port::{BoardLink, LinkError};
 use super::serial::existing_ports;
 use crate::failure::Failure;
 use crate::machine::Machine;
+use crate::speaker::broken;
 use lpu_firmware::{DriverError, ErrorCode};
 use lpu_isa::board::Board;
 use lpu_isa::identity::identity;
@@ -35,6 +36,7 @@ pub fn explain(error: &HostError<LinkError>, port: &str, machine: &Machine, link
         HostError::Endless(_) => {
             Failure::new("the run failed", port, error, "compare with `--on rtl` and `--on model`").disagreement()
         }
+        HostError::Language(error) => broken(port, error),
         HostError::Instruction(_) | HostError::InputLength { .. } => {
             Failure::new("the run failed", port, error, "report this as a bug, with the network")
         }

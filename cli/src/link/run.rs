@@ -10,7 +10,7 @@ use crate::witnesses::{Run, resets};
 use lpu_firmware::{Driver, Patience};
 use lpu_isa::image::images;
 use lpu_isa::program::Program;
-use lpu_sim::link::{Host, HostError, Metered};
+use lpu_sim::link::{Host, HostError, Metered, Traffic};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -71,26 +71,11 @@ pub fn run_board(
     inputs: &[Vec<i8>],
     reset_every: Option<NonZeroUsize>,
 ) -> Result<Run, Failure> {
-    let Opened { name, baud, clocks_per_bit, link } = port;
-    let clock = machine.clock_mhz().map(|mhz| mhz * 1e6);
-    let patience = if clocks_per_bit.is_some() { SIMULATED } else { BOARD };
-    let start = Instant::now();
-    let mut host = Host::new(program, Driver::new(Metered::new(link), patience));
+    let (mut host, loaded) = load(program, machine, port)?;
     let failed = |error: &HostError<LinkError>, host: &mut Host<'_, Metered<BoardLink>>| {
-        explain(error, &name, machine, host.link_mut())
+        explain(error, &loaded.name, machine, host.link_mut())
     };
-
-    let loading = Progress::spinner(format!("loading the program over {name}"));
-    if let Err(error) = host.load() {
-        return Err(failed(&error, &mut host));
-    }
-    drop(loading);
-    let loading_cycles = clocks(&mut host);
-    let load_seconds = match clocks_per_bit {
-        Some(_) => clock.map(|clock| loading_cycles as f64 / clock),
-        None => Some(start.elapsed().as_secs_f64()),
-    };
-
+    let loading_cycles = loaded.cycles;
     let mut run = Run { loading_cycles, ..Run::default() };
     let progress = Progress::bar(inputs.len() as u64, "board");
     let start = Instant::now();
@@ -111,20 +96,72 @@ pub fn run_board(
     run.seconds = start.elapsed().as_secs_f64();
     run.simulated_cycles = clocks(&mut host) - loading_cycles;
     run.transfer_cycles = run.simulated_cycles.saturating_sub(run.cycles.iter().sum());
-    let loaded = images(program).map_or(0, |images| images.iter().map(|image| image.chunks.len()).sum());
-    let traffic = host.link_mut().traffic();
-    run.link = Some(LinkReport {
-        baud,
-        clocks_per_bit,
-        frames: traffic.frames,
-        repeats: traffic.repeats,
-        bytes_sent: traffic.bytes_sent,
-        bytes_received: traffic.bytes_received,
-        loaded_bytes: 4 * loaded as u64,
-        load_seconds,
-        port: name,
-    });
+    run.link = Some(loaded.report(host.link_mut().traffic()));
     Ok(run)
+}
+
+/// How a program came over a port.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The port.
+    pub name: String,
+    baud: Option<u32>,
+    clocks_per_bit: Option<u32>,
+    /// Bytes of weights, scales and instructions.
+    bytes: u64,
+    /// Clock cycles simulated until then; none on a real board.
+    cycles: u64,
+    seconds: Option<f64>,
+}
+
+impl Loaded {
+    /// Is the board simulated, and nobody else's?
+    pub fn is_simulated(&self) -> bool {
+        self.clocks_per_bit.is_some()
+    }
+
+    /// The report on the link that has carried `traffic` until now.
+    pub fn report(&self, traffic: Traffic) -> LinkReport {
+        LinkReport {
+            baud: self.baud,
+            clocks_per_bit: self.clocks_per_bit,
+            frames: traffic.frames,
+            repeats: traffic.repeats,
+            bytes_sent: traffic.bytes_sent,
+            bytes_received: traffic.bytes_received,
+            loaded_bytes: self.bytes,
+            load_seconds: self.seconds,
+            port: self.name.clone(),
+        }
+    }
+}
+
+/// Loads `program` over the port.
+///
+/// # Errors
+/// No answer, a wrong one, another machine, a port that is lost.
+pub fn load<'a>(
+    program: &'a Program,
+    machine: &Machine,
+    port: Opened,
+) -> Result<(Host<'a, Metered<BoardLink>>, Loaded), Failure> {
+    let Opened { name, baud, clocks_per_bit, link } = port;
+    let patience = if clocks_per_bit.is_some() { SIMULATED } else { BOARD };
+    let start = Instant::now();
+    let mut host = Host::new(program, Driver::new(Metered::new(link), patience));
+    let loading = Progress::spinner(format!("loading the program over {name}"));
+    if let Err(error) = host.load() {
+        return Err(explain(&error, &name, machine, host.link_mut()));
+    }
+    drop(loading);
+    let cycles = clocks(&mut host);
+    let clock = machine.clock_mhz().map(|mhz| mhz * 1e6);
+    let seconds = match clocks_per_bit {
+        Some(_) => clock.map(|clock| cycles as f64 / clock),
+        None => Some(start.elapsed().as_secs_f64()),
+    };
+    let words: usize = images(program).map_or(0, |images| images.iter().map(|image| image.chunks.len()).sum());
+    Ok((host, Loaded { name, baud, clocks_per_bit, bytes: 4 * words as u64, cycles, seconds }))
 }
 
 /// Clock cycles simulated so far; none on a real board.

@@ -138,7 +138,7 @@ fn json_of_a_machine_has_the_keys_of_the_contract() {
     let called = machine(&scratch, &["--tokens", "2", "--json"]);
     let keys: Vec<&str> =
         called.stdout.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect();
-    expect![[r#"["model", "backend", "prompt_tokens", "tokens", "text", "ending", "temperature", "seed", "cycles_per_token", "tokens_per_second", "board", "context", "clock_mhz", "prompt_cycles", "cycles_as_predicted", "outputs_equal_golden", "multipliers", "mac_utilization", "cycles_spent", "first_divergence", "wall_seconds"]"#]].assert_eq(&format!("{keys:?}"));
+    expect![[r#"["model", "backend", "prompt_tokens", "tokens", "text", "ending", "temperature", "seed", "cycles_per_token", "tokens_per_second", "board", "context", "clock_mhz", "prompt_cycles", "cycles_as_predicted", "outputs_equal_golden", "cycles_between_tokens", "multipliers", "mac_utilization", "cycles_spent", "first_divergence", "wall_seconds"]"#]].assert_eq(&format!("{keys:?}"));
 }
 
 #[test]
@@ -204,12 +204,67 @@ fn a_board_without_extensions_gives_its_machine_for_language_models() {
 }
 
 #[test]
-fn a_board_is_refused_with_the_reason() {
+fn a_board_without_a_port_is_refused() {
     let scratch = Scratch::new();
     small(&scratch);
     let called = scratch.lpu(&["run", "m.bin", "--prompt", "a", "--on", "board"]);
-    assert!(called.refusal().contains("where: --on board\n"), "{}", called.stderr);
-    assert!(called.stderr.contains("`--on rtl`"), "{}", called.stderr);
+    assert!(called.refusal().contains("where: --port\n"), "{}", called.stderr);
+    assert!(called.stderr.contains("`--port sim`"), "{}", called.stderr);
+}
+
+/// A machine that Verilator builds quickly and that generates tokens by itself.
+const GENERATING: &str = "tiles = 16\ndot = 4\nstream_elements = 8\nweight_depth = 1024\nvector_slices = 3\n\
+    vector_depth = 512\nscale_depth = 512\nnarrow_scales = true\nqueue_depth = 1024\nqueue_word_bits = 72\n\
+    [extensions]\nregisters = 15\nscalars = 64\ntables = 16\ntokens = 32\n";
+
+#[test]
+fn a_machine_goes_from_token_to_token_without_the_host_and_says_the_same() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    scratch.write("generating.toml", GENERATING);
+    let common = ["run", "m.bin", "--on", "model", "--config", "generating.toml", "--prompt", "abba"];
+    let on = |more: &[&str]| scratch.lpu(&[&common[..], more].concat());
+    // Until the length, until the context is full, one token, none.
+    for more in [&["--tokens", "9", "--json"][..], &["--tokens", "1000", "--json"], &["--tokens", "1", "--json"]] {
+        let (golden, called) = (run(&scratch, more).json(), on(more));
+        assert_eq!((called.status, called.stderr.as_str()), (0, ""));
+        let report = called.json();
+        for key in ["tokens", "text", "ending", "prompt_tokens", "first_divergence"] {
+            assert_eq!(report[key], golden[key], "{key}");
+        }
+        assert_eq!((&report["outputs_equal_golden"], &report["cycles_as_predicted"]), (&true.into(), &true.into()));
+        assert!(report["cycles_between_tokens"].as_u64().unwrap() < 20);
+        let new = report["tokens"].as_array().unwrap().len() - report["prompt_tokens"].as_u64().unwrap() as usize;
+        assert_eq!(report["cycles_per_token"].as_array().unwrap().len(), new);
+    }
+    // A temperature takes the host.
+    let more = ["--tokens", "6", "--temperature", "0.8", "--seed", "3", "--json"];
+    let (golden, report) = (run(&scratch, &more).json(), on(&more).json());
+    assert_eq!((&report["tokens"], report["cycles_between_tokens"].is_null()), (&golden["tokens"], true));
+    let (golden, called) = (run(&scratch, &["--tokens", "5"]), on(&["--tokens", "5"]));
+    assert_eq!((called.status, &called.stdout), (0, &golden.stdout));
+    assert!(called.stderr.contains("cycles, without the host"), "{}", called.stderr);
+}
+
+#[test]
+fn a_simulated_board_says_what_golden_says() {
+    if lpu_tests::witnesses::toolchain("a language model on a board").is_none() {
+        return;
+    }
+    let scratch = Scratch::new();
+    small(&scratch);
+    scratch.write("generating.toml", GENERATING);
+    let common = ["run", "m.bin", "--on", "board", "--port", "sim", "--config", "generating.toml", "--prompt", "abba"];
+    for more in [&["--tokens", "9", "--json"][..], &["--tokens", "3", "--temperature", "0.8", "--json"]] {
+        let (golden, called) = (run(&scratch, more).json(), scratch.lpu(&[&common[..], more].concat()));
+        assert_eq!((called.status, called.stderr.as_str()), (0, ""));
+        let report = called.json();
+        assert_eq!(report["tokens"], golden["tokens"]);
+        assert_eq!((&report["outputs_equal_golden"], &report["cycles_as_predicted"]), (&true.into(), &true.into()));
+        assert_eq!(report["cycles_between_tokens"].is_null(), more.contains(&"--temperature"));
+        assert_eq!((&report["link"]["port"], &report["link"]["repeats"]), (&"sim".into(), &0.into()));
+        assert!(report["link"]["loaded_bytes"].as_u64().unwrap() > 1000);
+    }
 }
 
 #[test]

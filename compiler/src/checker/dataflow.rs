@@ -161,7 +161,9 @@ impl<'a> Dataflow<'a> {
             self.fetched(violations);
         }
         let others = self.program.language.iter().flat_map(|language| &language.others);
-        for output in std::iter::once(&self.program.output).chain(others.map(|other| &other.output)) {
+        let outputs = std::iter::once(&self.program.output).chain(others.map(|other| &other.output));
+        // Nobody asks what comes behind the middle of a prompt.
+        for output in outputs.filter(|_| !self.timeline.of_prompt) {
             self.check_output(output, violations);
         }
         self.report()

@@ -172,12 +172,18 @@ impl Registers {
         let Some(extensions) = latency.extensions else { return (registers, flaws) };
         if let Some(language) = &program.language {
             let slots: Vec<u16> = language.slots.iter().map(|&slot| slot as u16).collect();
-            for token in std::iter::once(language.token).chain(language.others.iter().map(|other| other.token)) {
+            let prefill = entry.prefill.and_then(|number| language.prefill.get(number));
+            let one = || std::iter::once(language.token).chain(language.others.iter().map(|other| other.token));
+            let tokens = prefill.map_or_else(|| one().collect(), |prefill| prefill.tokens.clone());
+            for &token in &tokens {
                 registers.preset(token, Value::OfToken(slots.clone()));
             }
+            // Several tokens of a sequence begin at a multiple of their number.
+            let step = prefill.map_or(1, |_| tokens.len().max(1));
             let last = entry.positions.unwrap_or(1).clamp(1, 1 << 16) - 1;
-            let first = entry.first.min(last);
-            registers.preset(language.position, Value::OfPosition((first as u16..=last as u16).collect()));
+            let first = entry.first.next_multiple_of(step as u32).min(last);
+            registers
+                .preset(language.position, Value::OfPosition((first as u16..=last as u16).step_by(step).collect()));
         }
         let mut writers = Vec::new();
         for (queue, issues) in issues.iter().enumerate() {

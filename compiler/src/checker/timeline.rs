@@ -67,6 +67,8 @@ pub(super) struct Timeline<'a> {
     pub(super) end: u64,
     /// The positions for which the schedule is right are below this.
     pub(super) positions: Option<u32>,
+    /// It takes in several tokens of a prompt, and nobody asks for an output.
+    pub(super) of_prompt: bool,
 }
 
 impl<'a> Timeline<'a> {
@@ -127,7 +129,13 @@ impl<'a> Timeline<'a> {
         if entry.cycles != end {
             violations.add(Violation::CycleCount { promised: entry.cycles, actual: end, positions });
         }
-        Timeline { queues, issued: all.iter().map(Vec::len).collect(), end, positions }
+        Timeline {
+            queues,
+            issued: all.iter().map(Vec::len).collect(),
+            end,
+            positions,
+            of_prompt: entry.prefill.is_some(),
+        }
     }
 
     /// The instructions of one queue that take steps.

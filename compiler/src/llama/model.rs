@@ -123,6 +123,12 @@ impl Shape {
         let layer = (attention + projections + 3 * self.dim * self.hidden) as u64;
         layer * self.layers as u64 + (self.vocabulary * self.dim) as u64
     }
+
+    /// The same for a token within a prompt: nothing is asked of the last layer but keys and values, and nothing of the classifier.
+    pub fn prompt_multiply_accumulates(&self, positions: usize) -> u64 {
+        let unused = Shape { layers: self.layers.min(1), ..*self }.multiply_accumulates(positions);
+        self.multiply_accumulates(positions) - unused + (self.layers.min(1) * 2 * self.dim * self.kv_length()) as u64
+    }
 }
 
 /// A model. All matrices are row-major, one row for each output.

@@ -32,9 +32,11 @@ fn end_of(bytes: u64) -> Expr {
 
 /// Decides about a request whose fields stand still. `decided` takes the decision over: it holds until the next.
 ///
+/// Where the machine `generates`, there is one more request.
+///
 /// # Errors
 /// None.
-pub fn frame_decision() -> Result<Arc<Module>, DesignError> {
+pub fn frame_decision(generates: bool) -> Result<Arc<Module>, DesignError> {
     let mut m = ModuleBuilder::new("frame_decision");
     m.describe(
         "Decides what becomes of a request. A request with the next number is accepted and executed, one with the last number \
@@ -54,6 +56,7 @@ pub fn frame_decision() -> Result<Arc<Module>, DesignError> {
     let decided = m.input("decided", bit());
     let write_port = m.output("write", bit());
     let run_port = m.output("run", bit());
+    let generate_port = generates.then(|| m.output("generate_runs", bit()));
     let accept_port = m.output("accept", bit());
     let perform_port = m.output("perform", bit());
     m.section("Reply");
@@ -67,6 +70,7 @@ pub fn frame_decision() -> Result<Arc<Module>, DesignError> {
     let mut is = |name: &str, which: u8| m.delay(name, command.equals(constant(which.into(), 8)), 1);
     let (write, run) = (is("is_write", wire::WRITE), is("is_run", wire::RUN));
     let (read, status) = (is("is_read", wire::READ_VECTOR), is("is_status_request", wire::STATUS));
+    let generate = generates.then(|| is("is_generate", wire::GENERATE));
     let ends = |payload: u64| end.equals(end_of(payload));
     let holds_chunks = end.greater_equal(end_of(ADDRESS + 1));
     let write_form = m.delay("write_form", holds_chunks.and(argument.any()).and(broken_word.not()), 1);
@@ -75,11 +79,14 @@ pub fn frame_decision() -> Result<Arc<Module>, DesignError> {
     let status_form = m.delay("status_form", ends(0), 1);
 
     let good_write = Expr::from(&write).and(&write_form);
-    let good_run = Expr::from(&run).and(&run_form);
+    // What to generate has the form of an entry point.
+    let either = generate.iter().fold(Expr::from(&run), |run, generate| run.or(generate));
+    let good_run = either.and(&run_form);
     let good_read = m.delay("good_read", Expr::from(&read).and(&read_form), 1);
     let good_status = m.delay("good_status", Expr::from(&status).and(&status_form), 1);
     let good_change = m.delay("good_change", good_write.or(good_run), 1);
-    let known = m.delay("known", Expr::from(&write).or(&run).or(&read).or(&status), 1);
+    let known = Expr::from(&write).or(&run).or(&read).or(&status);
+    let known = m.delay("known", generate.iter().fold(known, |known, generate| known.or(generate)), 1);
 
     // The number that the device begins with is that of no request.
     let begun = m.register_with_reset("begun", bit(), 0);
@@ -124,5 +131,8 @@ pub fn frame_decision() -> Result<Arc<Module>, DesignError> {
     }
     m.drive(&write_port, &write);
     m.drive(&run_port, &run);
+    if let (Some(port), Some(generate)) = (&generate_port, &generate) {
+        m.drive(port, generate);
+    }
     m.finish()
 }

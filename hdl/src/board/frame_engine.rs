@@ -180,7 +180,7 @@ pub fn frame_engine(configuration: &Configuration, identity: u32) -> Result<Arc<
         ("ahead", sequence.output("ahead").into()),
         ("decided", Expr::from(&decided)),
     ];
-    let decision = m.instance("decision", &frame_decision()?, decision_inputs)?;
+    let decision = m.instance("decision", &frame_decision(configuration.generates())?, decision_inputs)?;
     m.drive(&renew, Expr::from(&wet).and(&passing).and(decision.output("accept")));
     let (is_data, is_status) = (decision.output("is_data"), decision.output("is_status"));
 
@@ -189,7 +189,11 @@ pub fn frame_engine(configuration: &Configuration, identity: u32) -> Result<Arc<
     // The word stands for two cycles more: time to choose the command.
     let execute = m.delay("execute", Expr::from(&word_done).and(&wet).and(decision.output("perform")), 1);
     let of = |which: Command| constant(which as u64, COMMAND_BITS);
-    let run_or_address = decision.output("run").choose(of(Command::Start), of(Command::Address));
+    let mut other = of(Command::Address);
+    if configuration.generates() {
+        other = decision.output("generate_runs").choose(of(Command::Generate), other);
+    }
+    let run_or_address = decision.output("run").choose(of(Command::Start), other);
     let store = last_chunk.choose(of(Command::Write), of(Command::Shift));
     let store = decision.output("write").choose(store, of(Command::Idle));
     let executed = m.delay("executed_command", in_words.choose(store, run_or_address), 1);

@@ -1,9 +1,10 @@
 //! Host port: the one place of the machine where something waits for somebody.
 
-use super::{bit, constant, spare_registers};
+use super::generation::position_bits;
+use super::{bit, constant, held_while_idle, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal, select};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
-use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, COMMAND_BITS, Command, MEMORY_BITS, Memory};
+use lpu_isa::host::{ADDRESS_BITS, BUS_BITS, COMMAND_BITS, Command, MEMORY_BITS, Memory, RUNS_BITS};
 use lpu_isa::latency::Latency;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub fn enable_name(memory: Memory) -> String {
         Memory::Registers => "registers_enable".to_string(),
         Memory::Tables => "tables_enable".to_string(),
         Memory::Normalise => "normalise_enable".to_string(),
+        Memory::Tokens => "tokens_enable".to_string(),
+        Memory::Entries => "entries_enable".to_string(),
     }
 }
 
@@ -65,6 +68,10 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     m.section("Control");
     let start = m.output("start", bit());
     let entry = m.output("entry", Type::bits(configuration.queue_address_bits() as usize));
+    let generation = configuration.generates().then(|| {
+        [("generate_runs", 1), ("first", position_bits(configuration)), ("runs", RUNS_BITS as usize)]
+            .map(|(name, bits)| m.output(name, Type::bits(bits)))
+    });
     m.section("Memories");
     let load_address = m.output("load_address", Type::bits(address_bits));
     let load_word = m.output("load_word", Type::bits(staging_bits));
@@ -133,10 +140,11 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let slice_read = spare_registers(configuration) + latency.vector_read as usize;
     let mut valid: Vec<Expr> = Vec::new();
     let mut value = literal(0, beat_type);
-    // Registers come as late as the words of a slice.
+    // Registers and tokens come as late as the words of a slice.
     let registers = configuration.extensions.map(|_| ("registers".to_string(), Memory::Registers));
     let slices = (0..configuration.vector_slices).map(|slice| (format!("vector_{slice}"), Memory::Vector(slice)));
-    for (name, memory) in slices.chain(registers) {
+    let tokens = configuration.generates().then(|| ("tokens".to_string(), Memory::Tokens));
+    for (name, memory) in slices.chain(registers).chain(tokens) {
         let beat = m.input(&format!("{name}_beat"), beat_type);
         let strobe = if memory == Memory::Registers {
             enable_inside(&mut m, "registers_read", &read_q, memory)
@@ -159,5 +167,17 @@ pub fn host_port(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let entry_q =
         m.delay("entry_q", data.slice(0, configuration.queue_address_bits() as usize), start_delay(configuration));
     m.drive(&entry, Expr::from(&entry_q));
+    if let Some([generate_port, first_port, runs_port]) = generation {
+        m.section("Generation");
+        let generate = is(&mut m, "begin_generation", Command::Generate);
+        // What is asked for stands still until the next command of the kind.
+        let lower = data.slice(0, first_port.ty().width());
+        let first = held_while_idle(&mut m, "first_q", &generate, lower);
+        let runs = held_while_idle(&mut m, "runs_q", &generate, data.slice(RUNS_BITS as usize, RUNS_BITS as usize));
+        let generate = m.delay("generate_q", generate, start_delay(configuration));
+        for (port, value) in [(&generate_port, &generate), (&first_port, &first), (&runs_port, &runs)] {
+            m.drive(port, value);
+        }
+    }
     m.finish()
 }

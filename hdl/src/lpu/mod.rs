@@ -12,6 +12,7 @@
 //! | [`normalise`] | the reciprocal or the reciprocal root of a sum |
 //! | [`leaving`] | where words leave the lanes of the extended vector unit, and what belongs to them from there on |
 //! | [`masking`] | which elements of an instruction lie beyond a register |
+//! | [`generation`](mod@generation) | runs one after the other, tokens from one to the next |
 //! | [`registers`] | run-time registers and what changes them |
 //! | [`weight_store`] | a stream into the weight RAMs |
 //! | [`vector_slice`] | vector memory with a read and a write port |
@@ -23,6 +24,7 @@ pub mod crossbar;
 pub mod extended_vector_lane;
 pub mod extended_vector_unit;
 pub mod fields;
+pub mod generation;
 pub mod host_port;
 pub mod largest;
 pub mod leaving;

@@ -6,7 +6,7 @@ use crate::primitives;
 use lpu_isa::configuration::{Configuration, REGISTER_BITS, bits_for};
 use lpu_isa::encoding::repeat_fields;
 use lpu_isa::instruction::{OPCODE_BITS, OPCODE_HALT, OPCODE_REPEAT, OPCODE_RUN, Unit, register_fields, word_bits};
-use lpu_isa::latency::{SHORTEST_INTERVAL, block_ram};
+use lpu_isa::latency::{block_ram, start_to_issue};
 use std::sync::Arc;
 
 /// Bits of opcode and interval, which the queue keeps to itself.
@@ -17,16 +17,6 @@ pub fn header_bits(configuration: &Configuration) -> u32 {
 /// Registers in front of a queue: the start pulse crosses the chip.
 pub fn start_register(configuration: &Configuration) -> usize {
     spare_registers(configuration)
-}
-
-/// Cycles from the start pulse to the issue of the first instruction: a register beside the queue, the program counter, the
-/// words of an instruction through the block RAM, and the register that puts them together.
-pub fn start_to_issue(configuration: &Configuration) -> u32 {
-    // The opcode of an instruction is decoded one cycle behind its first word, so a single word takes as long as two. Registers are looked
-    // up as long as between any two instructions.
-    let least = if configuration.extensions.is_some() { SHORTEST_INTERVAL } else { 2 };
-    let words = configuration.queue_words_per_instruction().max(least);
-    start_register(configuration) as u32 + 1 + words + block_ram(configuration)
 }
 
 /// The instruction queue of `unit`.

@@ -6,6 +6,7 @@ use super::{FINE_SHIFT_BITS, LoadBus, RegisterBus, bit, constant, copied, held_w
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Type, concat, literal};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS, REGISTER_BITS};
+use lpu_isa::host::TOKEN_REGISTER;
 use lpu_isa::instruction::Unit;
 use lpu_isa::latency::{Latency, REGISTER_LOOKUP, multiplier};
 use std::sync::Arc;
@@ -48,6 +49,10 @@ pub fn registers(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
     let host_address = m.input("host_address", number_type);
     let host_value = m.input("host_value", value_type);
     let host_beat = m.output("host_beat", Type::bits(beat_bits));
+    let token = configuration.generates().then(|| {
+        m.section("Token");
+        (m.input("token_write", bit()), m.input("token_value", value_type))
+    });
     let load = LoadBus::ports(&mut m, configuration, unit, "queue");
     m.section("Bus");
     let [write_port, number_port, value_port] =
@@ -105,13 +110,21 @@ pub fn registers(configuration: &Configuration) -> Result<Arc<Module>, DesignErr
 
     m.section("Bus");
     let assigned = Expr::from(&assigned);
-    let (found, host) = (Expr::from(&found_write), Expr::from(&host_write));
+    let (found, mut host) = (Expr::from(&found_write), Expr::from(&host_write));
+    let (mut host_number, mut host_one) = (Expr::from(&host_address), Expr::from(&host_value));
+    if let Some((token_write, token_value)) = &token {
+        // Tokens come between two runs of a generation, the host's values when there is none.
+        let token = Expr::from(token_write);
+        host = host.or(&token);
+        host_number = token.choose(constant(u64::from(TOKEN_REGISTER), host_number.width() as u32), host_number);
+        host_one = token.choose(token_value, host_one);
+    }
     m.next(&write, assigned.or(&found).or(&host));
     let of = |assigned_one: Expr, found_one: &Expr, host_one: &Expr| {
         assigned.choose(assigned_one, found.choose(found_one, host_one))
     };
-    m.next(&number, of(assigned_number, &Expr::from(&found_number), &Expr::from(&host_address)));
-    m.next(&value, of(assigned_value, &Expr::from(&found_value), &Expr::from(&host_value)));
+    m.next(&number, of(assigned_number, &Expr::from(&found_number), &host_number));
+    m.next(&value, of(assigned_value, &Expr::from(&found_value), &host_one));
 
     m.section("Reading back");
     let address = copied(&mut m, configuration, "own_host_address", &Expr::from(&host_address))?;

@@ -2,8 +2,9 @@
 
 use super::crossbar::{crossbar, destinations, sources};
 use super::extended_vector_unit::extended_vector_unit;
+use super::generation::generation;
 use super::host_port::{enable_name, host_port, start_command};
-use super::queue::{start_register, start_to_issue};
+use super::queue::start_register;
 use super::registers::registers;
 use super::requantiser::requantiser;
 use super::tile_group::{tile_group, tiles_of_group};
@@ -12,9 +13,10 @@ use super::vector_unit::vector_unit;
 use super::weight_store::weight_store;
 use super::{RegisterBus, address_bits, bit, copied};
 use crate::layer::{Design, DesignError, Expr, Instance, Module, ModuleBuilder, Signal, Type, concat, literal};
-use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, WEIGHT_BITS};
-use lpu_isa::host::{BUS_BITS, COMMAND_BITS, Memory};
+use lpu_isa::configuration::{ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, REGISTER_BITS, WEIGHT_BITS};
+use lpu_isa::host::{BUS_BITS, COMMAND_BITS, Memory, STAMP_BITS};
 use lpu_isa::instruction::Unit;
+use lpu_isa::latency::start_to_issue;
 use std::sync::Arc;
 
 /// Name of the top module.
@@ -106,6 +108,16 @@ impl Control<'_> {
     }
 }
 
+/// What a machine that generates tokens puts between the host port and all queues.
+struct Generation {
+    start: Signal,
+    entry: Signal,
+    token_write: Signal,
+    token_value: Signal,
+    /// What the host reads of the memory of tokens.
+    beat: Signal,
+}
+
 /// The top module.
 ///
 /// # Errors
@@ -120,7 +132,9 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
         configuration.tiles, configuration.dot
     ));
     let start_to_issue = start_to_issue(configuration);
-    m.latency("start command to cycle 0 of the run", start_command(configuration) + start_to_issue as usize);
+    // Where the host is not alone in starting runs, it takes a cycle longer.
+    let start_cycles = start_command(configuration) + usize::from(configuration.generates());
+    m.latency("start command to cycle 0 of the run", start_cycles + start_to_issue as usize);
     m.section("Host");
     let command = m.input("host_command", Type::bits(COMMAND_BITS as usize));
     let data = m.input("host_data", Type::bits(BUS_BITS as usize));
@@ -169,11 +183,25 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     }
     let registers_beat = configuration.extensions.map(|_| m.undriven_wire("registers_beat", beat_type));
     connections.extend(registers_beat.iter().map(|beat| ("registers_beat".to_string(), Expr::from(beat))));
+    let tokens_beat = configuration.generates().then(|| m.undriven_wire("tokens_beat", beat_type));
+    connections.extend(tokens_beat.iter().map(|beat| ("tokens_beat".to_string(), Expr::from(beat))));
     let host = place(&mut m, "host_port", &host_port(configuration)?, connections)?;
     m.drive(&read_valid, Expr::from(&host.output("read_valid")));
     m.drive(&read_data, Expr::from(&host.output("read_data")));
-    let start = host.output("start");
-    let entry = host.output("entry");
+    let (host_start, host_entry) = (host.output("start"), host.output("entry"));
+    let wires = tokens_beat.map(|beat| {
+        let mut wire = |name: &str, ty: Type| m.undriven_wire(name, ty);
+        let token = Type::bits(REGISTER_BITS as usize);
+        Generation {
+            start: wire("start", bit()),
+            entry: wire("entry", host_entry.ty()),
+            token_write: wire("token_write", bit()),
+            token_value: wire("token_value", token),
+            beat,
+        }
+    });
+    let start = wires.as_ref().map_or(host_start.clone(), |wires| wires.start.clone());
+    let entry = wires.as_ref().map_or(host_entry.clone(), |wires| wires.entry.clone());
     let loader = Loader {
         configuration,
         host: &host,
@@ -346,6 +374,10 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
             connections.push(("host_write".into(), loader.enable(memory)));
             connections.push(("host_address".into(), loader.address(memory.words(configuration))));
             connections.push(("host_value".into(), loader.word(memory)));
+            if let Some(wires) = &wires {
+                connections.push(("token_write".into(), Expr::from(&wires.token_write)));
+                connections.push(("token_value".into(), Expr::from(&wires.token_value)));
+            }
             let instance = place(&mut m, "registers", &registers(configuration)?, connections)?;
             for (wire, name) in control.registers.iter().zip(RegisterBus::NAMES) {
                 m.drive(wire, Expr::from(&instance.output(name)));
@@ -362,14 +394,43 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let count = m.register("cycle_count", Type::bits(CYCLE_BITS));
     // It stands still until the queues have left their last halt behind: two cycles, and those of their start registers.
     let before = (1i128 << CYCLE_BITS) - i128::from(start_to_issue - 1 - start_register(configuration) as u32);
-    m.next_cases(
-        &count,
-        &[
-            (Expr::from(&start), literal(before, Type::bits(CYCLE_BITS))),
-            (Expr::from(&all_halted).not(), super::increment(&count)),
-        ],
-    );
-    m.drive(&done, Expr::from(&all_halted));
+    let mut begin = Expr::from(&start);
+    let mut counts = Expr::from(&all_halted).not();
+    let mut is_done = Expr::from(&all_halted);
+    if let Some(wires) = &wires {
+        let mut connections: Vec<(String, Expr)> = vec![
+            ("host_start".into(), Expr::from(&host_start)),
+            ("host_entry".into(), Expr::from(&host_entry)),
+            ("all_halted".into(), Expr::from(&all_halted)),
+            ("cycles".into(), Expr::from(&count).slice(0, STAMP_BITS as usize)),
+            ("reset".into(), copied(&mut m, configuration, "generation_reset", &control.reset)?),
+        ];
+        connections
+            .extend(["generate_runs", "first", "runs"].map(|name| (name.into(), Expr::from(&host.output(name)))));
+        connections
+            .extend(RegisterBus::NAMES.map(String::from).into_iter().zip(control.registers.iter().map(Expr::from)));
+        for (name, memory) in [("tokens", Memory::Tokens), ("entries", Memory::Entries)] {
+            connections.push((format!("{name}_load_enable"), loader.enable(memory)));
+            connections.push((format!("{name}_load_address"), loader.address(memory.words(configuration))));
+            connections.push((format!("{name}_load_word"), loader.word(memory)));
+        }
+        connections.push(("tokens_read".into(), Expr::from(&host.output("tokens_read"))));
+        let instance = place(&mut m, "generation", &generation(configuration)?, connections)?;
+        for (wire, name) in [
+            (&wires.start, "start"),
+            (&wires.entry, "entry"),
+            (&wires.token_write, "token_write"),
+            (&wires.token_value, "token_value"),
+            (&wires.beat, "host_beat"),
+        ] {
+            m.drive(wire, Expr::from(&instance.output(name)));
+        }
+        begin = Expr::from(&instance.output("first_start"));
+        counts = Expr::from(&instance.output("counting"));
+        is_done = is_done.and(Expr::from(&instance.output("generating")).not());
+    }
+    m.next_cases(&count, &[(begin, literal(before, Type::bits(CYCLE_BITS))), (counts, super::increment(&count))]);
+    m.drive(&done, is_done);
     m.drive(&cycles, Expr::from(&count));
     m.finish()
 }

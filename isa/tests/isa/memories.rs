@@ -66,9 +66,11 @@ proptest! {
         let images = images(&program).unwrap();
         let written: Vec<Memory> = images.iter().map(|image| image.memory).collect();
         for memory in Memory::all(configuration) {
-            prop_assert_eq!(written.contains(&memory), !matches!(memory, Memory::Vector(_)), "{:?}", memory);
+            let brought = !matches!(memory, Memory::Vector(_) | Memory::Tokens);
+            prop_assert_eq!(written.contains(&memory), brought, "{:?}", memory);
         }
-        prop_assert_eq!(written.len(), Memory::all(configuration).len() - configuration.vector_slices as usize);
+        let others = configuration.vector_slices as usize + usize::from(configuration.generates());
+        prop_assert_eq!(written.len(), Memory::all(configuration).len() - others);
         for image in &images {
             let words = words(image, configuration);
             match image.memory {
@@ -124,6 +126,11 @@ proptest! {
                         prop_assert_eq!((begin, i32::from(begin) + difference), (ends[0], i32::from(ends[1])));
                     }
                 }
+                Memory::Entries => {
+                    prop_assert!(words.len() <= configuration.tokens() as usize);
+                    prop_assert!(words.iter().all(|word| word.not_any()), "these programs have one schedule");
+                }
+                Memory::Tokens => prop_assert!(false, "programs bring no tokens"),
                 Memory::Vector(_) => prop_assert!(false, "programs bring no vectors"),
             }
         }
@@ -156,7 +163,7 @@ fn the_parts_of_a_scale_stand_at_the_bits_that_the_memory_map_names() {
     assert_eq!(entry(one_half, 0, i32::MIN), 1 << 67);
     assert_eq!(entry(one_half, 0, -1), 0xffff_ffff << 36);
     // A narrow entry is cut out of a wide one.
-    let extensions = Some(Extensions { registers: 1, scalars: 2, tables: 1 });
+    let extensions = Some(Extensions { registers: 1, scalars: 2, tables: 1, tokens: 0 });
     let narrow = Configuration { narrow_scales: true, extensions, ..Configuration::default() };
     let entry = |multiplier, shift| {
         let scale = Scale { multiplier, shift, bias: 0 };

@@ -30,7 +30,8 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
     let queue_word_bits = select(vec![8u32, 16, 36, 72, 256]);
     let paces = (queue_word_bits, 0..=2u32);
     let counters = (4..=12u32, 2..=4u32, 8..=16u32, any::<bool>());
-    let extensions = proptest::option::of((1..=15u32, 2..=64u32, 1..=16u32));
+    let tokens = prop_oneof![Just(0u32), 2..=600u32];
+    let extensions = proptest::option::of((1..=15u32, 2..=64u32, 1..=16u32, tokens));
     (shape, depths, paces, counters, pipeline(), extensions).prop_map(|fields| {
         let (shape, depths, paces, counters, pipeline, extensions) = fields;
         let (count_bits, sequence_levels, interval_bits, vector_unit) = counters;
@@ -60,7 +61,7 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             pipeline,
             extensions: extensions
                 .filter(|_| vector_unit && weight_bits == 8 && tiles >= stream_elements)
-                .map(|(registers, scalars, tables)| Extensions { registers, scalars, tables }),
+                .map(|(registers, scalars, tables, tokens)| Extensions { registers, scalars, tables, tokens }),
         };
         configuration.check().unwrap();
         configuration

@@ -8,9 +8,11 @@
 //! and when the latency table says; the tests that compare every write of the RTL hold this short cut to account.
 
 mod extension;
+mod generation;
 mod state;
 mod units;
 
+use generation::Generation;
 use lpu_isa::arithmetic::Rounding;
 use lpu_isa::fixed_point::normalise::Factor;
 use lpu_isa::instruction::Unit;
@@ -81,6 +83,7 @@ pub struct CycleModel<'a> {
     program: &'a Program,
     state: State,
     options: Options,
+    generation: Generation,
 }
 
 /// What is measured while a schedule runs.
@@ -108,7 +111,7 @@ impl<'a> CycleModel<'a> {
         for constants in program.constants.iter().chain(language) {
             state.write_elements(constants.slice, constants.base, &constants.elements);
         }
-        CycleModel { program, state, options }
+        CycleModel { program, state, options, generation: Generation::new(program) }
     }
 
     /// Puts the state that the network keeps back to what it was before the first run.

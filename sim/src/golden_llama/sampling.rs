@@ -65,6 +65,12 @@ impl Sampler {
         Ok(Self { argument: Some(argument), random })
     }
 
+    /// Is it always the most likely token?
+    #[must_use]
+    pub fn is_greedy(&self) -> bool {
+        self.argument.is_none()
+    }
+
     /// The next token.
     pub fn next_token(&mut self, graph: &QuantisedLlama, answer: &Answer) -> u32 {
         let Some(argument) = self.argument else { return answer.most_likely() };

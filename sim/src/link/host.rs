@@ -1,7 +1,9 @@
 //! Bringing a program to a machine, an input to it, and its results back.
 
+use crate::language::LanguageError;
 use lpu_firmware::{Driver, DriverError, Link};
 use lpu_isa::configuration::Configuration;
+use lpu_isa::generation::GenerationError;
 use lpu_isa::host::Memory;
 use lpu_isa::identity::identity;
 use lpu_isa::image::{Image, images, tensor};
@@ -44,18 +46,29 @@ pub enum HostError<E: Debug + Display + 'static> {
     /// The program does not halt.
     #[error("the machine has not halted after {0} cycles")]
     Endless(u64),
+    /// The sequence of a language model cannot go on.
+    #[error(transparent)]
+    Language(#[from] LanguageError),
+}
+
+impl<E: Debug + Display + 'static> From<GenerationError> for HostError<E> {
+    fn from(error: GenerationError) -> HostError<E> {
+        HostError::Language(error.into())
+    }
 }
 
 /// A program on the machine at the other end of a link.
 pub struct Host<'a, L> {
     program: &'a Program,
-    driver: Driver<L>,
+    pub(super) driver: Driver<L>,
+    /// Answers in a row that say "neither running nor done".
+    pub(super) stopped: u32,
 }
 
 impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
     /// `program` on the machine that `driver` talks to. Nothing is sent yet.
     pub fn new(program: &'a Program, driver: Driver<L>) -> Host<'a, L> {
-        Host { program, driver }
+        Host { program, driver, stopped: 0 }
     }
 
     /// Makes sure that the machine is the program's, then loads weights, scales and instructions.
@@ -97,6 +110,11 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
         Ok((self.read_output()?, cycles))
     }
 
+    /// The program.
+    pub fn program(&self) -> &'a Program {
+        self.program
+    }
+
     /// The link.
     pub fn link_mut(&mut self) -> &mut L {
         self.driver.link_mut()
@@ -133,22 +151,30 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_from(&mut self, instruction: u32, predicted: u64) -> Result<u64, HostError<L::Error>> {
-        let limit = predicted.saturating_mul(4).saturating_add(10_000);
         self.driver.run(instruction * self.program.configuration.queue_words_per_instruction())?;
-        let mut stopped = 0;
+        self.stopped = 0;
         loop {
-            let status = self.driver.status()?;
-            if status.done {
-                return Ok(status.cycles);
-            }
-            stopped = if status.running { 0 } else { stopped + 1 };
-            if stopped == PATIENCE_FOR_A_START {
-                return Err(HostError::Stopped);
-            }
-            if status.cycles > limit {
-                return Err(HostError::Endless(limit));
+            if let Ok(cycles) = self.look(predicted)? {
+                return Ok(cycles);
             }
         }
+    }
+
+    /// The cycles of what was started and is to take `predicted` of them: in all if it has ended, else as an error how many so far.
+    pub(super) fn look(&mut self, predicted: u64) -> Result<Result<u64, u64>, HostError<L::Error>> {
+        let limit = predicted.saturating_mul(4).saturating_add(10_000);
+        let status = self.driver.status()?;
+        if status.done {
+            return Ok(Ok(status.cycles));
+        }
+        self.stopped = if status.running { 0 } else { self.stopped + 1 };
+        if self.stopped == PATIENCE_FOR_A_START {
+            return Err(HostError::Stopped);
+        }
+        if status.cycles > limit {
+            return Err(HostError::Endless(limit));
+        }
+        Ok(Err(status.cycles))
     }
 
     /// Fetches the output.
@@ -189,7 +215,12 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
     }
 
     /// Reads `count` beats of what the host can read; a register comes as a beat too.
-    fn read_beats(&mut self, memory: Memory, first: u32, count: u32) -> Result<Vec<u32>, HostError<L::Error>> {
+    pub(super) fn read_beats(
+        &mut self,
+        memory: Memory,
+        first: u32,
+        count: u32,
+    ) -> Result<Vec<u32>, HostError<L::Error>> {
         let chunks = Memory::Vector(0).chunks(&self.program.configuration);
         let mut words = vec![0u32; (count * chunks) as usize];
         self.driver.read_vector(memory.number() as u8, first, chunks as u8, &mut words)?;
@@ -197,7 +228,7 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
     }
 
     /// Writes words of `memory` from word `first` on; `chunks` holds each word's chunks.
-    fn write(&mut self, memory: Memory, first: u32, chunks: &[u32]) -> Result<(), HostError<L::Error>> {
+    pub(super) fn write(&mut self, memory: Memory, first: u32, chunks: &[u32]) -> Result<(), HostError<L::Error>> {
         let each = memory.chunks(&self.program.configuration);
         Ok(self.driver.load(memory.number() as u8, first, each as u8, chunks)?)
     }

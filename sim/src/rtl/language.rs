@@ -1,15 +1,16 @@
-//! A language model's program on the RTL, token by token.
+//! A language model's program on the RTL, token by token or many at once.
 
+use super::link::SimulatedLink;
 use super::{Options, Rtl, RtlError};
-use crate::language::{LanguageError, Token, entry_of, slot_of, token_of};
+use crate::cycle::WriteEvent;
+use crate::language::{GeneratedRun, Taken, Token};
+use crate::link::LanguageHost;
 use crate::verilated::Library;
-use lpu_isa::program::{Language, Program};
+use lpu_isa::program::Program;
 
 /// A sequence in progress on a Verilated machine.
 pub struct LanguageRtl<'a> {
-    rtl: Rtl<'a>,
-    language: &'a Language,
-    position: u32,
+    host: LanguageHost<'a, SimulatedLink>,
 }
 
 impl<'a> LanguageRtl<'a> {
@@ -22,13 +23,13 @@ impl<'a> LanguageRtl<'a> {
         library: &Library,
         options: &Options,
     ) -> Result<LanguageRtl<'a>, RtlError> {
-        let language = program.language.as_ref().ok_or_else(|| LanguageError::NoLanguage(program.model.clone()))?;
-        Ok(LanguageRtl { rtl: Rtl::with_library(program, library, options)?, language, position: 0 })
+        let rtl = Rtl::with_library(program, library, options)?;
+        Ok(LanguageRtl { host: LanguageHost::new(rtl.host)? })
     }
 
     /// Tokens so far.
     pub fn position(&self) -> u32 {
-        self.position
+        self.host.position()
     }
 
     /// A new sequence. What is left of the old one is masked.
@@ -36,8 +37,25 @@ impl<'a> LanguageRtl<'a> {
     /// # Errors
     /// A failing model or link.
     pub fn restart(&mut self) -> Result<(), RtlError> {
-        self.position = 0;
-        Ok(self.rtl.host.write_register(self.language.position, 0)?)
+        self.go_back(0)
+    }
+
+    /// Forgets the tokens from `position` on, if there are so many: the next one stands there. What is left of them is masked.
+    ///
+    /// # Errors
+    /// A failing model or link.
+    pub fn go_back(&mut self, position: u32) -> Result<(), RtlError> {
+        Ok(self.host.go_back(position)?)
+    }
+
+    /// Takes in the next tokens of a prompt, as many of `tokens` as one run can, without an answer; `None` where the program has no
+    /// schedule for that at this position, or for more tokens only.
+    ///
+    /// # Errors
+    /// A token that there is not, a failing model or link.
+    pub fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, RtlError> {
+        let Some(taken) = self.host.take_in(tokens)? else { return Ok(None) };
+        Ok(Some(Taken { writes: self.take_writes(), ..taken }))
     }
 
     /// What may come after `token`, which stands at the next position. `None` takes the token that the machine has chosen. The units'
@@ -46,23 +64,37 @@ impl<'a> LanguageRtl<'a> {
     /// # Errors
     /// A token that there is not, no room, a failing model or link.
     pub fn step(&mut self, token: Option<u32>) -> Result<Token, RtlError> {
-        let entry = entry_of(self.language, self.position)?;
-        if let Some(token) = token {
-            let slot = slot_of(self.language, token)?;
-            self.rtl.host.write_register(self.language.token, slot)?;
-        }
-        let cycles = self.rtl.host.run_from(entry.instruction, entry.cycles)?;
-        let writes = self.rtl.port().take_writes();
-        self.position += 1;
-        let slot = self.rtl.host.read_register(self.language.token)?;
-        Ok(Token {
-            next: token_of(self.language, slot)?,
-            elements: self.rtl.host.read_elements()?,
-            factor: None,
-            cycles,
-            predicted: entry.cycles,
-            writes,
-            busy: Vec::new(),
-        })
+        let token = self.host.step(token)?;
+        Ok(Token { writes: self.take_writes(), ..token })
+    }
+
+    /// Begins with `runs` runs, of which the first ones take in `tokens`; see [`LanguageHost::generate`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn generate(&mut self, tokens: &[u32], runs: u32) -> Result<(), RtlError> {
+        Ok(self.host.generate(tokens, runs)?)
+    }
+
+    /// The next runs of the generation; see [`LanguageHost::more`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn more(&mut self) -> Result<Vec<GeneratedRun>, RtlError> {
+        Ok(self.host.more()?)
+    }
+
+    /// The classifier's results of the last run.
+    ///
+    /// # Errors
+    /// A failing model or link.
+    pub fn elements(&mut self) -> Result<Vec<i16>, RtlError> {
+        Ok(self.host.elements()?)
+    }
+
+    /// The writes since the last start, where the options asked for them. Those of cycles in which the host reads while a generation goes
+    /// on are not among them.
+    pub fn take_writes(&mut self) -> Vec<WriteEvent> {
+        self.host.host_mut().link_mut().port().take_writes()
     }
 }

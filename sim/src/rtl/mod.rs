@@ -67,6 +67,7 @@ impl From<HostError<ModelError>> for RtlError {
             HostError::Driver(DriverError::Link(error)) => RtlError::Model(error),
             HostError::InputLength { expected, found } => RtlError::InputLength { expected, found },
             HostError::Endless(cycles) => RtlError::Endless(cycles),
+            HostError::Language(error) => RtlError::Language(error),
             other => RtlError::Host(other),
         }
     }

@@ -4,15 +4,17 @@ use crate::cycle::WriteEvent;
 use crate::verilated::{Model, ModelError, PortIndex};
 use lpu_firmware::{Machine, MachineStatus};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
-use lpu_isa::host::{ADDRESS_BITS, Command, Memory};
+use lpu_isa::host::{ADDRESS_BITS, Command, Generation, Memory};
 use lpu_isa::identity::identity;
 use lpu_isa::latency::Latency;
 use std::path::Path;
 
-/// Cycles that a run is given between two looks at its status.
-const CYCLES_A_LOOK: u64 = 1 << 16;
+/// Cycles that a run is given between two looks at its status: two tokens or so, which come one after the other then.
+const CYCLES_A_LOOK: u64 = 1 << 13;
+/// The same where writes are recorded: a generation to its end, because a host that reads meanwhile would let cycles pass unrecorded.
+const RECORDED_CYCLES_A_LOOK: u64 = 1 << 24;
 /// Cycles from a start command until the machine is surely running.
-const CYCLES_TO_START: u64 = 16;
+const CYCLES_TO_START: u64 = 20;
 /// Cycles from a read command to its data, beside the vector memory's own latency.
 const CYCLES_TO_DATA: u64 = 8;
 
@@ -109,6 +111,17 @@ impl HostPort {
         self.keep(answer)
     }
 
+    /// A cycle in which nothing is written yet.
+    fn pass(&mut self) {
+        let result = if self.record {
+            let mut row = vec![0; self.model.log_row_words()];
+            self.model.tick_logged(&mut row).map(drop)
+        } else {
+            self.model.tick(1)
+        };
+        self.keep(result);
+    }
+
     fn memory(&self, unit: u8) -> Option<Memory> {
         Memory::all(&self.configuration).into_iter().find(|memory| memory.number() == u32::from(unit))
     }
@@ -178,20 +191,26 @@ impl Machine for HostPort {
         // The first cycles pass without a look at `done`, which still stands from the run before.
         let mut left = CYCLES_TO_START;
         while left > 0 && (left == CYCLES_TO_START || self.model.get(done) != 0) {
-            let result = if self.record {
-                let mut row = vec![0; self.model.log_row_words()];
-                self.model.tick_logged(&mut row).map(drop)
-            } else {
-                self.model.tick(1)
-            };
-            self.keep(result);
+            self.pass();
             left -= 1;
         }
     }
 
+    fn generates(&self) -> bool {
+        self.configuration.generates()
+    }
+
+    fn generate(&mut self, first: u16, runs: u16) {
+        self.writes.clear();
+        let asked = Generation { first, runs }.bus_word();
+        self.commands(&[Command::Generate as u32, asked, Command::Idle as u32, 0], &[]);
+        // The count still stands from the run before.
+        (0..CYCLES_TO_START).for_each(|_| self.pass());
+    }
+
     fn status(&mut self) -> MachineStatus {
         if self.model.get(self.done) == 0 {
-            self.advance(CYCLES_A_LOOK);
+            self.advance(if self.record { RECORDED_CYCLES_A_LOOK } else { CYCLES_A_LOOK });
         }
         let done = self.model.get(self.done) != 0;
         let identity = identity(&self.configuration);
@@ -199,8 +218,8 @@ impl Machine for HostPort {
     }
 
     fn read(&mut self, unit: u8, address: u32, words: &mut [u32]) {
-        // A register comes as a beat too.
-        let Some(memory @ (Memory::Vector(_) | Memory::Registers)) = self.memory(unit) else { return };
+        // A register or a token comes as a beat too.
+        let Some(memory @ (Memory::Vector(_) | Memory::Registers | Memory::Tokens)) = self.memory(unit) else { return };
         let chunks = Memory::Vector(0).chunks(&self.configuration) as usize;
         let beats = words.len().div_ceil(chunks);
         let mut rows = vec![Command::Address as u32, memory.bus_address(address)];

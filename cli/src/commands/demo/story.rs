@@ -67,7 +67,8 @@ pub fn run(arguments: &StoryArguments) -> Result<Verdict, Failure> {
     let built = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
-    let mut rtl = Witnessed::new(Box::new(Rtl::with_library(&program, &library, &options)?), &graph, &program)?;
+    let rtl = Rtl::with_library(&program, &library, &options)?;
+    let mut rtl = Witnessed::new(Box::new(rtl), &graph, &program)?.token_by_token();
     let (mut tokens, mut text, mut lines) = (prompt.clone(), tokenizer.stream(), Lines::default());
     let mut show = |token: u32| print(&lines.add(&visible(&text.next_token(token))));
     prompt.iter().try_for_each(|&token| show(token))?;
@@ -78,14 +79,14 @@ pub fn run(arguments: &StoryArguments) -> Result<Verdict, Failure> {
     let told = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
-    let mut model = Witnessed::new(Box::new(CycleModel::new(&program)?), &graph, &program)?;
+    let mut model = Witnessed::new(Box::new(CycleModel::new(&program)?), &graph, &program)?.token_by_token();
     let mut same = prompt.clone();
     generate(&mut model, &graph, &mut sampler()?, &mut same, room, |_| Ok(()))?;
     let modelled = start.elapsed().as_secs_f64();
 
     let lengths = (prompt.len(), tokens.len() - prompt.len());
     let report = MachineReport::new(&graph, &program, &machine, &rtl, lengths);
-    let mut figures = report.lines(&cycles_per_token(rtl.runs(), lengths), &machine);
+    let mut figures = report.lines(&cycles_per_token(&rtl, lengths), &machine);
     // Machine and context stand above the story, results below; a speed needs a clock.
     figures.retain(|(name, _)| match *name {
         "machine" | "context" | "results" => false,
@@ -102,7 +103,7 @@ pub fn run(arguments: &StoryArguments) -> Result<Verdict, Failure> {
         broken.push("RTL and cycle model do not tell the same story in the same cycles".into());
     }
     if broken.is_empty() {
-        let results = count((rtl.runs().len() * graph.shape.vocabulary) as u64);
+        let results = count(rtl.results());
         let runs = count(rtl.runs().len() as u64);
         return print(&format!(
             "\nRTL = cycle model = golden\n  compared: {results} results of the classifier and {runs} choices, and the cycles of each\n"

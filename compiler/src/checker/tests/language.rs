@@ -13,7 +13,7 @@ fn extended() -> Configuration {
     Configuration {
         queue_depth: 64,
         queue_word_bits: 256,
-        extensions: Some(Extensions { registers: 5, scalars: 4, tables: 2 }),
+        extensions: Some(Extensions { registers: 5, scalars: 4, tables: 2, tokens: 0 }),
         ..machine(8)
     }
 }
@@ -86,6 +86,7 @@ fn token(text: &str) -> Program {
         slots: (0..8).collect(),
         context: 4,
         others: vec![],
+        prefill: vec![],
     };
     Program {
         weights: vec![vec![1; 14]; 8],

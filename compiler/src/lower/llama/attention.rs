@@ -6,6 +6,7 @@
 use super::job::{
     Beside, Destination, Operator, ProductJob, Sink, Stored, Stream, Target, VectorJob, WHOLE, beat_by_beat,
 };
+use super::order::Part;
 use super::plan::{Buffer, Placed};
 use super::{Token, register};
 use crate::llama::graph::{CACHE_LIMIT, Norm, ROPE_FRACTION_BITS};
@@ -14,48 +15,39 @@ use lpu_isa::sequence::Sequence;
 use lpu_isa::vector::{Arithmetic, Combine, Reduction, ScalarOperand};
 use std::ops::Range;
 
-impl Token<'_> {
-    /// Attention of layer `number`, added to the residual stream.
-    pub(super) fn attention(&mut self, number: usize) {
-        let (graph, plan) = (self.graph, self.plan);
-        let layer = &graph.layers[number].attention;
-        let Some(placed) = &plan.layer else { return };
-        let (shape, buffers) = (&graph.shape, self.buffers());
-        let g = &plan.geometry;
-        // Keys first: theirs is the longest way to the scores. The vector unit is theirs as soon as they are there: all but the first
-        // pass of the queries gives way.
-        let part = usize::from(self.positions > plan.second_angles);
-        let to = self.target(&placed.key, buffers.key.0[part]);
-        self.projection(&placed.key, Operator::scaled(self.norm(), layer.key.right_shift), to);
-        let query = Operator::scaled(self.norm(), layer.query.right_shift);
-        self.projection_part(&placed.query, 0, 1, query.clone(), buffers.query.0[part]);
-        let cached = (-i32::from(CACHE_LIMIT), i32::from(CACHE_LIMIT));
-        self.rotate((buffers.key.0[part], buffers.key.1), plan.angles[part], 0..shape.kv_heads as u32, WHOLE);
-        self.cache(buffers.key.1, placed.key_offsets, placed.keys[self.sequence], layer.key_shift, cached);
-        let (mut turned, limit) = (0, i32::from(layer.query_limit));
-        for pass in 0..placed.query.passes {
-            if pass > 0 {
-                self.projection_part(&placed.query, pass, 1, query.clone(), buffers.query.0[part]);
-            }
-            // The heads that are complete. Heads narrower than a word are turned in whole words.
-            let complete = if pass + 1 < placed.query.passes {
-                ((pass + 1) * placed.query.width / g.elements.max(g.head_pitch)) * g.elements.max(g.head_pitch)
-            } else {
-                shape.heads as u32 * g.head_pitch
-            };
-            let heads = turned..complete / g.head_pitch;
-            if !heads.is_empty() {
-                turned = heads.end;
-                self.rotate((buffers.query.0[part], buffers.query.1), plan.angles[part], heads, (-limit, limit));
-            }
-        }
-        let value = Operator { limits: cached, ..Operator::scaled(self.norm(), layer.value.right_shift) };
-        let address = (placed.values[self.sequence], 0, g.value_words as i32);
-        let (register, place) = (self.register(register::VALUE_ADDRESS), register::POSITION);
-        self.projection(&placed.value, value, Target::Weights { address, register, spread: Spread::Columns, place });
+/// Limits of keys and values in the weights.
+const CACHED: (i32, i32) = (-(CACHE_LIMIT as i32), CACHE_LIMIT as i32);
 
-        for block in 0..g.blocks {
-            for shared in 0..g.sharing {
+impl Token<'_> {
+    /// A part of the first half of layer `number`; keys come first, because theirs is the longest way to the scores. The vector unit is
+    /// theirs as soon as they are there: all but the first pass of the queries gives way.
+    pub(super) fn attention(&mut self, number: usize, part: Part) {
+        let (graph, plan) = (self.graph, self.plan);
+        let Some(placed) = &plan.layer else { return };
+        let layer = &graph.layers[number].attention;
+        let (shape, buffers, g) = (&graph.shape, self.buffers(), &plan.geometry);
+        let half = usize::from(self.positions > plan.second_angles);
+        let query = || Operator::scaled(self.norm(), layer.query.right_shift);
+        match part {
+            Part::Keys => {
+                let to = self.target(&placed.key, buffers.key.0[half]);
+                self.projection(&placed.key, Operator::scaled(self.norm(), layer.key.right_shift), to);
+            }
+            Part::FirstQueries => self.projection_part(&placed.query, 0, 1, query(), buffers.query.0[half]),
+            Part::TurnedKeys => {
+                self.rotate((buffers.key.0[half], buffers.key.1), 0..shape.kv_heads as u32, WHOLE);
+                self.cache(buffers.key.1, placed.key_offsets, placed.keys[self.cache_of()], layer.key_shift);
+            }
+            Part::Queries => self.queries(&placed.query, &query(), i32::from(layer.query_limit)),
+            Part::Values => {
+                let value = Operator { limits: CACHED, ..Operator::scaled(self.norm(), layer.value.right_shift) };
+                let address = (placed.values[self.cache_of()], 0, g.value_words as i32);
+                let (register, place) = (register::VALUE_ADDRESS, self.position());
+                let to = Target::Weights { address, register, spread: Spread::Columns, place };
+                self.projection(&placed.value, value, to);
+            }
+            Part::Scores(heads) => {
+                let (block, shared) = (heads / g.sharing, heads % g.sharing);
                 for stream in 0..g.streams {
                     if let Some(head) = g.head_of(block, shared, stream, shape) {
                         let scalar = self.scalar_of(block, shared, stream);
@@ -64,14 +56,39 @@ impl Token<'_> {
                     }
                 }
             }
+            Part::Sum(heads) => {
+                let limit = i32::from(layer.output.requantisation.input_limit);
+                self.weighted_sum(number, heads / g.sharing, heads % g.sharing, limit);
+            }
+            Part::Output => {
+                self.add_to_residual(&placed.output, buffers.attention, &graph.layers[number].feed_forward.norm);
+            }
+            Part::Hidden | Part::Down => {}
         }
-        let limit = i32::from(layer.output.requantisation.input_limit);
-        for block in 0..g.blocks {
-            for shared in 0..g.sharing {
-                self.weighted_sum(number, block, shared, limit);
+    }
+
+    /// All passes but the first of the product that makes queries, `placed`, which are turned as they are complete.
+    fn queries(&mut self, placed: &Placed, query: &Operator, limit: i32) {
+        let (plan, shape, buffers) = (self.plan, &self.graph.shape, self.buffers());
+        let g = &plan.geometry;
+        let half = usize::from(self.positions > plan.second_angles);
+        let mut turned = 0;
+        for pass in 0..placed.passes {
+            if pass > 0 {
+                self.projection_part(placed, pass, 1, query.clone(), buffers.query.0[half]);
+            }
+            // The heads that are complete. Heads narrower than a word are turned in whole words.
+            let complete = if pass + 1 < placed.passes {
+                ((pass + 1) * placed.width / g.elements.max(g.head_pitch)) * g.elements.max(g.head_pitch)
+            } else {
+                shape.heads as u32 * g.head_pitch
+            };
+            let heads = turned..complete / g.head_pitch;
+            if !heads.is_empty() {
+                turned = heads.end;
+                self.rotate((buffers.query.0[half], buffers.query.1), heads, (-limit, limit));
             }
         }
-        self.add_to_residual(&placed.output, buffers.attention, &graph.layers[number].feed_forward.norm);
     }
 
     /// All tile groups on one vector.
@@ -100,7 +117,7 @@ impl Token<'_> {
             beats: placed.beats,
             passes: placed.passes,
             weights: (placed.base, placed.beats),
-            registers: (self.register(placed.registers.0), self.register(placed.registers.1)),
+            registers: placed.registers,
             stored: None,
             rows: (placed.first_row, placed.rows),
             scales: (placed.scales, 1, placed.rows as i32),
@@ -163,8 +180,10 @@ impl Token<'_> {
     }
 
     /// RoPE on `heads`, the first of which begins a word: the products with cosines and sines are two steps of a run.
-    fn rotate(&mut self, (from, to): (Buffer, Buffer), angles: Buffer, heads: Range<u32>, limits: (i32, i32)) {
+    fn rotate(&mut self, (from, to): (Buffer, Buffer), heads: Range<u32>, limits: (i32, i32)) {
         let g = &self.plan.geometry;
+        let angles = self.plan.angles[usize::from(self.positions > self.plan.second_angles)];
+        let angles = Buffer { base: angles.base + self.distance() * g.angle_beats(), ..angles };
         let skipped = heads.start * g.head_pitch / g.dot;
         let [from, to] = [from, to].map(|Buffer { slice, base }| Buffer { slice, base: base + skipped });
         let heads = heads.end - heads.start;
@@ -202,17 +221,17 @@ impl Token<'_> {
     }
 
     /// Keys less their middles, into the weights.
-    fn cache(&mut self, keys: Buffer, offsets: Buffer, address: u32, shift: u32, limits: (i32, i32)) {
+    fn cache(&mut self, keys: Buffer, offsets: Buffer, address: u32, shift: u32) {
         let beats = self.plan.geometry.key_words;
         let arithmetic = Arithmetic { shift: shift as i32, ..Arithmetic::default() };
         let job = VectorJob {
             a: (keys.slice, beat_by_beat(keys.base, beats)),
-            b: Some((offsets.slice, beat_by_beat(offsets.base, beats).offset_by(self.register(register::OFFSETS)))),
-            operator: Operator { limits, arithmetic, ..Operator::new(Function::Subtract) },
+            b: Some((offsets.slice, beat_by_beat(offsets.base, beats).offset_by(register::OFFSETS))),
+            operator: Operator { limits: CACHED, arithmetic, ..Operator::new(Function::Subtract) },
             sequence: Sequence { delta: [0; 4], ..beat_by_beat(0, beats) },
             to: Destination::Weights {
-                sequence: beat_by_beat(address, beats).offset_by(self.register(register::KEY_ADDRESS)),
-                place: register::KEY_TILE,
+                sequence: beat_by_beat(address, beats).offset_by(register::KEY_ADDRESS),
+                place: self.key_tile(),
             },
         };
         self.emitter.vector(&job);
@@ -223,7 +242,8 @@ impl Token<'_> {
         let (buffers, beats) = (self.buffers(), self.positions / self.plan.geometry.dot);
         let heads = (buffers.score_beats / beats).max(1);
         let Buffer { slice, base } = buffers.scores;
-        Buffer { slice, base: base + head as u32 % heads * beats }
+        let number = head as u32 + self.distance() * self.graph.shape.heads as u32;
+        Buffer { slice, base: base + number % heads * beats }
     }
 
     /// The scores of `head` for all positions of the bucket; those that are still to come are the least number.
@@ -238,12 +258,16 @@ impl Token<'_> {
             streams: self.everywhere(query),
             beats: words,
             passes: self.positions / g.full,
-            weights: (placed.keys[self.sequence] + kv_head * words, g.key_words),
-            registers: (self.register(register::WEIGHTS), self.register(register::SCALES)),
-            stored: Some(Stored { address: placed.keys[self.sequence], passes: self.positions / g.full - 1, beats: 0 }),
+            weights: (placed.keys[self.cache_of()] + kv_head * words, g.key_words),
+            registers: (register::WEIGHTS, register::SCALES),
+            stored: Some(Stored {
+                address: placed.keys[self.cache_of()],
+                passes: self.positions / g.full - 1,
+                beats: 0,
+            }),
             rows: (0, g.full_rows),
             scales: (placed.scores[head], 0, 0),
-            tracking: Tracking { mask: register::POSITION, maximum: Some(scalar), each_run: false },
+            tracking: Tracking { mask: self.position(), maximum: Some(scalar), each_run: false },
             sink: Sink::Memory(Target::Memory {
                 slice: scores.slice,
                 base: scores.base,
@@ -266,7 +290,7 @@ impl Token<'_> {
             shift: -(exponential.left_shift as i32),
             table: Some(0),
             reduction: Reduction::Reciprocal,
-            mask: register::POSITION,
+            mask: self.position(),
             ..Arithmetic::default()
         };
         let operator = Operator {
@@ -340,10 +364,10 @@ impl Token<'_> {
                 streams: streams.clone(),
                 beats: (self.positions / g.dot).min(g.value_words),
                 passes: 1,
-                weights: (placed.values[self.sequence] + pass * g.value_words, 0),
-                registers: (self.register(register::WEIGHTS), self.register(register::SCALES)),
+                weights: (placed.values[self.cache_of()] + pass * g.value_words, 0),
+                registers: (register::WEIGHTS, register::SCALES),
                 stored: Some(Stored {
-                    address: placed.values[self.sequence],
+                    address: placed.values[self.cache_of()],
                     passes: 0,
                     beats: (self.positions - g.full) / g.dot,
                 }),

@@ -35,7 +35,7 @@ impl Token<'_> {
         let tracking = Tracking { mask: register::LAST_TILE, maximum: None, each_run: true };
         let job = self.product_job(placed, input, operator, target);
         let begin = self.emitter.product(&ProductJob { tracking, ..job });
-        if self.sequence + 1 < plan.buffers.len() {
+        if self.member + 1 < self.tokens.count() {
             return;
         }
         // Nothing looks at the position any more.

@@ -26,26 +26,30 @@ impl Token<'_> {
         self.emitter.assign(assignment, 0);
     }
 
-    /// The registers, then the token's row; of each sequence.
+    /// The registers, then the tokens' rows.
     ///
     /// # Errors
     /// A machine whose full rows have a number of tiles that the registers cannot divide by.
     pub(super) fn embedding(&mut self) -> Result<(), CompileError> {
-        for sequence in 0..self.plan.buffers.len() {
-            self.sequence = sequence;
+        let is_prompt = self.tokens.is_prompt();
+        for member in 0..self.tokens.count() {
+            self.member = member;
             // The token first: its row is waited for.
             self.registers_of_token();
-            if sequence == 0 {
+            if member == 0 && !is_prompt {
                 self.registers_of_position()?;
             }
             self.row();
         }
-        // The second sequence's own copies, now that the embedding needs their registers no more.
-        if self.sequence > 0 {
-            for number in
-                [register::KEY_ADDRESS, register::VALUE_ADDRESS, register::OFFSETS, register::WEIGHTS, register::SCALES]
-            {
-                self.emitter.assign(Assignment::move_register(register::other(number), number), 0);
+        if is_prompt {
+            // Tokens stand in registers that belong to the position from here on.
+            self.registers_of_position()?;
+            for member in 1..self.tokens.count() {
+                self.member = member;
+                for (to, from) in [(self.position(), register::POSITION), (self.key_tile(), register::KEY_TILE)] {
+                    let moved = Assignment::move_register(to, from);
+                    self.emitter.assign(Assignment { constant: member as i32, ..moved }, 0);
+                }
             }
         }
         Ok(())
@@ -74,9 +78,12 @@ impl Token<'_> {
         self.assign(register::KEY_TILE, register::TEMPORARY, -whole(g.full), register::POSITION, 0, 16);
         self.assign(register::VALUE_ADDRESS, register::POSITION, 1, 0, g.dot.trailing_zeros(), 16);
 
-        let constant = whole(g.tiles) - 1;
-        let last = Assignment { constant, ..Assignment::move_register(register::LAST_TILE, 0) };
-        self.emitter.assign(last, 0);
+        // Only the classifier asks for the last tile.
+        if !self.tokens.is_prompt() {
+            let constant = whole(g.tiles) - 1;
+            let last = Assignment { constant, ..Assignment::move_register(register::LAST_TILE, 0) };
+            self.emitter.assign(last, 0);
+        }
         for distance in [register::WEIGHTS, register::SCALES, register::OFFSETS] {
             self.emitter.assign(Assignment::move_register(distance, 0), 0);
         }

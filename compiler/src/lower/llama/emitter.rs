@@ -124,6 +124,11 @@ impl Emitter {
         self.timeline.repeat(layer, times, period)
     }
 
+    /// Instructions that do the same behind each other are to become one.
+    pub fn merge(&mut self) {
+        self.timeline.merge();
+    }
+
     /// The finished schedule: the queues, and the cycles that they take.
     pub fn finish(self) -> (Vec<Queue>, u64) {
         self.timeline.finish()
@@ -404,7 +409,9 @@ impl Emitter {
     fn has_stored(&mut self, landed: Option<(u32, i64)>, origin: i64) {
         if let Some((address, last)) = landed {
             let ready = origin + last + i64::from(self.extension.store_to_weights);
-            self.stored.insert(address, ready);
+            // Several tokens of a sequence store at the same address, each in a tile or a byte of its own.
+            let known = self.stored.entry(address).or_insert(ready);
+            *known = ready.max(*known);
             self.timeline.note_end(ready as u64);
         }
     }

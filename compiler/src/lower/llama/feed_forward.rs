@@ -1,26 +1,26 @@
 //! The second half of a layer: SiLU of the gate, times what stands beside it, and back to the residual stream.
 
 use super::job::Operator;
-use super::plan::{Buffer, Placed, Strides};
+use super::plan::{Buffer, Strides};
 use super::{Token, register};
 use lpu_isa::instruction::Assignment;
 
 impl Token<'_> {
-    /// The feed-forward network of layer `number`, added to the residual stream.
-    pub(super) fn feed_forward(&mut self, number: usize) {
+    /// The hidden vector of layer `number`.
+    pub(super) fn hidden(&mut self, number: usize) {
         let (graph, plan) = (self.graph, self.plan);
         let (layer, buffers) = (&graph.layers[number].feed_forward, self.buffers());
         let Some(placed) = &plan.layer else { return };
         let g = &plan.geometry;
         let mut gate = Operator::scaled(self.norm(), layer.gate.right_shift);
         gate.arithmetic.table = Some(placed.silu);
-        self.in_parts(&placed.gate, placed.gate.passes, gate, buffers.gate);
+        self.projection_part(&placed.gate, 0, placed.gate.passes, gate, buffers.gate);
         // What comes of the last pass is waited for: what comes before it is multiplied in the meantime, the first of it even before
         // the vector unit has the last pass.
         let up = Operator::scaled(self.norm(), layer.up.right_shift);
         let before = placed.up.passes - 1;
         if before > 0 {
-            self.in_parts(&placed.up, before, up.clone(), buffers.up);
+            self.projection_part(&placed.up, 0, before, up.clone(), buffers.up);
         }
         self.projection_part(&placed.up, before, 1, up, buffers.up);
 
@@ -39,20 +39,14 @@ impl Token<'_> {
                 first = end;
             }
         }
-        let next = graph.layers.get(number + 1).map_or(&graph.classifier.norm, |layer| &layer.attention.norm);
-        self.add_to_residual(&placed.down, buffers.hidden, next);
     }
 
-    /// The first `passes` passes of a product of the residual stream: as one job, or pass by pass where those of another sequence are to
-    /// stand between them.
-    fn in_parts(&mut self, placed: &Placed, passes: u32, operator: Operator, buffer: Buffer) {
-        let together = if self.plan.buffers.len() > 1 { 1 } else { passes };
-        let mut first = 0;
-        while first < passes {
-            let count = together.min(passes - first);
-            self.projection_part(placed, first, count, operator.clone(), buffer);
-            first += count;
-        }
+    /// The feed-forward network's result of layer `number`, added to the residual stream.
+    pub(super) fn down(&mut self, number: usize) {
+        let graph = self.graph;
+        let Some(placed) = &self.plan.layer else { return };
+        let next = graph.layers.get(number + 1).map_or(&graph.classifier.norm, |layer| &layer.attention.norm);
+        self.add_to_residual(&placed.down, self.buffers().hidden, next);
     }
 
     /// What the registers add for the next layer.
@@ -66,7 +60,6 @@ impl Token<'_> {
             (register::SCALES, scales),
         ];
         for (number, stride) in steps {
-            let number = self.register(number);
             let same = Assignment::move_register(number, number);
             self.emitter.assign(Assignment { constant: stride as i32, ..same }, 0);
         }

@@ -150,6 +150,11 @@ impl Geometry {
         1 + (block * self.sharing + number) * self.beats_per_word + stream
     }
 
+    /// Query heads of a stream.
+    pub fn heads_of_stream(&self) -> u32 {
+        self.blocks * self.sharing
+    }
+
     /// Scalars needed: the norm's factor and those of the heads.
     pub fn scalars(&self) -> u32 {
         1 + self.blocks * self.sharing * self.beats_per_word

@@ -2,11 +2,13 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`order`] | in which order tokens that are taken in at once take turns |
 //! | [`geometry`] | how the model's sizes meet the machine's |
 //! | [`plan`] | where weights, scales, constants and vectors stand |
 //! | [`job`] | chains of units that are placed as a whole |
 //! | [`emitter`] | jobs in time: what each waits for |
 //! | [`timeline`] | the queues, and the first hole in them |
+//! | `merge` | one instruction for what several tokens do in turn |
 //! | [`embedding`] | registers of the token and the position, the token's row |
 //! | [`attention`] | projections, RoPE and cache, scores and softmax, weighted sum |
 //! | [`feed_forward`] | the other half of a layer |
@@ -16,6 +18,9 @@
 //! schedules stand in the same queues, each from an entry point on; which of them runs depends on the position alone and is chosen
 //! before it starts. A run takes in one token: the token's slot and the position stand in registers, and the run leaves the slot
 //! of the most likely next token and the next position there.
+//!
+//! A schedule for *prompts* takes in several tokens of the sequence, which stand one behind the other. Only their keys and values are
+//! wanted: of the last layer nothing else is computed, and there is no classifier.
 
 pub mod attention;
 pub mod classifier;
@@ -24,6 +29,8 @@ pub mod emitter;
 pub mod feed_forward;
 pub mod geometry;
 pub mod job;
+mod merge;
+pub mod order;
 pub mod plan;
 pub mod timeline;
 
@@ -32,9 +39,10 @@ use crate::llama::graph::QuantisedLlama;
 use emitter::Emitter;
 use geometry::Geometry;
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Instruction, Operation};
-use lpu_isa::latency::Latency;
-use lpu_isa::program::{Entry, FORMAT, Language, Layer, OtherSequence, Placed, Program, Queue, Region};
+use lpu_isa::instruction::{Assignment, Instruction, Operation};
+use lpu_isa::latency::{ExtensionLatency, Latency};
+use lpu_isa::program::{Entry, FORMAT, Language, Layer, OtherSequence, Placed, Prefill, Program, Queue, Region};
+use order::{MOST_TOKENS, Order, Part};
 use plan::{Buffer, Buffers, Plan};
 use std::collections::btree_map::{BTreeMap, Entry as Slot};
 
@@ -76,21 +84,38 @@ pub mod register {
     /// Slot of the second sequence's token, where there are two.
     pub const OTHER_TOKEN: u32 = 15;
 
-    /// What the second sequence has for itself in place of register `number` of the first: its layers come half a layer later. Of the
-    /// registers that only the embedding uses, and its token's.
-    pub fn other(number: u32) -> u32 {
-        match number {
-            KEY_ADDRESS => ROW_TILE,
-            VALUE_ADDRESS => ROW_ADDRESS,
-            OFFSETS => FACTOR,
-            WEIGHTS => TEMPORARY,
-            SCALES => OTHER_TOKEN,
-            shared => shared,
+    /// Slots of the tokens of a prompt: registers that the position needs later, or only the classifier.
+    pub const TOKENS: [u32; 4] = [TOKEN, LAST_TILE, OFFSETS, ANGLE];
+    /// Their positions: registers that the embedding needs no more then.
+    pub const POSITIONS: [u32; 4] = [POSITION, TOKEN, LAST_TILE, ROW_TILE];
+    /// The tiles of their keys, likewise.
+    pub const KEY_TILES: [u32; 4] = [KEY_TILE, ROW_ADDRESS, FACTOR, TEMPORARY];
+}
+
+/// What the tokens are that a run takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokens {
+    /// One of each of so many sequences, all at the same position.
+    OfSequences(usize),
+    /// So many of one sequence, one behind the other, from a position on that is a multiple of their number.
+    OfPrompt(usize),
+}
+
+impl Tokens {
+    /// How many.
+    pub fn count(self) -> usize {
+        match self {
+            Tokens::OfSequences(count) | Tokens::OfPrompt(count) => count,
         }
+    }
+
+    /// Are they a part of a prompt?
+    pub fn is_prompt(self) -> bool {
+        matches!(self, Tokens::OfPrompt(_))
     }
 }
 
-/// One token under construction, for positions below `positions`.
+/// A run's tokens under construction, for positions below `positions`.
 #[derive(Clone)]
 pub struct Token<'a> {
     /// The model.
@@ -101,14 +126,13 @@ pub struct Token<'a> {
     pub emitter: Emitter,
     /// Positions of the bucket: a whole number of passes over the keys.
     pub positions: u32,
-    /// The sequence whose token the jobs under construction are for.
-    pub sequence: usize,
-    /// In which order the jobs of two sequences are placed, one of [`ORDERS`].
-    pub order: usize,
+    /// The tokens.
+    pub tokens: Tokens,
+    /// The one of them that the jobs under construction are for.
+    pub member: usize,
+    /// How they take turns.
+    pub order: Order,
 }
-
-/// Orders in which the halves of layers of two sequences can be placed.
-pub const ORDERS: usize = 4;
 
 /// Compiles `graph` for `configuration`, which `board` names, with room for `context` positions (at most the model's).
 ///
@@ -120,7 +144,7 @@ pub fn compile(
     board: &str,
     context: Option<usize>,
 ) -> Result<Program, CompileError> {
-    compile_sequences(graph, configuration, board, context, 1)
+    compile_tokens(graph, configuration, board, context, (1, MOST_TOKENS))
 }
 
 /// The same for one sequence or two, of which each run takes in a token, both at the same position: the jobs of the one are placed into
@@ -134,6 +158,21 @@ pub fn compile_sequences(
     board: &str,
     context: Option<usize>,
     sequences: usize,
+) -> Result<Program, CompileError> {
+    compile_tokens(graph, configuration, board, context, (sequences, 1))
+}
+
+/// The same for one sequence or two; and for one with schedules that take in up to `most` tokens of a prompt at once, 4 or 2, as many
+/// of each as there is room for.
+///
+/// # Errors
+/// As [`compile_sequences`]. Prompts without a schedule of their own are no error.
+pub fn compile_tokens(
+    graph: &QuantisedLlama,
+    configuration: &Configuration,
+    board: &str,
+    context: Option<usize>,
+    (sequences, most): (usize, u32),
 ) -> Result<Program, CompileError> {
     let unsupported = |why: String| CompileError::Unsupported { layer: graph.name.clone(), why };
     let context = context.unwrap_or(graph.shape.context).min(graph.shape.context) as u32;
@@ -150,53 +189,38 @@ pub fn compile_sequences(
             return Err(unsupported(format!("it needs {needed} {what}, the machine has {available}")));
         }
     }
-    let plan = Plan::new(graph, configuration, geometry, sequences)?;
+    let mut plan = Plan::new(graph, configuration, geometry.clone(), (sequences, 1))?;
     let Some(extension) = Latency::of(configuration).extensions else {
         return Err(unsupported("the machine has no `extensions`".into()));
     };
     let layers = layers(graph);
-    let g = &plan.geometry;
-    let new = |positions| Token {
-        graph,
-        plan: &plan,
-        emitter: Emitter::new(configuration, extension),
-        positions,
-        sequence: 0,
-        order: 0,
-    };
-    // Which order of two sequences leaves the fewest cycles is tried out.
-    let schedule = |positions| -> Result<(Vec<Queue>, u64), CompileError> {
-        let mut best = new(positions).schedule()?;
-        for order in 1..if sequences > 1 { ORDERS } else { 1 } {
-            let other = Token { order, ..new(positions) }.schedule()?;
-            if other.1 < best.1 {
-                best = other;
-            }
-        }
-        Ok(best)
-    };
+    let g = &geometry;
+    let machine = (configuration, extension);
     // As many schedules as fit the queues: one for each pass over the keys, or for each second, fourth, ...
     let mut schedules: BTreeMap<u32, (Vec<Queue>, u64)> = BTreeMap::new();
-    let mut step = 1;
-    let (queues, entries) = loop {
+    let (mut step, mut order) = (1, None);
+    let (mut queues, entries) = loop {
         let mut queues: Vec<Queue> = Vec::new();
-        let mut entries = Vec::new();
+        let mut entries: Vec<Entry> = Vec::new();
         for passes in (step..g.key_passes + step).step_by(step as usize).map(|passes| passes.min(g.key_passes)) {
             let positions = passes * g.full;
             let (bucket, cycles) = match schedules.entry(passes) {
                 Slot::Occupied(known) => known.into_mut(),
-                Slot::Vacant(vacant) => vacant.insert(schedule(positions)?),
+                Slot::Vacant(vacant) => {
+                    let tokens = Tokens::OfSequences(sequences);
+                    vacant.insert(Token::new(graph, &plan, machine, tokens, positions).best(&mut order, usize::MAX)?)
+                }
             };
             // All queues begin a schedule at the same instruction.
-            let instruction = queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
+            let instruction = longest(&queues);
             append(&mut queues, bucket.clone(), instruction, configuration);
             let last = (positions as usize).min(context as usize);
             let macs = graph.shape.multiply_accumulates(last) * sequences as u64;
             let (instruction, positions) = (instruction as u32, positions.min(context));
             entries.push(Entry { instruction, positions, cycles: *cycles, macs });
         }
-        let longest = queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0);
-        if longest <= configuration.queue_depth as usize {
+        let needed = longest(&queues);
+        if needed <= configuration.queue_depth as usize {
             break (queues, entries);
         }
         let most = if plan.second_angles < context { plan.second_angles / g.full } else { g.key_passes };
@@ -205,7 +229,7 @@ pub fn compile_sequences(
                 model: graph.name.clone(),
                 layer: "the fewest schedules for all lengths of the context".into(),
                 resource: Resource::Queue,
-                needed: longest as u64,
+                needed: needed as u64,
                 available: u64::from(configuration.queue_depth),
                 what: "instructions in one queue",
                 shortfall: String::new(),
@@ -214,6 +238,16 @@ pub fn compile_sequences(
         }
         step *= 2;
     };
+    let mut prefill = Vec::new();
+    for tokens in [4, 2].into_iter().filter(|&tokens| tokens <= most && sequences == 1) {
+        // What one token has stands where it stood.
+        let Ok(wider) = Plan::new(graph, configuration, geometry.clone(), (1, tokens as usize)) else { continue };
+        prefill = prompts(graph, &wider, machine, tokens, &entries, &mut queues)?;
+        if !prefill.is_empty() {
+            plan = wider;
+            break;
+        }
+    }
     let slots = (0..graph.shape.vocabulary as u32).map(|token| g.slot(token)).collect();
     let beats = plan.classifier.passes * plan.classifier.rows * g.beats_per_word;
     let places: Vec<u32> = (0..graph.shape.vocabulary as u32)
@@ -234,7 +268,7 @@ pub fn compile_sequences(
     let (macs, cycles) = entries.first().map_or((0, 0), |entry| (entry.macs, entry.cycles));
     let Plan { weights, scales, constants, tables, .. } = plan;
     let (token, position) = (register::TOKEN, register::POSITION);
-    let language = Language { constants, tables, entries, token, position, slots, context, others };
+    let language = Language { constants, tables, entries, token, position, slots, context, others, prefill };
     Ok(Program {
         format: FORMAT,
         model: graph.name.clone(),
@@ -257,73 +291,127 @@ pub fn compile_sequences(
 }
 
 impl<'a> Token<'a> {
-    /// The buffers of the sequence under way.
+    /// A run that takes in `tokens` at positions below `positions`.
+    fn new(
+        graph: &'a QuantisedLlama,
+        plan: &'a Plan,
+        (configuration, extension): (&Configuration, ExtensionLatency),
+        tokens: Tokens,
+        positions: u32,
+    ) -> Token<'a> {
+        let order = Order::first(plan.geometry.heads_of_stream(), tokens.count() as u32);
+        Token { graph, plan, emitter: Emitter::new(configuration, extension), positions, tokens, member: 0, order }
+    }
+
+    /// The buffers of the token under way.
     fn buffers(&self) -> &'a Buffers {
-        &self.plan.buffers[self.sequence]
+        if self.tokens.is_prompt() { &self.plan.prompt[self.member] } else { &self.plan.buffers[self.member] }
     }
 
-    /// The register of its token's slot.
+    /// The register of its slot.
     fn token(&self) -> u32 {
-        if self.sequence == 0 { register::TOKEN } else { register::OTHER_TOKEN }
+        match self.tokens {
+            Tokens::OfSequences(_) => [register::TOKEN, register::OTHER_TOKEN][self.member],
+            Tokens::OfPrompt(_) => register::TOKENS[self.member],
+        }
     }
 
-    /// The scalar of its norm's factor.
+    /// Positions from the first token to it.
+    fn distance(&self) -> u32 {
+        if self.tokens.is_prompt() { self.member as u32 } else { 0 }
+    }
+
+    /// The register of its position.
+    fn position(&self) -> u32 {
+        register::POSITIONS[self.distance() as usize]
+    }
+
+    /// The register of its keys' tile.
+    fn key_tile(&self) -> u32 {
+        register::KEY_TILES[self.distance() as usize]
+    }
+
+    /// The number of its keys and values.
+    fn cache_of(&self) -> usize {
+        if self.tokens.is_prompt() { 0 } else { self.member }
+    }
+
+    /// The scalar of its norm's factor. Nobody takes those of a prompt's tokens from the first scores to the last sum, so that heads may
+    /// have them then.
     fn norm(&self) -> u32 {
-        self.sequence as u32 * self.plan.geometry.scalars() + NORM
+        let distance = self.distance();
+        match self.tokens {
+            Tokens::OfSequences(_) => self.member as u32 * self.plan.geometry.scalars() + NORM,
+            Tokens::OfPrompt(_) if distance == 0 => NORM,
+            Tokens::OfPrompt(_) => self.emitter.configuration.scalars() - distance,
+        }
+    }
+
+    /// Heads of a stream that have scalars at once. More take turns.
+    fn heads_at_once(&self) -> u32 {
+        let g = &self.plan.geometry;
+        match self.tokens {
+            Tokens::OfSequences(sequences) => sequences as u32 * g.heads_of_stream(),
+            Tokens::OfPrompt(_) => {
+                ((self.emitter.configuration.scalars() - 1) / g.beats_per_word).clamp(1, g.heads_of_stream())
+            }
+        }
     }
 
     /// The scalar of one of its heads; see [`Geometry::scalar_of`].
     fn scalar_of(&self, block: u32, number: u32, stream: u32) -> u32 {
-        self.norm() + self.plan.geometry.scalar_of(block, number, stream)
+        let g = &self.plan.geometry;
+        match self.tokens {
+            Tokens::OfSequences(_) => self.norm() + g.scalar_of(block, number, stream),
+            Tokens::OfPrompt(_) => {
+                let head = self.distance() * g.heads_of_stream() + block * g.sharing + number;
+                1 + head % self.heads_at_once() * g.beats_per_word + stream
+            }
+        }
     }
 
-    /// The register that is `number` of the first sequence, of the one under way.
-    fn register(&self, number: u32) -> u32 {
-        if self.sequence == 0 { number } else { register::other(number) }
-    }
-
-    /// Layer `number`. A second sequence follows half a layer behind: of it, the second half of the layer before and the first half of
-    /// this one. Behind the last layer, only what is left of the second sequence.
+    /// Layer `number` of all tokens.
     fn layer(&mut self, number: usize) {
         self.emitter.layer = 1 + number as u32;
-        let exists = number < self.graph.layers.len();
-        if self.plan.buffers.len() == 1 {
-            if exists {
-                self.half(0, number, false);
-                self.half(0, number, true);
-            }
-            return;
-        }
-        let before = number.checked_sub(1);
-        let here = exists.then_some(number);
-        let (first, second) = ((0, here, false), (0, here, true));
-        let (other_first, other_second) = ((1, here, false), (1, before, true));
-        let halves = match self.order {
-            0 => [first, other_second, second, other_first],
-            1 => [other_second, first, second, other_first],
-            2 => [other_second, first, other_first, second],
-            _ => [first, other_second, other_first, second],
-        };
-        for (sequence, number, second) in halves {
-            if let Some(number) = number {
-                self.half(sequence, number, second);
+        let count = self.graph.layers.len();
+        for (member, part) in self.order.parts(self.tokens, self.plan.geometry.heads_of_stream(), number + 1 == count) {
+            self.member = member;
+            match part {
+                Part::Hidden => self.hidden(number),
+                Part::Down => self.down(number),
+                part => self.attention(number, part),
             }
         }
-    }
-
-    /// A half of layer `number` of a sequence.
-    fn half(&mut self, sequence: usize, number: usize, second: bool) {
-        self.sequence = sequence;
-        if !second {
-            return self.attention(number);
-        }
-        self.feed_forward(number);
-        if self.graph.layers.len() > 1 {
+        if count > 1 {
             self.next_layer();
         }
     }
 
-    /// The whole token: its queues, and its cycles.
+    /// The schedule of the order with the fewest cycles of those whose queues have no more instructions than there is `room` for: its
+    /// queues, and its cycles. `order` is the one to take; where there is none yet, it is found. Where the first that is tried has too
+    /// many instructions, it is that.
+    ///
+    /// # Errors
+    /// As [`compile`].
+    fn best(self, order: &mut Option<Order>, room: usize) -> Result<(Vec<Queue>, u64), CompileError> {
+        let first = order.unwrap_or(Order { sums: self.order.sums.min(self.heads_at_once()), ..self.order });
+        let mut best = Token { order: first, ..self.clone() }.schedule()?;
+        if order.replace(first).is_some() || self.tokens.count() == 1 || longest(&best.0) > room {
+            return Ok(best);
+        }
+        let heads = (0..).map(|power| 1 << power).take_while(|&sums| sums <= self.heads_at_once());
+        let others = heads.map(|sums| Order { sums, ..first }).chain([Order { down: 1, ..first }]);
+        for other in others.filter(|other| *other != first) {
+            let attempt = Token { order: other, ..self.clone() }.schedule()?;
+            if attempt.1 < best.1 && longest(&attempt.0) <= room {
+                best = attempt;
+                *order = Some(other);
+            }
+        }
+        Ok(best)
+    }
+
+    /// The whole run: its queues, and its cycles.
     ///
     /// One layer's instructions serve all of them, where there are several: each layer comes the same number of cycles behind the one
     /// before, as early as a layer that follows another can.
@@ -332,15 +420,12 @@ impl<'a> Token<'a> {
     /// As [`compile`].
     fn schedule(mut self) -> Result<(Vec<Queue>, u64), CompileError> {
         let count = self.graph.layers.len();
+        // The last layer of a prompt is another.
+        let alike = if self.tokens.is_prompt() { count.saturating_sub(1) } else { count };
         self.embedding()?;
-        // What of two sequences comes before the layers that are alike.
-        let first = self.plan.buffers.len() - 1;
-        for number in 0..first {
-            self.layer(number);
-        }
         let begin = self.clone();
         let mut starts = Vec::new();
-        for number in first..count.min(first + 3) {
+        for number in 0..alike.min(3) {
             starts.push(self.emitter.jobs());
             self.layer(number);
         }
@@ -353,10 +438,10 @@ impl<'a> Token<'a> {
             self = loop {
                 let mut token = begin.clone();
                 let mut late = 0;
-                for number in 0..count - first {
+                for number in 0..alike {
                     let from = start + number as i64 * period - origins[0];
                     token.emitter.want(origins.iter().map(|origin| origin + from));
-                    token.layer(first + number);
+                    token.layer(number);
                     late = token.emitter.late();
                     if late > 0 {
                         // The first layer has to wait for what comes before, the others for each other.
@@ -368,18 +453,71 @@ impl<'a> Token<'a> {
                     }
                 }
                 if late == 0 {
-                    token.emitter.repeat(1 + first as u32, (count - first) as u32, period as u64);
+                    token.emitter.repeat(1, alike as u32, period as u64);
                     break token;
                 }
             };
         }
-        self.layer(count);
-        for sequence in 0..self.plan.buffers.len() {
-            self.sequence = sequence;
+        if alike < count {
+            self.layer(alike);
+        }
+        self.emitter.layer = 1 + count as u32;
+        self.emitter.merge();
+        if let Tokens::OfPrompt(tokens) = self.tokens {
+            let same = Assignment::move_register(register::POSITION, register::POSITION);
+            self.emitter.assign(Assignment { constant: tokens as i32, ..same }, 0);
+            return Ok(self.emitter.finish());
+        }
+        for member in 0..self.tokens.count() {
+            self.member = member;
             self.classifier();
         }
         Ok(self.emitter.finish())
     }
+}
+
+/// Instructions of the longest queue.
+fn longest(queues: &[Queue]) -> usize {
+    queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0)
+}
+
+/// Appends schedules that take in `tokens` tokens of a prompt: for the positions of each of `entries`, the first of them first, as far
+/// as the queues have room.
+fn prompts(
+    graph: &QuantisedLlama,
+    plan: &Plan,
+    machine: (&Configuration, ExtensionLatency),
+    tokens: u32,
+    entries: &[Entry],
+    queues: &mut Vec<Queue>,
+) -> Result<Vec<Prefill>, CompileError> {
+    let (g, configuration) = (&plan.geometry, machine.0);
+    let (mut prefill, mut order): (Vec<Prefill>, _) = (Vec::new(), None);
+    // Tokens share addresses, so that as many must stand in a word of values and in a pass over the keys.
+    let suits = [g.dot, g.full].iter().all(|size| size.is_multiple_of(tokens)) && tokens <= configuration.scalars();
+    for entry in entries.iter().filter(|_| suits && !graph.layers.is_empty()) {
+        let last = entry.positions - entry.positions % tokens;
+        if last <= prefill.last().map_or(0, |prefill| prefill.positions) {
+            continue;
+        }
+        let positions = entry.positions.next_multiple_of(g.full);
+        let run = Token::new(graph, plan, machine, Tokens::OfPrompt(tokens as usize), positions);
+        let instruction = longest(queues);
+        let room = (configuration.queue_depth as usize).saturating_sub(instruction);
+        let (bucket, cycles) = run.best(&mut order, room)?;
+        if longest(&bucket) > room {
+            break;
+        }
+        append(queues, bucket, instruction, configuration);
+        prefill.push(Prefill {
+            instruction: instruction as u32,
+            tokens: register::TOKENS[..tokens as usize].to_vec(),
+            positions: last,
+            cycles,
+            macs: graph.shape.prompt_multiply_accumulates(last as usize) * u64::from(tokens),
+        });
+    }
+    Ok(prefill)
 }
 
 /// Appends a schedule to the queues, from instruction `first` on.

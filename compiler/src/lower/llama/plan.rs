@@ -190,6 +190,8 @@ pub struct Plan {
     pub embedding: Placed,
     /// The buffers of each sequence.
     pub buffers: Vec<Buffers>,
+    /// Those of each token of a prompt that a run takes in; of the first, the sequence's own. Empty where a run takes in one.
+    pub prompt: Vec<Buffers>,
     /// Cosines and sines of each position, in two parts. Both begin where position 0 would stand.
     pub angles: [Buffer; 2],
     /// The first position of the second part; beyond all positions where there is none.
@@ -395,7 +397,7 @@ fn in_order(count: usize) -> Vec<Option<usize>> {
 }
 
 impl Plan {
-    /// Places `graph` on `configuration`, for so many sequences at once.
+    /// Places `graph` on `configuration`, for so many sequences at once, and so many tokens of a prompt.
     ///
     /// # Errors
     /// A memory that is too small, with the numbers.
@@ -403,7 +405,7 @@ impl Plan {
         graph: &QuantisedLlama,
         configuration: &Configuration,
         geometry: Geometry,
-        sequences: usize,
+        (sequences, tokens): (usize, usize),
     ) -> Result<Plan, CompileError> {
         let shape = &graph.shape;
         let mut memory = Memory {
@@ -455,8 +457,15 @@ impl Plan {
         let factors = memory.constants_in(0, "factors of the embedding", factors);
         let last_norm = graph.classifier.weights.as_ref();
         let last_norm = last_norm.map(|weights| memory.constants("weights of the last norm", weights.values.clone()));
-        let buffers = (0..sequences).map(|_| buffers(&mut memory, graph, layer.as_ref(), &classifier)).collect();
+        let buffers_of =
+            |memory: &mut Memory<'_>, before: &[Buffers]| buffers(memory, graph, layer.as_ref(), &classifier, before);
+        let buffers: Vec<Buffers> = (0..sequences).map(|_| buffers_of(&mut memory, &[])).collect();
         let (angles, second_angles) = angles(&mut memory, graph);
+        let mut prompt: Vec<Buffers> = buffers.first().filter(|_| tokens > 1).into_iter().cloned().collect();
+        while (1..tokens).contains(&prompt.len()) {
+            let next = buffers_of(&mut memory, &prompt);
+            prompt.push(next);
+        }
         memory.check()?;
         if tables.len() > configuration.tables() as usize {
             let why = format!("it needs {} function tables, the machine has {}", tables.len(), configuration.tables());
@@ -474,6 +483,7 @@ impl Plan {
             classifier,
             embedding,
             buffers,
+            prompt,
             angles,
             second_angles,
             factors,
@@ -576,12 +586,17 @@ fn angles(memory: &mut Memory<'_>, graph: &QuantisedLlama) -> ([Buffer; 2], u32)
     ([first, Buffer { base: second.base - before, ..second }], position)
 }
 
+/// The buffers of a sequence, or of a token of a prompt behind those `before` it. Scores and probabilities are there once for all
+/// tokens of a prompt, since their heads take turns; of what comes between the gate and the hidden vector there are two.
 fn buffers(
     memory: &mut Memory<'_>,
     graph: &QuantisedLlama,
     layer: Option<&PlacedLayer>,
     classifier: &Placed,
+    before: &[Buffers],
 ) -> Buffers {
+    let shared = before.first();
+    let in_turn = before.len().checked_sub(2).and_then(|number| before.get(number));
     let g = memory.geometry.clone();
     let (first, second, constant) = (0, 1 % memory.configuration.vector_slices, g.constant_slice);
     // With three slices, three vectors that are read at once stand in slices of their own.
@@ -605,24 +620,35 @@ fn buffers(
     }
     // Four heads of the longest context keep the exponentials busy.
     let score_beats = probabilities * (graph.shape.heads as u32).min(4);
+    // What is turned is read while the residual stream is.
+    let mut turned = |beats| {
+        let here = memory.buffer(other, beats);
+        let there = memory.buffer(beside, beats);
+        ([here, there], memory.buffer(first, beats))
+    };
+    let (query, key) = (turned(query), turned(key));
+    let all_probabilities = |memory: &mut Memory<'_>| {
+        let one = |head| memory.buffer(g.stream_of(head, &graph.shape), probabilities);
+        (0..graph.shape.heads).map(one).collect()
+    };
     Buffers {
         row,
         residual: stream,
         copy,
-        // What is turned is read while the residual stream is.
-        query: ([other, beside].map(|slice| memory.buffer(slice, query)), memory.buffer(first, query)),
-        key: ([other, beside].map(|slice| memory.buffer(slice, key)), memory.buffer(first, key)),
-        scores: memory.buffer(constant, score_beats),
+        query,
+        key,
+        scores: shared.map_or_else(|| memory.buffer(constant, score_beats), |buffers| buffers.scores),
         score_beats,
-        probabilities: (0..graph.shape.heads)
-            .map(|head| memory.buffer(g.stream_of(head, &graph.shape), probabilities))
-            .collect(),
+        probabilities: shared.map_or_else(|| all_probabilities(memory), |buffers| buffers.probabilities.clone()),
         attention: memory.buffer(second, g.attention_words() * g.beats_per_word),
         // Both are multiplied while `up`'s product reads the residual stream, and while `down`'s reads the hidden vector.
-        gate: memory.buffer(constant, hidden),
+        gate: in_turn.map_or_else(|| memory.buffer(constant, hidden), |buffers| buffers.gate),
         up: memory.buffer(other, hidden),
         hidden: memory.buffer(if apart { first } else { second }, hidden),
-        last: memory.buffer(second, residual),
-        logits: memory.buffer(first, classifier.passes * classifier.rows * g.beats_per_word),
+        last: shared.map_or_else(|| memory.buffer(second, residual), |buffers| buffers.last),
+        logits: shared.map_or_else(
+            || memory.buffer(first, classifier.passes * classifier.rows * g.beats_per_word),
+            |buffers| buffers.logits,
+        ),
     }
 }

@@ -1,6 +1,7 @@
 //! The queues of a schedule under construction. Jobs are placed one after the other, each in the first holes that are long enough:
 //! what is placed first is served first, but nobody waits for a unit that is free.
 
+use super::merge::merged;
 use crate::schedule::{Draft, push};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Operation, Unit};
@@ -10,10 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// An instruction with its time.
 #[derive(Clone, Copy, Debug)]
-struct Timed {
-    issue: u64,
-    operation: Operation,
-    layer: Option<u32>,
+pub(super) struct Timed {
+    /// Its cycle.
+    pub(super) issue: u64,
+    /// What it does.
+    pub(super) operation: Operation,
+    /// Its label.
+    pub(super) layer: Option<u32>,
 }
 
 /// Drains under way: from the last step of a product's first pass, to the first cycle in which another product's last step may come.
@@ -55,6 +59,7 @@ pub struct Timeline {
     landings: [BTreeSet<i64>; 2],
     end: u64,
     repeated: Option<Repeated>,
+    merges: bool,
 }
 
 /// A loop over layers.
@@ -79,6 +84,7 @@ impl Timeline {
             landings: Default::default(),
             end: 0,
             repeated: None,
+            merges: false,
         }
     }
 
@@ -141,8 +147,10 @@ impl Timeline {
             }
             if let Some(Drains { offset, cycles }) = passages.drains {
                 let (from, to) = (next + offset, next + offset + cycles as i64);
-                let met = self.drains.iter().filter(|&&(first, end)| (first as i64) < to && from < end as i64);
-                next = next.max(met.map(|&(_, end)| end as i64 - offset).max().unwrap_or(next));
+                // None meets another, so their ends are in order too.
+                let before = self.drains.partition_point(|&(_, end)| end as i64 <= from);
+                let met = self.drains[before..].iter().take_while(|&&(first, _)| (first as i64) < to);
+                next = next.max(met.last().map_or(next, |&(_, end)| end as i64 - offset));
             }
             while passages.landings().any(|(port, offset)| self.landings[port].contains(&(next + offset))) {
                 next += 1;
@@ -217,8 +225,13 @@ impl Timeline {
         alike
     }
 
-    /// The instructions of a queue, with loops; the last halts at `halt`.
-    fn instructions(&self, queue: &[Timed], halt: u64) -> Vec<Placed> {
+    /// Instructions that do the same behind each other are to become one.
+    pub fn merge(&mut self) {
+        self.merges = true;
+    }
+
+    /// The instructions of the queue of `unit`, with loops; the last halts at `halt`.
+    fn instructions(&self, unit: Unit, queue: &[Timed], halt: u64) -> Vec<Placed> {
         let configuration = &self.configuration;
         let shortest = self.minimum_interval();
         let halt = Timed { issue: halt, operation: Operation::Halt, layer: None };
@@ -229,7 +242,10 @@ impl Timeline {
                 timed.layer.is_some_and(|other| (layer + 1..layer + times).contains(&other))
             })
         };
-        let written: Vec<Timed> = queue.iter().filter(|timed| !again(timed)).chain([&halt]).copied().collect();
+        let mut written: Vec<Timed> = queue.iter().filter(|timed| !again(timed)).chain([&halt]).copied().collect();
+        if self.merges {
+            written = merged(&written, unit, configuration);
+        }
         let mut instructions = Vec::new();
         if written[0].issue > 0 {
             push(&mut instructions, Operation::Nop, None, written[0].issue, configuration);
@@ -275,8 +291,9 @@ impl Timeline {
         }
         let cycles = halts.iter().copied().max().unwrap_or(0) + 1;
         let queues = units.iter().zip(halts);
-        let queues =
-            queues.map(|(&unit, halt)| Queue { unit, instructions: self.instructions(queue(&unit), halt) }).collect();
+        let queues = queues
+            .map(|(&unit, halt)| Queue { unit, instructions: self.instructions(unit, queue(&unit), halt) })
+            .collect();
         (queues, cycles)
     }
 }
