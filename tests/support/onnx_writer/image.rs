@@ -29,7 +29,7 @@ pub fn image_network(seed: u64) -> Pair {
     let half = both.convolution("half", wide, [SIZE, features, features], 3, 2, false);
     let deep = both.convolution("deep", half, [SIZE / 2, features, features], 1, 1, true);
     let sum = both.add(half, deep, &[1, SIZE / 2, SIZE / 2, features]);
-    let (row, length) = if seed % 2 == 0 {
+    let (row, length) = if seed.is_multiple_of(2) {
         (both.mean(sum, features), features)
     } else {
         let pool = both.max_pool(sum, features);
@@ -67,7 +67,7 @@ impl<'a> Both<'a> {
 
     /// A tensor of both networks, of scale a half of `around` to twice as much.
     fn activation(&mut self, name: &str, shape: &[usize], around: f32) -> i32 {
-        let scale = around * (0.5 + 1.5 * self.random.unit().abs() as f32);
+        let scale = around * (0.5 + 1.5 * self.random.unit().abs());
         let zero = self.random.byte();
         self.writer.quantisation(name, scale, &Content::Int8(vec![zero]));
         self.tflite.tensors.push(Tensor::activation(name, shape, scale, zero));

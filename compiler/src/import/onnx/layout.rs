@@ -131,7 +131,7 @@ mod tests {
         let nhwc = Layout::of(&IMAGE, &[0, 2, 3, 1]);
         assert_eq!(nhwc.order(&IMAGE), Some(vec![0, 2, 3, 1]));
         // Channels last in ONNX, too: the same memory in ONNX's order.
-        let plain = nhwc.transposed(&IMAGE, &[0, 2, 3, 1]).unwrap();
+        let plain = nhwc.transposed(&IMAGE, &[0, 2, 3, 1]).expect("a transposition of an image");
         assert!(plain == Layout::of(&[60], &[0]) && plain != nhwc);
         assert_eq!(plain.transposed(&[1, 4, 5, 3], &[0, 3, 1, 2]), Some(nhwc));
     }

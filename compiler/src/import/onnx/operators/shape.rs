@@ -42,7 +42,7 @@ fn reshaped<'a>(importer: &Importer<'a>, node: &Node<'a>, shape: &[usize]) -> Re
     let open = sizes.iter().filter(|size| size.is_none()).count();
     let rest = match open {
         0 if known == elements => 1,
-        1 if known > 0 && elements % known == 0 => elements / known,
+        1 if known > 0 && elements.is_multiple_of(known) => elements / known,
         _ => return Err(wrong()),
     };
     Ok(sizes.into_iter().map(|size| size.unwrap_or(rest)).collect())
