@@ -224,7 +224,7 @@ fn generate_alone(
     next: &mut dyn FnMut(u32) -> Result<(), Failure>,
 ) -> Result<Option<Ending>, Failure> {
     // The last token is not taken in.
-    let wanted = tokens.len() + count - 1;
+    let wanted = tokens.len().saturating_add(count - 1);
     let runs = wanted.min(context);
     let prompt = tokens[taken..].to_vec();
     let mut ending = if runs < wanted { Ending::Context } else { Ending::Length };

