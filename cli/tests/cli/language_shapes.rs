@@ -66,11 +66,7 @@ fn sizes_that_the_machine_cannot_take_are_refused_with_the_numbers() {
             same as fn(&mut Value),
             "is 500, but must be 1 to 256 (`count_bits` = 8",
         ),
-        (
-            Shape { head_size: 256, ..small.clone() },
-            same,
-            "words of weight RAM in each tile, the machine has 2,560",
-        ),
+        (Shape { head_size: 256, ..small.clone() }, same, "words of weight RAM in each tile, the machine has 2,560"),
         (small.clone(), |config| config["num_key_value_heads"] = json!(4), "4 key-value heads do not divide 6 heads"),
         (small.clone(), |config| config["head_dim"] = json!(3), "a head has 3 elements"),
         (small.clone(), |config| config["hidden_size"] = json!(-24), "hidden_size is -24, but must be 1 to 1048576"),
