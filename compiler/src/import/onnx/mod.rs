@@ -5,7 +5,7 @@
 //! these nodes become those of its tensors. Its arithmetic is tflite-micro's, so that the same network in TensorFlow Lite's
 //! format becomes the same graph; how far that is from ONNX's floating point is measured (`docs/onnx.md`).
 //!
-//! ONNX counts images channel by channel, the graph has channels innermost; see [`layout`].
+//! ONNX counts images channel by channel, the graph has channels innermost; see the module `layout`.
 //!
 //! | module | holds |
 //! | --- | --- |

@@ -28,7 +28,7 @@ pub mod classifier;
 pub mod embedding;
 pub mod emitter;
 pub mod feed_forward;
-mod fields;
+pub mod fields;
 pub mod geometry;
 pub mod job;
 mod merge;
