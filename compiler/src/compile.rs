@@ -84,7 +84,7 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
 }
 
 /// What a word of weights in each tile is worth, in cycles, until all fit.
-const PRICES: [u64; 6] = [1, 2, 4, 8, 32, 1 << 20];
+const PRICES: [u64; 9] = [1, 2, 4, 8, 32, 128, 512, 2048, 1 << 20];
 
 /// Ways to make room that are tried at most.
 const MOST_TILINGS: usize = 32;

@@ -18,6 +18,9 @@ pub(super) struct Split {
     pub(super) rows: u64,
     /// Output columns.
     pub(super) columns: u64,
+    /// Turns that share words of weights: in each of them other rows of tiles hear the stream that their weights are for, and the
+    /// results of all others are left on the drain.
+    pub(super) turns: u64,
     /// Where rows or columns do not divide: does the last run compute some outputs again, with the weights of the others? Else the
     /// rest is a smaller run with weights of its own.
     pub(super) overlaps: bool,
@@ -39,16 +42,36 @@ impl Piece {
     }
 }
 
-/// Runs that are alike: the same split, at a grid of output positions, in one or several passes over blocks of channels.
+impl Split {
+    /// One block at one position.
+    const ONE: Split = Split { blocks: 1, rows: 1, columns: 1, turns: 1, overlaps: false };
+
+    /// Rows of tiles whose results a run takes.
+    pub(super) fn taken(&self) -> u64 {
+        self.blocks * self.rows * self.columns
+    }
+
+    /// Rows of tiles that hold weights: those of all turns.
+    pub(super) fn held(&self) -> u64 {
+        self.turns * self.taken()
+    }
+}
+
+/// Runs that are alike: the same split, at a grid of output positions, in one or several passes over blocks of channels; one turn of
+/// them, where several share words of weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) split: Split,
-    /// First block of output channels, and passes; each takes the next `split.blocks` blocks.
+    /// Which of the turns it is.
+    pub(super) turn: u64,
+    /// First block of output channels, and passes; each takes `split.blocks` blocks, [`block_step`](Self::block_step) further on than the
+    /// one before.
     pub(super) block: u64,
     pub(super) passes: u64,
-    /// Blocks of the input that the first pass reads, and how many further on the next one does.
+    /// Blocks of the input that the first pass reads, and how many further on the next one does, and the next turn.
     pub(super) reads: Range<u64>,
     pub(super) reads_step: u64,
+    pub(super) reads_of_turn: u64,
     /// First output row and column, and runs along both.
     pub(super) row: u64,
     pub(super) column: u64,
@@ -70,6 +93,21 @@ impl Part {
     /// The last step of its last product, counted from the layer's first step.
     pub(super) fn last_step(&self) -> u64 {
         self.start + (self.runs() - 1) * self.period + self.beats - 1
+    }
+
+    /// The first row of results that a run takes, in the order of the drain.
+    pub(super) fn first_row(&self) -> u64 {
+        self.turn * self.split.taken()
+    }
+
+    /// Blocks of output channels from one pass to the next: those of all turns.
+    pub(super) fn block_step(&self) -> u64 {
+        self.split.turns * self.split.blocks
+    }
+
+    /// First block of output channels of the first turn, and the first block of the input that it reads.
+    pub(super) fn first_turn(&self) -> (u64, u64) {
+        (self.block - self.turn * self.split.blocks, self.reads.start - self.turn * self.reads_of_turn)
     }
 
     /// Passes whose weights differ.
@@ -144,7 +182,7 @@ fn parts_of(
     let split = piece.split;
     let channels = output.channels;
     let rows_of_tiles = usable_rows(output, configuration);
-    if split.blocks * split.rows * split.columns > rows_of_tiles {
+    if split.held() > rows_of_tiles {
         return None;
     }
     // Taps in between would have to be read too.
@@ -159,27 +197,17 @@ fn parts_of(
         let all = ranges.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)).unwrap_or(0..1);
         all.start / input.block_channels..all.end.div_ceil(input.block_channels)
     };
-    // Passes that read as much at a constant distance are one part.
-    let mut passes: Vec<(u64, u64, u64, Range<u64>, u64)> = Vec::new();
+    // Passes that read as much at a constant distance are one part. A rest of blocks has fewer turns, or fewer blocks in one turn.
+    let mut passes: Vec<Passes> = Vec::new();
     let mut block = 0;
     while block < blocks {
-        let count = split.blocks.min(blocks - block);
-        let range = reads(block, count);
-        match passes.last_mut() {
-            Some((_, number, width, begin, step))
-                if *width == count
-                    && range.end - range.start == begin.end - begin.start
-                    && range.start >= begin.start
-                    && (*number == 1 || range.start == begin.start + *step * *number) =>
-            {
-                if *number == 1 {
-                    *step = range.start - begin.start;
-                }
-                *number += 1;
-            }
-            _ => passes.push((block, 1, count, range, 0)),
+        let turns = split.turns.min((blocks - block) / split.blocks).max(1);
+        let width = split.blocks.min(blocks - block);
+        let own = Passes::one(block, turns, width, &reads)?;
+        block += turns * width;
+        if !passes.last_mut().is_some_and(|before| before.joins(&own)) {
+            passes.push(own);
         }
-        block += count;
     }
     let grid = |outputs: u64, size: u64| {
         let (whole, rest) = (outputs / size, outputs % size);
@@ -190,37 +218,90 @@ fn parts_of(
         all.into_iter().filter(|&(_, size, runs)| size > 0 && runs > 0).collect::<Vec<_>>()
     };
     let drain = u64::from(configuration.drain_cycles());
+    let pace = u64::from(configuration.requantise_interval);
     let shortest = drain.max(configuration.minimum_interval().into());
-    for &(block, passes, blocks, ref reads, reads_step) in &passes {
+    for Passes { first, number, turns, width, reads, step, of_turn } in &passes {
         for &(row, rows, row_runs) in &grid(piece.rows, split.rows) {
             for &(column, columns, column_runs) in &grid(piece.columns, split.columns) {
                 let positions = span(&product.rows, rows).checked_mul(span(&product.columns, columns))?;
                 let beats = positions.checked_mul((reads.end - reads.start) * block_steps(product, input))?;
                 let period = beats.max(shortest);
-                // A short product behind a long one must not drain into it.
-                let start = parts
-                    .last()
-                    .map_or(*at, |last: &Part| (*at).max((last.last_step() + shortest + 1).saturating_sub(beats)));
-                let part = Part {
-                    split: Split { blocks, rows, columns, ..split },
-                    block,
-                    passes,
-                    reads: reads.clone(),
-                    reads_step,
-                    row: product.rows.from + piece.row + row,
-                    column: product.columns.from + piece.column + column,
-                    row_runs,
-                    column_runs,
-                    beats,
-                    period,
-                    start,
-                };
-                *at = start.checked_add(part.runs().checked_mul(period)?)?;
-                parts.push(part);
+                for turn in 0..*turns {
+                    let further = turn * of_turn;
+                    let mut part = Part {
+                        split: Split { blocks: *width, rows, columns, turns: *turns, ..split },
+                        turn,
+                        block: first + turn * width,
+                        passes: *number,
+                        reads: reads.start + further..reads.end + further,
+                        reads_step: *step,
+                        reads_of_turn: *of_turn,
+                        row: product.rows.from + piece.row + row,
+                        column: product.columns.from + piece.column + column,
+                        row_runs,
+                        column_runs,
+                        beats,
+                        period,
+                        start: *at,
+                    };
+                    if let Some(last) = parts.last() {
+                        // A short product behind a long one must not drain into it, and the requantiser has to be done with rows far
+                        // down before it takes one further up.
+                        let later = (last.first_row() * pace).saturating_sub(part.first_row() * pace);
+                        part.start = part.start.max((last.last_step() + shortest + 1 + later).saturating_sub(beats));
+                    }
+                    *at = part.start.checked_add(part.runs().checked_mul(period)?)?;
+                    parts.push(part);
+                }
             }
         }
     }
     Some(())
+}
+
+/// Passes over blocks of output channels that are alike but for the blocks.
+struct Passes {
+    /// The first block.
+    first: u64,
+    /// How many passes.
+    number: u64,
+    /// Turns of each, and blocks of a turn.
+    turns: u64,
+    width: u64,
+    /// Blocks of the input that the first turn of the first pass reads, how many further on that of the next pass does, and the next
+    /// turn.
+    reads: Range<u64>,
+    step: u64,
+    of_turn: u64,
+}
+
+impl Passes {
+    /// One pass; `None` where its turns do not read as much at a constant distance, or all the same: then there is nothing to take turns
+    /// for.
+    fn one(first: u64, turns: u64, width: u64, reads: &impl Fn(u64, u64) -> Range<u64>) -> Option<Passes> {
+        let of = |turn: u64| reads(first + turn * width, width);
+        let own = of(0);
+        let of_turn = if turns > 1 { of(1).start.checked_sub(own.start).filter(|&distance| distance > 0)? } else { 0 };
+        let alike = |turn: u64| of(turn) == (own.start + turn * of_turn..own.end + turn * of_turn);
+        (1..turns).all(alike).then_some(Passes { first, number: 1, turns, width, reads: own, step: 0, of_turn })
+    }
+
+    /// Is `next`, which follows, one more of these? Then it is taken in.
+    fn joins(&mut self, next: &Passes) -> bool {
+        let alike = self.turns == next.turns
+            && self.width == next.width
+            && self.of_turn == next.of_turn
+            && self.reads.end - self.reads.start == next.reads.end - next.reads.start
+            && self.reads.start <= next.reads.start
+            && (self.number == 1 || next.reads.start == self.reads.start + self.step * self.number);
+        if alike {
+            if self.number == 1 {
+                self.step = next.reads.start - self.reads.start;
+            }
+            self.number += 1;
+        }
+        alike
+    }
 }
 
 /// What a way to cut a rectangle costs: cycles, with those that words of weights and further pieces count for; words.
@@ -247,11 +328,22 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// The splits whose runs compute so much: by the turns that they share words of weights in. These save words alone, so they are
+    /// looked at where words cost something.
+    fn turns(&self, split: Split) -> impl Iterator<Item = Split> + use<> {
+        let rows = u64::from(self.configuration.rows()) / split.taken();
+        let most = rows.min(self.layouts[1].blocks() / split.blocks);
+        let most = if self.thrift > 0 && !self.product.alike { most.max(1) } else { 1 };
+        (1..=most).map(move |turns| Split { turns, ..split })
+    }
+
     /// The cost of one piece.
     fn cost(&self, piece: &Piece) -> Option<Cost> {
         let parts = parts(self.product, std::slice::from_ref(piece), self.layouts, self.configuration)?;
         let words = words(self.product, &parts, self.layouts[0]);
-        Some((cycles(&parts).saturating_add(words.saturating_mul(self.thrift)), words))
+        // Each turn takes instructions of its own.
+        let more = (parts.len() - parts.len() / piece.split.turns as usize) as u64 * PIECE;
+        Some((cycles(&parts).saturating_add(words.saturating_mul(self.thrift)).saturating_add(more), words))
     }
 
     /// The best way to cut a rectangle of so many rows and columns.
@@ -273,41 +365,15 @@ impl Search<'_> {
                     if blocks * down * across > most {
                         break;
                     }
-                    let split = Split { blocks, rows: down, columns: across, overlaps: false };
-                    for overlaps in [false, true] {
-                        let piece = Piece { split: Split { overlaps, ..split }, ..whole };
-                        if let Some(cost) = self.cost(&piece) {
-                            offer(cost, vec![piece]);
-                        }
-                    }
-                    let (below, beside) = (rows % down, columns % across);
-                    if depth == 0 || (below, beside) == (0, 0) {
-                        continue;
-                    }
-                    // The rest below and that beside, each cut as is best for it; the corner belongs to either.
-                    let (inner_rows, inner_columns) = (rows - below, columns - beside);
-                    let main = Piece { rows: inner_rows, columns: inner_columns, split, ..whole };
-                    let Some(own) = self.cost(&main) else { continue };
-                    for (below_columns, beside_rows) in [(columns, inner_rows), (inner_columns, rows)] {
-                        let rests = [
-                            (below, below_columns, inner_rows, 0),
-                            (beside_rows, if beside == 0 { 0 } else { beside }, 0, inner_columns),
-                        ];
-                        let (mut cost, mut pieces) = (own, vec![main]);
-                        let mut possible = true;
-                        for (rows, columns, down, right) in rests {
-                            if rows == 0 || columns == 0 {
-                                continue;
-                            }
-                            match self.best(rows, columns, depth - 1) {
-                                Some((more, others)) => {
-                                    cost = (cost.0.saturating_add(more.0).saturating_add(PIECE), cost.1 + more.1);
-                                    pieces.extend(others.into_iter().map(|piece| piece.shifted(down, right)));
-                                }
-                                None => possible = false,
+                    let split = Split { blocks, rows: down, columns: across, ..Split::ONE };
+                    for split in self.turns(split) {
+                        for overlaps in [false, true] {
+                            let piece = Piece { split: Split { overlaps, ..split }, ..whole };
+                            if let Some(cost) = self.cost(&piece) {
+                                offer(cost, vec![piece]);
                             }
                         }
-                        if possible {
+                        if let Some((cost, pieces)) = self.with_rests((rows, columns), split, depth) {
                             offer(cost, pieces);
                         }
                     }
@@ -317,11 +383,39 @@ impl Search<'_> {
         self.known.insert((rows, columns, depth), best.clone());
         best
     }
-}
 
-impl Split {
-    /// One block at one position.
-    const ONE: Split = Split { blocks: 1, rows: 1, columns: 1, overlaps: false };
+    /// As many whole runs as a rectangle holds; the rest below and that beside each cut as is best for it, and the corner with either.
+    fn with_rests(&mut self, (rows, columns): (u64, u64), split: Split, depth: u32) -> Cut {
+        let (below, beside) = (rows % split.rows, columns % split.columns);
+        if depth == 0 || (below, beside) == (0, 0) {
+            return None;
+        }
+        let (inner_rows, inner_columns) = (rows - below, columns - beside);
+        let main = Piece { row: 0, rows: inner_rows, column: 0, columns: inner_columns, split };
+        let own = self.cost(&main)?;
+        let mut best: Cut = None;
+        for (below_columns, beside_rows) in [(columns, inner_rows), (inner_columns, rows)] {
+            let rests = [(below, below_columns, inner_rows, 0), (beside_rows, beside, 0, inner_columns)];
+            let (mut cost, mut pieces) = (own, vec![main]);
+            let mut possible = true;
+            for (rows, columns, down, right) in rests {
+                if rows == 0 || columns == 0 {
+                    continue;
+                }
+                match self.best(rows, columns, depth - 1) {
+                    Some((more, others)) => {
+                        cost = (cost.0.saturating_add(more.0).saturating_add(PIECE), cost.1 + more.1);
+                        pieces.extend(others.into_iter().map(|piece| piece.shifted(down, right)));
+                    }
+                    None => possible = false,
+                }
+            }
+            if possible && best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                best = Some((cost, pieces));
+            }
+        }
+        best
+    }
 }
 
 /// The pieces of fewest cycles, where a word of weights in each tile counts as `thrift` of them; of equal ones those of fewest
@@ -347,10 +441,97 @@ pub(super) fn words(product: &Product<'_>, parts: &[Part], input: &Layout) -> u6
 pub(super) fn same_weights(product: &Product<'_>, a: &Part, b: &Part) -> bool {
     a.split == b.split
         && a.reads.end - a.reads.start == b.reads.end - b.reads.start
-        && (product.alike || (a.block, a.passes) == (b.block, b.passes))
+        && (product.alike || (a.first_turn().0, a.passes) == (b.first_turn().0, b.passes))
 }
 
 /// Cycles of the tiles.
 pub(super) fn cycles(parts: &[Part]) -> u64 {
     parts.last().map_or(0, |last| last.start + last.runs() * last.period)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::graph::{Padding, Plane};
+    use lpu_isa::program::Scale;
+
+    fn reads_its_own(channel: u64) -> Range<u64> {
+        channel..channel + 1
+    }
+
+    fn reads_all(_: u64) -> Range<u64> {
+        0..128
+    }
+
+    fn weight(_: u64, _: (u64, u64), _: u64) -> i8 {
+        1
+    }
+
+    fn scale(_: u64) -> Scale {
+        Scale::default()
+    }
+
+    /// Cycles, words of weights and rows of tiles that take turns: a convolution with 3 × 3 taps, 6 × 6 outputs and 128 channels.
+    fn best_with(
+        reads: &dyn Fn(u64) -> Range<u64>,
+        streams: bool,
+        thrift: u64,
+        configuration: &Configuration,
+    ) -> (u64, u64, u64) {
+        let axis = Axis { taps: 3, first: -1, stride: 1, dilation: 1, from: 0, outputs: 6 };
+        let product = Product {
+            rows: axis,
+            columns: axis,
+            reads,
+            weight: &weight,
+            alike: false,
+            streams,
+            columns_at: (0, 1),
+            scale: &scale,
+            zero_point: 0,
+            minimum: -128,
+            maximum: 127,
+        };
+        let one = Padding { top: 1, bottom: 1, left: 1, right: 1 };
+        let size = Plane { rows: 6, columns: 6 };
+        let layouts = [one, Padding::default()].map(|padding| Layout::new(size, 128, (padding, 0), configuration));
+        let layouts = [&layouts[0], &layouts[1]];
+        let pieces = best(&product, layouts, configuration, thrift).unwrap();
+        let parts = parts(&product, &pieces, layouts, configuration).unwrap();
+        let turns = parts.iter().map(|part| part.split.turns).max().unwrap();
+        (cycles(&parts), words(&product, &parts, layouts[0]), turns)
+    }
+
+    /// The dearer a word, the more rows of tiles share it in turns: 16 blocks of 9 taps in four rows of tiles take 9 words for four blocks.
+    #[test]
+    fn depthwise_convolutions_take_turns_where_words_of_weights_are_dear() {
+        let machine = Configuration { tiles: 32, ..Configuration::default() };
+        let prices = [0, 1, 8, 1 << 20];
+        let found = prices.map(|thrift| best_with(&reads_its_own, true, thrift, &machine));
+        for (price, (cycles, words, turns)) in prices.iter().zip(&found) {
+            println!("a word costs {price:7}: {cycles} cycles, {words} words, {turns} turns");
+        }
+        assert_eq!(found[0].2, 1);
+        assert_eq!(found[3].1, 16 / 4 * 9);
+        assert_eq!(found[3].2, 4);
+        // Each run is its 9 steps; the requantiser waits for the drain where turn 0 follows turn 3.
+        assert_eq!(found[3].0, 36 * 16 * 9);
+        for pair in found.windows(2) {
+            assert!(pair[0].0 <= pair[1].0 && pair[0].1 >= pair[1].1, "{found:?}");
+        }
+        // Both beats of a block in one stream: twice the words and steps.
+        let alone = best_with(&reads_its_own, false, 1 << 20, &machine);
+        assert_eq!(alone, (36 * 16 * 18, 16 / 4 * 18, 4));
+        // Without turns a word is of use to one row of tiles.
+        let one_row = Configuration { tiles: 8, ..machine };
+        assert_eq!(best_with(&reads_its_own, true, 1 << 20, &one_row).1, 16 * 9);
+    }
+
+    #[test]
+    fn what_reads_all_channels_takes_no_turns() {
+        let machine = Configuration { tiles: 32, ..Configuration::default() };
+        let (_, words, turns) = best_with(&reads_all, false, 1 << 20, &machine);
+        assert_eq!((words, turns), (16 / 4 * 9 * 32, 1));
+    }
 }

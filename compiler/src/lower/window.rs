@@ -5,6 +5,14 @@
 //! has zeros for weights there. That one mechanism splits a layer by output channel (rows of tiles with different blocks) and by
 //! position (rows with the same block), across rows and columns of the image.
 //!
+//! # Turns
+//!
+//! Where blocks of output channels read blocks of their own (depthwise and grouped convolutions), `t` runs can share their words of
+//! weights: the rows of tiles of turn 0 have the weights of `g` blocks, those of turn 1 the ones of the next `g`, and so on. All rows
+//! multiply in every run, but in one of turn *u* the stream is what the rows of turn *u* have weights for, and the requantiser takes
+//! their results alone off the drain. A layer then takes a `t`th of the words of weights that its runs take one by one. Its runs are no
+//! shorter, and only `g y x` rows of tiles are of use in each.
+//!
 //! # Cost
 //!
 //! With a window of `h × w` taps at strides `sy` and `sx`, `y × x` positions and `g` blocks in a run, which read `b` blocks of the
@@ -17,8 +25,9 @@
 //! cycles and a layer `period × runs`; where `y`, `x` or `g` do not divide, the rest is a part of its own with its own period.
 //! `split::best` looks through all `g`, `y` and `x` with `g y x` rows of tiles at most, with and without runs that overlap, cuts the rests
 //! below and beside again by the same search, and takes the fewest cycles; of equal ones the fewest words of weights. Where the
-//! weights of a whole network do not fit so, words of weights are given a price. [`plan`] is exact: what it says is what the tiles take
-//! from the first step of the layer to the first that the next layer may take.
+//! weights of a whole network do not fit so, words of weights are given a price, and the search looks through the turns too, `t g y x`
+//! rows of tiles at most. [`plan`] is exact: what it says is what the tiles take from the first step of the layer to the first that the
+//! next layer may take.
 
 use super::layout::Layout;
 use super::nest::{Nest, repeat};
@@ -142,7 +151,7 @@ pub fn lower(
     let (mut reads, mut writes) = (Vec::new(), Vec::new());
     let mut placed: Vec<(&Part, u32)> = Vec::new();
     for part in &parts {
-        let rows = part.split.blocks * part.split.rows * part.split.columns;
+        let rows = part.split.taken();
         let gap = |steps: u64| {
             u32::try_from(part.period - steps).ok().filter(|&gap| gap <= configuration.longest_gap()).ok_or_else(|| {
                 let (what, value) = ("the input of one product, in beats,", part.period);
@@ -150,7 +159,12 @@ pub fn lower(
             })
         };
         let (run_gap, row_gap) = (gap(part.beats)?, gap((rows - 1) * u64::from(pace) + 1)?);
-        let nests = nests(part, product, [&input, &output], place, word);
+        let nests = |order: Order| nests(part, product, [&input, &output], place, (word, order));
+        let (rows_first, passes_first) = (nests(Order::Row), nests(Order::Pass));
+        let reads_of = |nests: &Nests| nests.reads.pieces(name, &configuration, run_gap, 0);
+        // The order that takes the fewest instructions where turns multiply them.
+        let fewer = part.split.turns > 1 && reads_of(&passes_first)?.len() < reads_of(&rows_first)?.len();
+        let nests = if fewer { passes_first } else { rows_first };
         let known = placed.iter().find(|(before, _)| same_weights(product, before, part)).map(|&(_, base)| base);
         let weights = match known {
             Some(base) => base,
@@ -201,8 +215,9 @@ pub fn lower(
                 drafts.push(Draft { unit: Unit::Read(slice), offset: first, operation });
             }
         }
-        let requantise = start + requantise_after(part);
-        let scale_nest = Nest { base: i64::from(scales), ..scale_nest };
+        let requantise = start + requantise_after(part) + (part.first_row() * u64::from(pace)) as i64;
+        let own = if uniform { 0 } else { part.block - part.first_turn().0 };
+        let scale_nest = Nest { base: i64::from(scales) + own as i64, ..scale_nest };
         for piece in scale_nest.pieces(name, &configuration, row_gap, pace - 1)? {
             drafts.push(Draft {
                 unit: Unit::Requantiser,
@@ -259,7 +274,7 @@ pub fn lower(
         lowering.schedule.note_end(landed);
     }
     let last_read = reads.iter().map(|&(step, _)| step).max().unwrap_or(0);
-    let rows = parts.iter().map(|part| part.split.blocks * part.split.rows * part.split.columns).max().unwrap_or(0);
+    let rows = parts.iter().map(|part| part.split.taken()).max().unwrap_or(0);
     let wide = output.block_channels.min(output.channels);
     let tiles = (rows.div_ceil(configuration.channels_per_tile().into()) * wide).min(configuration.tiles.into()) as u32;
     let result =
@@ -270,6 +285,15 @@ pub fn lower(
         start: (origin as i64 + read_offset).max(0) as u64,
         last_read: (origin as i64 + last_read) as u64,
     })
+}
+
+/// What is in the middle of the loops over a part's runs: columns are the innermost.
+#[derive(Clone, Copy)]
+enum Order {
+    /// Rows, then passes.
+    Row,
+    /// Passes, then rows. Where blocks and rows of the input stand at one distance they are one loop.
+    Pass,
 }
 
 /// The loops of all units of a part.
@@ -293,10 +317,21 @@ fn run_reads(part: &Part, product: &Product<'_>, input: &Layout) -> [(u64, i64);
     ]
 }
 
-fn nests(part: &Part, product: &Product<'_>, [input, output]: [&Layout; 2], place: &Place<'_>, word: u64) -> Nests {
+fn nests(
+    part: &Part,
+    product: &Product<'_>,
+    [input, output]: [&Layout; 2],
+    place: &Place<'_>,
+    (word, order): (u64, Order),
+) -> Nests {
     let Part { split, .. } = part;
     let grid = |across: i64, down: i64, pass: i64| {
-        vec![repeat(part.column_runs, across), repeat(part.row_runs, down), repeat(part.passes, pass)]
+        let (across, down, pass) =
+            (repeat(part.column_runs, across), repeat(part.row_runs, down), repeat(part.passes, pass));
+        match order {
+            Order::Row => vec![across, down, pass],
+            Order::Pass => vec![across, pass, down],
+        }
     };
     let inner = run_reads(part, product, input).map(|(count, stride)| repeat(count, stride)).to_vec();
     let column = product.columns.first + (part.column * product.columns.stride) as i64;
@@ -324,7 +359,7 @@ fn nests(part: &Part, product: &Product<'_>, [input, output]: [&Layout; 2], plac
     let scales = Nest {
         base: 0,
         inner: vec![repeat(split.blocks, 1), repeat(split.columns, 0), repeat(split.rows, 0)],
-        outer: grid(0, 0, split.blocks as i64),
+        outer: grid(0, 0, part.block_step() as i64),
         fixed_first: false,
     };
     let (first_column, column_step) = product.columns_at;
@@ -338,7 +373,7 @@ fn nests(part: &Part, product: &Product<'_>, [input, output]: [&Layout; 2], plac
     let writes = Nest {
         base: i64::from(place.result.base) + output.beat(part.row as i64, first_column, part.block),
         inner,
-        outer: grid(split.columns as i64 * position, split.rows as i64 * line, split.blocks as i64 * block),
+        outer: grid(split.columns as i64 * position, split.rows as i64 * line, part.block_step() as i64 * block),
         fixed_first: narrow,
     };
     Nests { reads, weights, scales, writes }
@@ -366,7 +401,7 @@ fn add_weights(
     let bits = configuration.weight_bits;
     let (least, largest) = (-(1i32 << (bits - 1)), (1i32 << (bits - 1)) - 1);
     let Split { blocks: own_blocks, columns, .. } = part.split;
-    let rows_used = own_blocks * part.split.rows * columns;
+    let (first_block, first_read) = part.first_turn();
     // The tap that the step's row or column is for an output of the run.
     let tap = |axis: &Axis, outputs: u64, index: u64, offset: u64| {
         let at = if outputs == 1 { Some(offset) } else { offset.checked_sub(index * axis.stride) };
@@ -377,16 +412,17 @@ fn add_weights(
     for (tile, ram) in block.iter_mut().enumerate() {
         let (tile_row, lane) = (tile as u64 / elements, tile as u64 % elements);
         for pass in 0..part.weight_passes(product) {
-            let first = part.reads.start + pass * part.reads_step;
-            // What the tile computes: a channel and the position in the run, for each of its parts.
-            let results: Vec<Option<(u64, u64, u64)>> = (0..u64::from(parts))
+            // What the tile computes: a channel and the position in the run, for each of its parts, in a turn of theirs, in which the
+            // stream begins with a block.
+            let results: Vec<Option<(u64, u64, u64, u64)>> = (0..u64::from(parts))
                 .map(|piece| {
                     let row = tile_row * u64::from(parts) + piece;
-                    let block = part.block + pass * own_blocks + row % own_blocks;
+                    let (turn, row) = (row / part.split.taken(), row % part.split.taken());
+                    let block = first_block + pass * part.block_step() + turn * own_blocks + row % own_blocks;
                     let (x, y) = (row / own_blocks % columns, row / own_blocks / columns);
                     let channel = block * output.block_channels + lane;
-                    let computes = row < rows_used && lane < output.block_channels && channel < output.channels;
-                    computes.then_some((channel, x, y))
+                    let computes = turn < part.split.turns && lane < output.block_channels && channel < output.channels;
+                    computes.then_some((channel, x, y, first_read + pass * part.reads_step + turn * part.reads_of_turn))
                 })
                 .collect();
             let ranges: Vec<Range<u64>> =
@@ -400,9 +436,9 @@ fn add_weights(
                     // With streams of their own, the groups hear different beats of a block.
                     let half = if product.streams { lane / dot } else { half };
                     let lane = half * dot + element;
-                    let from = (first + block) * input.block_channels + lane;
                     let weight = |piece: usize| {
-                        let (channel, x, y) = results[piece]?;
+                        let (channel, x, y, first) = results[piece]?;
+                        let from = (first + block) * input.block_channels + lane;
                         let inside =
                             lane < input.block_channels && from < input.channels && ranges[piece].contains(&from);
                         let row = tap(&product.rows, part.split.rows, y, dy)?;
@@ -456,7 +492,8 @@ fn scale_entries(
     configuration: &Configuration,
 ) -> (Vec<Vec<Scale>>, bool) {
     let lanes = u64::from(configuration.stream_elements);
-    let blocks = part.block..part.block + part.passes * part.split.blocks;
+    let (first_block, _) = part.first_turn();
+    let blocks = first_block..first_block + part.passes * part.block_step();
     let channels = blocks.start * output.block_channels..(blocks.end * output.block_channels).min(output.channels);
     let first = (product.scale)(channels.start);
     if channels.clone().all(|channel| (product.scale)(channel) == first) {
