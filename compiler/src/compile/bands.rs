@@ -5,6 +5,7 @@ use super::step::{Operand, Step, slices_read_beside};
 use super::tiling::{Place, Segment, banded, is_maximum, needed};
 use crate::error::CompileError;
 use crate::graph::{OperatorKind, Padding, TensorId};
+use crate::lower::convolution;
 use crate::lower::layout::{Layout, image};
 use crate::lower::{Lowered, Target};
 use crate::schedule::Stored;
@@ -44,7 +45,10 @@ impl Work<'_> {
             beside,
         };
         self.at = Place::Band(segment.first);
-        let whole = if parts.is_empty() {
+        let dense = self.dense.filter(|(reader, _)| *reader == segment.first);
+        let whole = if let (Some((_, dense)), Some(stored)) = (dense, &self.vectors[from.0]) {
+            Some(Operand { stored: stored.clone(), layout: dense.layout, copied: None })
+        } else if parts.is_empty() {
             let Some(stored) = self.vectors[from.0].clone() else { return Err(wrong("an input has no value")) };
             let wanted = match &operators[0].kind {
                 OperatorKind::Convolution(layer) => (layer.window.padding, layer.accumulation.input_zero_point),
@@ -107,7 +111,13 @@ impl Work<'_> {
                     }
                 }
                 let own = target.layout;
-                let lowered = step.lower_band(&mut self.lowering, &kind, (&input, layout), &target)?;
+                let lowered = match (dense.filter(|_| position == 0), &kind) {
+                    (Some((_, dense)), OperatorKind::Convolution(layer)) => {
+                        let dense = dense.with_layout(layout);
+                        convolution::lower_dense(&mut self.lowering, layer, &input, &dense, &target)?
+                    }
+                    _ => step.lower_band(&mut self.lowering, &kind, (&input, layout), &target)?,
+                };
                 if position == 0 {
                     last_read = lowered.last_read.max(last_read);
                     if whole.is_none() {

@@ -35,8 +35,12 @@ impl Work<'_> {
         let filler = if graph.operators.iter().all(plain) { 0 } else { configuration.beats_per_word() };
         let readers = || graph.operators.iter().enumerate().filter(|(_, operator)| operator.inputs.contains(&id));
         let first = readers().next().and_then(|(index, _)| self.tiling.from(index)).filter(|_| readers().count() == 1);
+        let room = configuration.vector_beats().saturating_sub(filler);
+        // Dense where that is faster, or where there is no room otherwise.
+        self.dense = self.dense_input(id, &configuration, (beats > room).then_some(room));
         if let Some(segment) = first
-            && beats.saturating_add(filler) > configuration.vector_beats()
+            && beats > room
+            && self.dense.is_none()
         {
             let (size, channels) = image(&tensor.shape);
             let full = self.demands.layout(id, size, channels, &configuration);
@@ -48,7 +52,6 @@ impl Work<'_> {
             }
             return self.place_parts(&tensor.name, &full, &rows, filler);
         }
-        self.dense = self.dense_input(id, &configuration);
         let dense = self.dense.as_ref().map(|(_, dense)| dense);
         let layout = dense.map_or(layout, |dense| Some(dense.layout));
         let beats = match layout {
@@ -73,12 +76,13 @@ impl Work<'_> {
         Ok((whole, Vec::new()))
     }
 
-    /// The layout in which neighbouring columns of the input share a beat, where a convolution that gains by it is all that reads it.
-    fn dense_input(&self, id: TensorId, configuration: &Configuration) -> Option<(usize, Dense)> {
+    /// The layout in which neighbouring columns of the input share a beat, where a convolution that gains by it is all that reads it, or
+    /// where it has otherwise no room in the beats `room`.
+    fn dense_input(&self, id: TensorId, configuration: &Configuration, room: Option<u32>) -> Option<(usize, Dense)> {
         let graph = self.graph;
         let mut readers = graph.operators.iter().enumerate().filter(|(_, operator)| operator.inputs.contains(&id));
         let (reader, operator) = readers.next()?;
-        let shared = readers.next().is_some() || graph.outputs.contains(&id) || !self.tiling.is_whole();
+        let shared = readers.next().is_some() || graph.outputs.contains(&id);
         let OperatorKind::Convolution(layer) = &operator.kind else { return None };
         let kept = graph.states.iter().any(|state| state.next == id);
         let to = *operator.outputs.first()?;
@@ -87,9 +91,11 @@ impl Work<'_> {
         let plain = self.demands.layout(id, size, layer.input_channels, configuration);
         let output = self.demands.layout(to, output, channels, configuration);
         let dense = Dense::best(layer, size, &output, configuration)?;
-        let gains =
-            dense.cycles(layer, &output, configuration)? < convolution::cycles(layer, &plain, &output, configuration)?;
-        (gains && !shared && !kept).then_some((reader, dense))
+        let gains = self.tiling.is_whole()
+            && dense.cycles(layer, &output, configuration)?
+                < convolution::cycles(layer, &plain, &output, configuration)?;
+        let fits = room.is_some_and(|room| dense.layout.beats() <= u64::from(room));
+        ((gains || fits) && !shared && !kept).then_some((reader, dense))
     }
 
     /// Places the input's rows `rows`, each an image of its own.

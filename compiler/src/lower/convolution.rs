@@ -71,18 +71,18 @@ pub fn cycles(layer: &Convolution, input: &Layout, output: &Layout, configuratio
     window::plan(&product, input, output, configuration)
 }
 
-/// How an image of few channels stands where neighbouring columns share a beat, as many as fill it.
+/// How an image of few channels stands where neighbouring columns share a beat: the elements of a row one behind the other.
 ///
 /// A window then begins somewhere within a beat. Outputs whose windows begin alike are a *phase*: a product over whole beats, with
-/// zeros for the columns of a beat that their windows do not hold.
+/// zeros for the elements of a beat that their windows do not hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Dense {
     /// The beats, as an image: as many columns as beats in a row, whose channels are all elements of a beat.
     pub layout: Layout,
-    /// Columns and channels of the image, and columns of a beat.
+    /// Columns and channels of the image, and elements of a beat.
     columns: u64,
     channels: u64,
-    each: u64,
+    dot: u64,
     /// Columns of padding in front of the first.
     before: u64,
 }
@@ -90,23 +90,27 @@ pub struct Dense {
 /// Outputs whose windows begin at the same place of a beat.
 struct Phase {
     axis: window::Axis,
-    /// Columns of the first beat in front of the window.
+    /// Elements of the first beat in front of the window.
     offset: u64,
     /// The first output's column, and how far the next one is.
     columns_at: (u64, u64),
 }
 
+/// The least number of times that `step` elements are whole beats of `dot`, a power of two.
+fn turns_to_a_beat(step: u64, dot: u64) -> u64 {
+    dot >> step.trailing_zeros().min(dot.trailing_zeros())
+}
+
 impl Dense {
-    /// The places for the input of `layer`, of size `size`, with which it takes the fewest cycles; `None` where no two columns fit a
-    /// beat, or the layer looks at groups of channels or at every other column.
+    /// The places for the input of `layer`, of size `size`, with which it takes the fewest cycles; `None` where a column fills a beat, or
+    /// the layer looks at groups of channels or at every other column.
     #[must_use]
     pub fn best(layer: &Convolution, size: Plane, output: &Layout, configuration: &Configuration) -> Option<Dense> {
         let (dot, channels) = (u64::from(configuration.dot), layer.input_channels as u64);
-        let each = dot.checked_div(channels)?;
         let Window { padding, dilation, size: taps, .. } = layer.window;
         let contiguous = taps.columns == 1 || dilation.columns == 1;
-        if each < 2
-            || each * channels != dot
+        if channels == 0
+            || channels >= dot
             || layer.groups != 1
             || !contiguous
             || u64::from(configuration.columns()) < dot
@@ -115,43 +119,45 @@ impl Dense {
         }
         let dense = |shift: u64| {
             let before = padding.left as u64 + shift;
-            let beats = (before + size.columns as u64 + padding.right as u64).div_ceil(each);
+            let beats = ((before + size.columns as u64 + padding.right as u64) * channels).div_ceil(dot);
             let rows = Padding { left: 0, right: 0, ..padding };
             let plane = Plane { rows: size.rows, columns: beats as usize };
             let fill = layer.accumulation.input_zero_point;
             let layout = Layout::new(plane, dot as usize, (rows, fill), configuration);
-            Dense { layout, columns: size.columns as u64, channels, each, before }
+            Dense { layout, columns: size.columns as u64, channels, dot, before }
         };
-        let all = (0..each).map(dense);
+        let all = (0..turns_to_a_beat(channels, dot)).map(dense);
         let costs = all.filter_map(|dense| Some((dense.cycles(layer, output, configuration)?, dense)));
         costs.min_by_key(|&(cycles, _)| cycles).map(|(_, dense)| dense)
+    }
+
+    /// The same columns in rows that stand otherwise: a view of some of them.
+    #[must_use]
+    pub fn with_layout(self, layout: Layout) -> Dense {
+        Dense { layout, ..self }
     }
 
     /// The position of each element, row-major, in elements from the first beat.
     #[must_use]
     pub fn positions(&self) -> Vec<u32> {
-        let place = |row: u64, column: u64, channel: u64| {
-            let column = self.before + column;
-            let beat = self.layout.beat(row as i64, (column / self.each) as i64, 0) as u64;
-            ((beat * self.each + column % self.each) * self.channels + channel) as u32
+        let elements = self.columns * self.channels;
+        let place = |row: u64, element: u64| {
+            self.layout.beat(row as i64, 0, 0) as u64 * self.dot + self.before * self.channels + element
         };
-        let columns =
-            |row: u64| (0..self.columns).flat_map(move |column| (0..self.channels).map(move |k| (row, column, k)));
-        (0..self.layout.rows).flat_map(columns).map(|(row, column, channel)| place(row, column, channel)).collect()
+        (0..self.layout.rows).flat_map(|row| (0..elements).map(move |element| place(row, element) as u32)).collect()
     }
 
     fn phases(&self, window: &Window, outputs: u64) -> Vec<Phase> {
-        let (stride, taps) = (window.stride.columns as u64, window.size.columns as u64);
-        let divisor =
-            (1..=self.each).rev().find(|&divisor| self.each.is_multiple_of(divisor) && stride.is_multiple_of(divisor));
-        let phases = self.each / divisor.unwrap_or(1);
+        let step = window.stride.columns as u64 * self.channels;
+        let elements = window.size.columns as u64 * self.channels;
+        let phases = turns_to_a_beat(step, self.dot);
         let phase = |phase: u64| {
-            let start = phase * stride + self.before - window.padding.left as u64;
-            let offset = start % self.each;
+            let start = phase * step + (self.before - window.padding.left as u64) * self.channels;
+            let offset = start % self.dot;
             let axis = window::Axis {
-                taps: (offset + taps).div_ceil(self.each),
-                first: (start / self.each) as i64,
-                stride: phases * stride / self.each,
+                taps: (offset + elements).div_ceil(self.dot),
+                first: (start / self.dot) as i64,
+                stride: phases * step / self.dot,
                 dilation: 1,
                 from: 0,
                 outputs: (outputs - phase).div_ceil(phases),
@@ -216,10 +222,10 @@ pub fn lower_dense(
             columns: phase.axis,
             reads: &|_| 0..dense.layout.channels,
             weight: &|channel, (row, beat), element| {
-                let column = (beat * dense.each + element / depth).checked_sub(phase.offset);
-                let index = column
-                    .filter(|&column| column < width)
-                    .map(|column| ((channel * height + row) * width + column) * depth + element % depth);
+                let within = (beat * dense.dot + element).checked_sub(phase.offset);
+                let index = within
+                    .filter(|&within| within < width * depth)
+                    .map(|within| (channel * height + row) * width * depth + within);
                 index.and_then(|index| layer.weights.get(index as usize)).copied().unwrap_or(0)
             },
             alike: false,
