@@ -41,6 +41,8 @@ pub struct Machine {
     pub configuration: Configuration,
     /// The board, where there is one.
     pub board: Option<Board>,
+    /// Why the other machines of its board do not take the network that it has been tried for, a line each, where none does.
+    pub refusals: Vec<String>,
 }
 
 impl RequiredMachine {
@@ -99,7 +101,8 @@ impl Machine {
     }
 
     fn of_board(board: Board) -> Machine {
-        Machine { name: board.name.clone(), configuration: board.configuration.clone(), board: Some(board) }
+        let (name, configuration) = (board.name.clone(), board.configuration.clone());
+        Machine { name, configuration, board: Some(board), refusals: vec![] }
     }
 }
 
@@ -138,5 +141,5 @@ fn read(path: &Path) -> Result<Machine, Failure> {
         return Board::from_toml(&name, &text).map(Machine::of_board).map_err(|error| failed(&error, help));
     }
     let configuration = Configuration::from_toml(&text).map_err(|error| failed(&error, help))?;
-    Ok(Machine { name, configuration, board: None })
+    Ok(Machine { name, configuration, board: None, refusals: vec![] })
 }

@@ -36,6 +36,7 @@
 mod build;
 mod cache;
 mod chart;
+mod choice;
 mod commands;
 mod destination;
 mod digits;

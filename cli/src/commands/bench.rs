@@ -1,6 +1,7 @@
 //! `lpu bench`: how fast compiler and simulators are on this machine; with `mlperf-tiny`, how fast the machine is.
 
 use crate::cache;
+use crate::choice;
 use crate::commands::mlperf_tiny;
 use crate::digits;
 use crate::failure::{Failure, Verdict};
@@ -72,7 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         None => digits::load().map(|digits| digits.graph),
     };
     let graph = read()?;
-    let machine = network::settle(machine, &path);
+    let machine = choice::settle(machine, &path);
     let program = network::compile_to_run(&graph, &machine, &path)?;
     let options = rtl_options(None)?;
     let (library, build_seconds) = timed(|| build_rtl(&program.configuration, &options));

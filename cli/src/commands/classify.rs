@@ -2,9 +2,9 @@
 
 use crate::cache;
 use crate::chart::bar;
+use crate::choice;
 use crate::failure::{Failure, Verdict};
 use crate::machine::OptionalMachine;
-use crate::network;
 use crate::output::{count, duration, pairs, percent, print, print_json, printable, remark};
 use crate::stepper::{Loaded, Stepper, range, real};
 use crate::witnesses::Backend;
@@ -100,7 +100,7 @@ struct Size {
 
 /// Classifies the pictures.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let machine = network::settle(arguments.machine.resolve()?, &arguments.model);
+    let machine = choice::settle(arguments.machine.resolve()?, &arguments.model);
     let model = &arguments.model;
     let loaded = Loaded::read(model, &machine, arguments.on)?;
     let (input, output) = (loaded.input(model)?, loaded.output(model)?);

@@ -1,5 +1,6 @@
 //! `lpu compile`: the program image, and what it will cost, before anything runs.
 
+use crate::choice;
 use crate::destination::Destination;
 use crate::failure::{Failure, Verdict};
 use crate::language_program::ProgramArguments;
@@ -101,7 +102,7 @@ struct Layer {
 
 /// Compiles, checks, writes the image and reports.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let machine = network::settle(arguments.machine.resolve()?, &arguments.model);
+    let machine = choice::settle(arguments.machine.resolve()?, &arguments.model);
     let compiled = arguments.options.compile(&arguments.model, &machine)?;
     let checked = match compiled.judgement {
         Ok(checked) => checked,

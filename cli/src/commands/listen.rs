@@ -2,9 +2,9 @@
 
 use crate::cache;
 use crate::chart::{bar, curve};
+use crate::choice;
 use crate::failure::{Failure, Verdict};
 use crate::machine::{Machine, OptionalMachine};
-use crate::network;
 use crate::output::{count, duration, pairs, print, print_json, remark};
 use crate::sound::recording::{self, Live, show_live};
 use crate::sound::{BANDS, FEATURE_SCALE, FrontEnd, SAMPLE_RATE, STEP, WINDOW};
@@ -112,7 +112,7 @@ struct Detector {
 
 /// Listens.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let machine = network::settle(arguments.machine.resolve()?, &arguments.model);
+    let machine = choice::settle(arguments.machine.resolve()?, &arguments.model);
     let model = &arguments.model;
     let loaded = Loaded::read(model, &machine, arguments.on)?;
     let description = Description::beside(model)?;

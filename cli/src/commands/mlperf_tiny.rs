@@ -1,5 +1,6 @@
 //! `lpu bench mlperf-tiny`: the networks of MLPerf Tiny on this machine, beside what others have published for them.
 
+use crate::choice;
 use crate::failure::{Failure, Verdict};
 use crate::machine::Machine;
 use crate::network;
@@ -162,7 +163,7 @@ fn folder(models: Option<&Path>) -> Result<PathBuf, Failure> {
 
 fn row(benchmark: &'static Benchmark, model: PathBuf, machine: Machine) -> Result<Row, Failure> {
     let graph = network::read(&model)?;
-    let machine = network::settle(machine, &model);
+    let machine = choice::settle(machine, &model);
     let program = network::compile_to_run(&graph, &machine, &model)?;
     // Any input takes as many cycles; this one has every value.
     let input: Vec<i8> = (0..program.input_length()).map(|index| (index * 31 + index / 256) as u8 as i8).collect();

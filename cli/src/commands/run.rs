@@ -7,7 +7,7 @@ use crate::link::{LinkReport, PortArguments, run_board};
 use crate::machine::{Machine, OptionalMachine};
 use crate::output::{count, duration, pairs, percent, print, print_json, printable, rate, remark};
 use crate::witnesses::{Backend, Run, account, build_rtl, rtl_options, run_golden, run_model, run_rtl};
-use crate::{cache, network, npy};
+use crate::{cache, choice, network, npy};
 use lpu_compiler::graph::{Graph, TensorId};
 use lpu_compiler::import::llama::is_language_model;
 use lpu_isa::program::Program;
@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         return run_language::run(model, arguments.on, machine, port, &arguments.language, arguments.json);
     }
     let inputs = check_no_prompt(arguments)?;
-    let machine = network::settle(arguments.machine.resolve()?, &arguments.model);
+    let machine = choice::settle(arguments.machine.resolve()?, &arguments.model);
     check_trace(arguments)?;
     match arguments.on {
         Backend::Board => arguments.port.check(&machine)?,

@@ -1,12 +1,12 @@
 //! `lpu run` for language models: a prompt in, text out as it is produced.
 
+use crate::choice::settle;
 use crate::failure::{Failure, Verdict};
 use crate::language::{Divergence, Ending, ModelArguments, encode, first_divergence, generate, quantised, read};
 use crate::language_program::compile_to_run;
 use crate::language_report::{MachineReport, broken_promises, cycles_per_token, visible};
 use crate::link::{Board, LinkReport, Opened, PortArguments};
 use crate::machine::{Machine, OptionalMachine};
-use crate::network::settle;
 use crate::output::{count, duration, print, print_json, remark};
 use crate::speaker::{self, CycleModel, Golden, Rtl, Speaker, Witnessed};
 use crate::witnesses::Backend;

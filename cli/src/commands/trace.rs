@@ -1,10 +1,11 @@
 //! `lpu trace`: the schedule as a page to look at.
 
+use crate::choice;
 use crate::destination::Destination;
 use crate::failure::{Failure, Verdict};
 use crate::language_program::ProgramArguments;
 use crate::machine::OptionalMachine;
-use crate::network::{self, rejected};
+use crate::network::rejected;
 use crate::output::{count, print, printable};
 use crate::schedule_page::Page;
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ pub struct Arguments {
 
 /// Compiles, checks, writes the page.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
-    let machine = network::settle(arguments.machine.resolve()?, &arguments.model);
+    let machine = choice::settle(arguments.machine.resolve()?, &arguments.model);
     let compiled = arguments.options.compile(&arguments.model, &machine)?;
     if let Err(violations) = &compiled.judgement {
         return Err(rejected(violations, &arguments.model).disagreement());

@@ -119,7 +119,8 @@ mod tests {
 
     fn machine(name: &str) -> Machine {
         let board = Board::find(name).unwrap_or_else(|error| panic!("{error}"));
-        Machine { name: name.into(), configuration: board.configuration.clone(), board: Some(board) }
+        let configuration = board.configuration.clone();
+        Machine { name: name.into(), configuration, board: Some(board), refusals: vec![] }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! `lpu run` with operators that only the golden model executes so far, and with state.
 
-use crate::support::{Called, Scratch, digits, npy};
+use crate::support::{Called, Scratch, dense_network, digits, npy};
 use lpu_tests::conformance;
+use lpu_tests::convolutional::{Separable, separable};
 use lpu_tests::operators::{OPERATORS, case};
+use lpu_tests::random::Random;
 use lpu_tests::tflite_writer::{Model, Operator, Tensor, code};
 use std::fs;
 
@@ -71,6 +73,40 @@ fn a_network_that_the_boards_own_machine_cannot_execute_takes_another_one_of_its
     // What the board's own machine executes, it executes.
     let called = run(&scratch, &drawn("RELU"), 1, &["--on", "model", "--board", "ulx3s-85f", "--json"]);
     assert_eq!((&called.json()["board"], called.stderr.as_str()), (&"ulx3s-85f".into(), ""));
+}
+
+#[test]
+fn a_board_chooses_its_machine_for_an_onnx_network_and_for_images_beyond_its_own_memory() {
+    let scratch = Scratch::new();
+    let twin = lpu_tests::onnx_writer::twin(&drawn("ADD").0).unwrap();
+    let network = scratch.write("net.onnx", twin.bytes());
+    let compile =
+        |network: &str| scratch.lpu(&["compile", network, "--board", "ulx3s-85f", "--out", "p.json", "--json"]);
+    let called = compile(&network);
+    assert_eq!((called.status, &called.json()["board"]), (0, &"ulx3s-85f/networks".into()), "{}", called.stderr);
+    let why = "cannot execute it (layer `output`: a sum needs a machine whose requantiser looks up scales)";
+    assert!(called.stderr.contains(why) && called.stderr.lines().count() == 1, "{}", called.stderr);
+    // Images that the board's own machine holds a band of.
+    let shape = Separable { size: 48, channels: 3, first: 16, blocks: vec![(1, 24)], classes: 2, pads: false };
+    let network = scratch.write("net.tflite", separable(&mut Random::new(1), &shape).bytes());
+    let called = compile(&network);
+    assert_eq!((called.status, &called.json()["board"]), (0, &"ulx3s-85f/networks".into()), "{}", called.stderr);
+    assert!(called.stderr.contains("band by band of its images; taken instead is"), "{}", called.stderr);
+}
+
+#[test]
+fn where_no_machine_of_a_board_takes_a_network_the_nearest_refuses_it_and_the_others_say_what_they_lack() {
+    let scratch = Scratch::new();
+    let network = scratch.write("net.tflite", dense_network(2048, 2048).bytes());
+    for command in ["compile", "trace"] {
+        let called = scratch.lpu(&[command, &network, "--board", "ulx3s-85f", "--out", "p"]);
+        expect_test::expect![[r#""#]].assert_eq(called.refusal());
+    }
+    // A file of a configuration is that machine and no other.
+    let other = concat!(env!("CARGO_MANIFEST_DIR"), "/../constraints/ulx3s-85f/networks.toml");
+    let refusal = scratch.lpu(&["compile", &network, "--config", other, "--out", "p"]).refusal().to_owned();
+    assert!(refusal.contains("compiled for networks") && !refusal.contains("int4"), "{refusal}");
+    assert_eq!(scratch.names(), ["net.tflite"]);
 }
 
 #[test]
