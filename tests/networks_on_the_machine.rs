@@ -6,15 +6,17 @@
 
 use lpu_compiler::graph::{Element, Graph};
 use lpu_compiler::import::{import, read_model};
-use lpu_isa::configuration::{Configuration, Pipeline};
+use lpu_isa::configuration::Configuration;
 use lpu_isa::program::Program;
 use lpu_isa::resources::total_block_rams;
 use lpu_sim::cycle::CycleModel;
 use lpu_tests::conformance;
 use lpu_tests::convolutional::{Separable, chain, mobilenet, separable};
+use lpu_tests::machines::looking_up;
 use lpu_tests::operators::{OPERATORS, case};
 use lpu_tests::random::Random;
-use lpu_tests::witnesses::{accept, compile_and_check, library, model_agrees, model_run, rtl_steps_agree};
+use lpu_tests::tflite_writer::{Dense, Fused, Model, Network, Operator, Options, Tensor, code};
+use lpu_tests::witnesses::{accept, compile_and_check, library, model_agrees, model_run, rtl_steps_agree, steps_agree};
 
 /// The machine of the ULX3S for networks of this kind.
 fn machine() -> Configuration {
@@ -115,37 +117,10 @@ fn hey_jarvis_gives_the_reference_probability_at_every_step_on_the_cycle_model()
     wake_word("hey_jarvis", 2_600);
 }
 
-/// Machines whose requantiser looks up, small enough to be built quickly: full and compact pipelines, one part of a word and several.
-fn small_machines() -> [(&'static str, Configuration); 3] {
-    let small = Configuration {
-        tiles: 8,
-        weight_depth: 2048,
-        vector_depth: 2048,
-        scale_depth: 1024,
-        queue_depth: 400,
-        scale_multiplier_lanes: 0,
-        lookup: true,
-        ..Configuration::default()
-    };
-    let compact = Pipeline { compact: true, crossbar: 1, ..small.pipeline };
-    [
-        ("two parts", small.clone()),
-        (
-            "one part, fast crossbar",
-            Configuration {
-                requantise_interval: 1,
-                pipeline: Pipeline { crossbar: 1, ..small.pipeline },
-                ..small.clone()
-            },
-        ),
-        ("compact, four parts", Configuration { requantise_interval: 4, pipeline: compact, ..small }),
-    ]
-}
-
 /// A sample of every operator that the machine executes, outputs, writes and cycles.
 #[test]
 fn every_operator_agrees_on_the_rtl() {
-    for (name, machine) in small_machines() {
+    for (name, machine) in looking_up() {
         let Some(library) = library(&machine, name).unwrap() else { return };
         for (number, (operator, _)) in OPERATORS.iter().enumerate() {
             // Those with a form of their own for every size of an image come more often.
@@ -167,9 +142,81 @@ fn every_operator_agrees_on_the_rtl() {
     }
 }
 
+/// A fully connected layer, a softmax, and up to three changes of scale and shape.
+fn ending_in_a_softmax(seed: u64) -> Model {
+    let mut random = Random::new(seed);
+    let (inputs, outputs) = (random.within(1, 20), random.within(1, 20));
+    let dense = Dense {
+        weights: (0..inputs * outputs).map(|_| random.byte().max(-127)).collect(),
+        bias: None,
+        scales: vec![random.scale(0.01)],
+        outputs,
+        fused: Fused::None,
+        output_scale: random.scale(0.05),
+        output_zero_point: random.byte(),
+    };
+    let mut network = Network::new(&[1, inputs], random.scale(0.05), random.byte()).dense(dense);
+    network = network.elementwise(code::SOFTMAX, 1.0 / 256.0, -128);
+    for _ in 0..random.below(4) {
+        network = match random.below(3) {
+            0 => network.elementwise(code::QUANTIZE, random.scale(0.004), random.byte()),
+            1 => network.elementwise(code::RELU, random.scale(0.004), random.byte()),
+            _ => network.reshape(&[outputs, 1], random.coin()),
+        };
+    }
+    let mut model = network.model();
+    model.operators[1].options = Options::Softmax { beta: 1.0 };
+    model
+}
+
+/// The host's part is the golden model's, and the machine's ends in front of it.
+#[test]
+fn a_softmax_and_what_changes_its_results_element_by_element_are_the_hosts() {
+    let (name, machine) = looking_up().into_iter().next().unwrap();
+    let library = library(&machine, name).unwrap();
+    let mut rescaled = 0;
+    for seed in 0..40 {
+        let graph = import(&ending_in_a_softmax(seed).bytes(), "classes").unwrap();
+        let program = compile_and_check(&graph, &machine).unwrap();
+        assert_eq!(program.layers.len(), 1, "{seed}");
+        rescaled += usize::from(!program.finish.as_ref().unwrap().rescales.is_empty());
+        let mut random = Random::new(seed);
+        let inputs: Vec<Vec<i8>> =
+            (0..4).map(|_| (0..program.input_length()).map(|_| random.byte()).collect()).collect();
+        model_agrees(&graph, &program, &inputs).unwrap_or_else(|error| panic!("{seed}: {error}"));
+        if let Some(library) = library.as_ref().filter(|_| seed < 4) {
+            rtl_steps_agree(&graph, &program, library, &inputs).unwrap_or_else(|error| panic!("{seed}: {error}"));
+        }
+    }
+    assert!(rescaled >= 15, "{rescaled}");
+}
+
+/// A network with state may end in a softmax, whose result no state takes.
+#[test]
+fn a_softmax_ends_a_network_that_keeps_state() {
+    let (_, machine) = looking_up().into_iter().next().unwrap();
+    let stream = OPERATORS.iter().position(|(name, _)| *name == "ASSIGN_VARIABLE").unwrap();
+    for seed in 0..20 {
+        let mut case = case(stream, seed);
+        let from = case.model.outputs[0];
+        let shape: Vec<usize> = case.model.tensors[from as usize].shape.iter().map(|&size| size as usize).collect();
+        case.model.tensors.push(Tensor::activation("classes", &shape, 1.0 / 256.0, -128));
+        let output = case.model.tensors.len() as i32 - 1;
+        let plain = Operator::plain(code::SOFTMAX, vec![from], vec![output]);
+        case.model.operators.push(Operator { options: Options::Softmax { beta: 1.0 }, ..plain });
+        case.model.outputs = vec![output];
+        let graph = import(&case.model.bytes(), "stream").unwrap();
+        let program = compile_and_check(&graph, &machine).unwrap();
+        assert!(program.finish.is_some());
+        let inputs: Vec<Vec<i8>> =
+            case.inputs.iter().map(|input| input.iter().map(|&byte| byte as i8).collect()).collect();
+        steps_agree(&graph, &program, &inputs).unwrap_or_else(|error| panic!("{seed}: {error}"));
+    }
+}
+
 #[test]
 fn bands_and_parts_of_an_input_agree_on_the_rtl() {
-    let (_, machine) = small_machines().into_iter().next().unwrap();
+    let (_, machine) = looking_up().into_iter().next().unwrap();
     let machine = Configuration { vector_depth: 300, ..machine };
     let mut random = Random::new(5);
     let shape = Separable { size: 24, channels: 3, first: 8, blocks: vec![(1, 16), (2, 16)], classes: 3, pads: true };

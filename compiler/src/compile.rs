@@ -2,6 +2,7 @@
 
 mod bands;
 mod demands;
+mod host;
 mod inputs;
 mod padding;
 mod step;
@@ -17,7 +18,7 @@ use bands::Part;
 use demands::Demands;
 use inputs::{keep_states, place_constant};
 use lpu_isa::configuration::Configuration;
-use lpu_isa::program::{FORMAT, Finish, Layer, Program};
+use lpu_isa::program::{FORMAT, Layer, Program};
 use std::collections::{HashMap, HashSet};
 use step::{Step, slices_read_beside};
 use tiling::{Place, Tiling};
@@ -158,7 +159,8 @@ struct Work<'a> {
     /// The last cycle in which each tensor is read, so far.
     last_read: Vec<u64>,
     layers: Vec<Layer>,
-    finish: Option<Finish>,
+    /// For each operator, whether the host executes it.
+    hosted: Vec<bool>,
     /// Cycles that a word of weights in each tile may cost each operator.
     prices: Vec<u64>,
     /// What is being placed.
@@ -193,7 +195,7 @@ impl<'a> Work<'a> {
             root: (0..graph.tensors.len()).collect(),
             last_read: vec![0; graph.tensors.len()],
             layers: Vec::new(),
-            finish: None,
+            hosted: host::executed(graph),
             prices,
             at: Place::Input,
         }
@@ -256,7 +258,7 @@ impl<'a> Work<'a> {
             macs: graph.multiply_accumulates(),
             cycles,
             constants: std::mem::take(&mut self.lowering.constants),
-            finish: self.finish,
+            finish: host::finish(graph, output_id),
             language: None,
         })
     }
@@ -275,13 +277,9 @@ impl<'a> Work<'a> {
             let why = "an input has no value".to_string();
             return Err(CompileError::Unsupported { layer: operator.name.clone(), why });
         };
-        if let OperatorKind::Softmax(softmax) = &operator.kind {
-            // It is the last operator: the host's.
-            let row = graph.tensor(to).and_then(|tensor| tensor.shape.last().copied()).unwrap_or(1) as u32;
-            self.finish = Some(Finish { softmax: *softmax, row });
-        }
-        // A reshape gives its input another name; the region lives until the last reader of any name is done.
-        if matches!(operator.kind, OperatorKind::Reshape | OperatorKind::Softmax(_)) {
+        // A reshape gives its input another name; the region lives until the last reader of any name is done. So does, for the machine,
+        // what the host executes on what it has read.
+        if operator.kind == OperatorKind::Reshape || self.hosted[index] {
             let owner = self.root[operator.inputs[0].0];
             self.root[to.0] = owner;
             self.remaining[owner] += self.remaining[to.0];
@@ -337,11 +335,8 @@ fn unsupported(graph: &Graph, why: &str) -> CompileError {
 
 /// Refuses what has no lowering, or none for this machine, before anything is placed: the first such operator.
 fn check_lowered(graph: &Graph, configuration: &Configuration) -> Result<(), CompileError> {
-    let not_lowered =
-        |layer: &str, operator: &str| Err(CompileError::NotLowered { layer: layer.into(), operator: operator.into() });
-    // The host takes over behind the last operator that the machine executes.
-    let last = graph.operators.iter().rposition(|operator| operator.kind != OperatorKind::Reshape);
-    for (index, operator) in graph.operators.iter().enumerate() {
+    host::check(graph)?;
+    for operator in &graph.operators {
         let looked_up = match &operator.kind {
             OperatorKind::Add(_) => Some("a sum"),
             OperatorKind::Multiply(_) => Some("a product"),
@@ -350,25 +345,6 @@ fn check_lowered(graph: &Graph, configuration: &Configuration) -> Result<(), Com
         };
         if let Some(what) = looked_up.filter(|_| !configuration.lookup) {
             return Err(lookup::refused(&operator.name, what));
-        }
-        match &operator.kind {
-            OperatorKind::Softmax(_) if Some(index) == last && graph.states.is_empty() => (),
-            OperatorKind::Softmax(_) => {
-                return not_lowered(&operator.name, "the operator `softmax`, where it is not the last one,");
-            }
-            OperatorKind::FullyConnected(_)
-            | OperatorKind::Convolution(_)
-            | OperatorKind::DepthwiseConvolution(_)
-            | OperatorKind::Pool(_)
-            | OperatorKind::Mean(_)
-            | OperatorKind::Add(_)
-            | OperatorKind::Multiply(_)
-            | OperatorKind::Logistic(_)
-            | OperatorKind::Slice(_)
-            | OperatorKind::Concatenation(_)
-            | OperatorKind::Pad(_)
-            | OperatorKind::Reshape
-            | OperatorKind::Elementwise(_) => (),
         }
     }
     Ok(())

@@ -27,6 +27,7 @@
 //! | --- | --- |
 //! | this one | scaling an accumulator, fused activations, requantising |
 //! | [`addition`] | the sum of two elements in two scales |
+//! | [`rescale`] | an element in another scale |
 //! | [`mean`] | averages of a window, means over axes |
 //! | [`softmax`], [`logistic`] | those functions of int8 elements |
 //! | [`functions`] | exponential, logistic and reciprocal of 32-bit fixed-point numbers, which they are made of |
@@ -51,6 +52,7 @@ pub mod addition;
 pub mod functions;
 pub mod logistic;
 pub mod mean;
+pub mod rescale;
 pub mod softmax;
 
 use serde::{Deserialize, Serialize};

@@ -4,13 +4,16 @@
 //! before a run, one list of instructions for each queue, and where input and output stand. On disk it is JSON, compact and
 //! diffable; the weights are hexadecimal strings.
 
-use crate::arithmetic::softmax::Softmax;
+mod finish;
+
 use crate::configuration::{Configuration, ConfigurationError};
 use crate::fixed_point::table::Table;
 use crate::instruction::{Instruction, InstructionError, Operation, Unit};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use thiserror::Error;
+
+pub use finish::Finish;
 
 /// Version of the image's form.
 pub const FORMAT: u32 = 2;
@@ -187,24 +190,6 @@ pub struct Program {
     /// What only a program for a machine with [`Extensions`](crate::configuration::Extensions) has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
-}
-
-/// A network's last operator, which the host computes: a softmax takes exponentials, a reciprocal and products of 32 bits, of a
-/// dozen numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finish {
-    /// The softmax.
-    pub softmax: Softmax,
-    /// Elements of a row.
-    pub row: u32,
-}
-
-impl Finish {
-    /// The network's answer to what the machine has made.
-    #[must_use]
-    pub fn apply(&self, elements: &[i8]) -> Vec<i8> {
-        elements.chunks(self.row.max(1) as usize).flat_map(|row| self.softmax.apply(row)).collect()
-    }
 }
 
 /// What a language model's program has beyond others: contents of more memories, registers, and a schedule for each of several
@@ -394,6 +379,9 @@ impl Program {
             return inconsistent("a scale entry does not have one value for each lane".into());
         }
         self.check_constants(&self.constants)?;
+        if let Some(finish) = &self.finish {
+            finish.check(self.output.positions.len()).map_err(ProgramError::Inconsistent)?;
+        }
         self.check_language()?;
         let layer_results = self.layers.iter().map(|layer| &layer.result);
         let others = self.language.iter().flat_map(|language| &language.others).map(|other| &other.output);

@@ -239,6 +239,34 @@ pub fn extended() -> Vec<(&'static str, Configuration)> {
     ]
 }
 
+/// Machines whose requantiser looks up, small enough to be built quickly: full and compact pipelines, one part of a word and several.
+#[must_use]
+pub fn looking_up() -> [(&'static str, Configuration); 3] {
+    let small = Configuration {
+        tiles: 8,
+        weight_depth: 2048,
+        vector_depth: 2048,
+        scale_depth: 1024,
+        queue_depth: 400,
+        scale_multiplier_lanes: 0,
+        lookup: true,
+        ..Configuration::default()
+    };
+    let compact = Pipeline { compact: true, crossbar: 1, ..small.pipeline };
+    [
+        ("two parts", small.clone()),
+        (
+            "one part, fast crossbar",
+            Configuration {
+                requantise_interval: 1,
+                pipeline: Pipeline { crossbar: 1, ..small.pipeline },
+                ..small.clone()
+            },
+        ),
+        ("compact, four parts", Configuration { requantise_interval: 4, pipeline: compact, ..small }),
+    ]
+}
+
 /// The machine of the smallest board, with memories deep enough for the tests' networks. Its registers, counters and instructions
 /// are those of the board.
 #[must_use]

@@ -176,8 +176,18 @@ fn report(program: &Program, machine: &Machine, checked: &CheckReport, out: Path
         units: units.collect(),
         layers: layers.collect(),
         schedules: schedules.collect(),
-        remarks: checked.remarks.iter().map(ToString::to_string).collect(),
+        remarks: checked.remarks.iter().map(ToString::to_string).chain(of_the_host(program)).collect(),
     }
+}
+
+/// What the machine leaves to the host, which no line of the table has.
+fn of_the_host(program: &Program) -> Option<String> {
+    let changes = match program.finish.as_ref()?.rescales.len() {
+        0 => String::new(),
+        1 => " and the change of scale behind it".into(),
+        more => format!(" and the {more} changes of scale behind it"),
+    };
+    Some(format!("the host computes the softmax at the end{changes} from the output that it reads"))
 }
 
 /// Use of every memory that a program fills.

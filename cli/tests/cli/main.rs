@@ -9,6 +9,7 @@ mod generate;
 mod language;
 mod language_shapes;
 mod networks;
+mod onnx;
 mod output_files;
 mod programs;
 mod run;

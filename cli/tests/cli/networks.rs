@@ -24,14 +24,14 @@ fn run(scratch: &Scratch, (model, elements): &(Model, usize), rows: usize, more:
     scratch.lpu(&[&["run", &network, "--inputs", &inputs, "--outputs", "y.npy"], more].concat())
 }
 
-/// A softmax that is not the last operator, which no unit of the machine computes, and its number of input elements.
+/// A softmax in front of an operator of the machine, which has no unit for it, and its number of input elements.
 fn inner_softmax() -> (Model, usize) {
     let (mut model, elements) = drawn("SOFTMAX");
     let before = model.outputs[0];
     let after = Tensor { name: "behind".into(), ..model.tensors[before as usize].clone() };
     model.tensors.push(after);
     let output = model.tensors.len() as i32 - 1;
-    model.operators.push(Operator::plain(code::RELU, vec![before], vec![output]));
+    model.operators.push(Operator::plain(code::LOGISTIC, vec![before], vec![output]));
     model.outputs = vec![output];
     (model, elements)
 }
@@ -55,7 +55,8 @@ fn a_network_without_a_lowering_is_refused_by_every_other_backend_with_operator_
     let scratch = Scratch::new();
     let refusal = |more: &[&str]| run(&scratch, &inner_softmax(), 1, &[&["--on"], more].concat()).refusal().to_owned();
     let product = refusal(&["model"]);
-    let why = "the operator `softmax`, where it is not the last one, cannot be compiled for the machine yet";
+    let why =
+        "the operator `softmax`, where more than changes of scale follow it, cannot be compiled for the machine yet";
     assert!(product.contains("layer `") && product.contains(why) && product.contains("--on golden"), "{product}");
     assert_eq!(refusal(&["rtl"]), product);
     assert_eq!(refusal(&["board", "--port", "sim"]), product);

@@ -1,6 +1,7 @@
 //! Operators on elements: of one tensor, and of two.
 
 use lpu_isa::arithmetic::Requantise;
+use lpu_isa::arithmetic::rescale::Rescale;
 
 /// `output[i] = requantise(input[i] - input_zero_point)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,14 @@ pub struct Elementwise {
     pub input_zero_point: i32,
     /// Scale, zero point and clamp of the output.
     pub requantise: Requantise,
+}
+
+impl Elementwise {
+    /// Its arithmetic.
+    #[must_use]
+    pub fn rescale(&self) -> Rescale {
+        Rescale { zero_point: self.input_zero_point, requantise: self.requantise }
+    }
 }
 
 /// The operators that become an [`Elementwise`].

@@ -4,8 +4,8 @@ use super::{Value, narrow, positions, strides};
 use lpu_compiler::graph::{Elementwise, Tensor};
 
 pub(super) fn elementwise(function: &Elementwise, input: &[i8]) -> Vec<i8> {
-    let apply = |&element: &i8| function.requantise.apply(i32::from(element) - function.input_zero_point);
-    input.iter().map(apply).map(narrow).collect()
+    let rescale = function.rescale();
+    input.iter().map(|&element| rescale.apply(element)).collect()
 }
 
 /// `function` of each pair of elements; axes of size one repeat.

@@ -19,7 +19,8 @@ pub struct Pair {
 const SIZE: usize = 8;
 
 /// A convolution with a clamp, a depthwise one of stride 2, a residual sum, a pool (or, in every other network, none), a fully connected
-/// layer that reads the image flattened (or the mean over its positions), and a softmax.
+/// layer that reads the image flattened (or the mean over its positions), and a softmax, in every third network in a scale of its own, as
+/// quantisers leave it.
 #[must_use]
 pub fn image_network(seed: u64) -> Pair {
     let mut random = Random::new(seed);
@@ -36,7 +37,7 @@ pub fn image_network(seed: u64) -> Pair {
         (pool, SIZE / 4 * (SIZE / 4) * features)
     };
     let logits = both.fully_connected(row, features, length, classes);
-    both.softmax(logits, classes)
+    both.softmax(logits, classes, seed % 3 == 1)
 }
 
 struct Both<'a> {
@@ -239,15 +240,22 @@ impl<'a> Both<'a> {
         output
     }
 
-    fn softmax(mut self, input: i32, classes: usize) -> Pair {
-        self.tflite.tensors.push(Tensor::activation("classes", &[1, classes], 1.0 / 256.0, -128));
-        let output = self.tflite.tensors.len() as i32 - 1;
+    fn softmax(mut self, input: i32, classes: usize, rescaled: bool) -> Pair {
+        let name = if rescaled { "probability" } else { "classes" };
+        self.tflite.tensors.push(Tensor::activation(name, &[1, classes], 1.0 / 256.0, -128));
+        let mut output = self.tflite.tensors.len() as i32 - 1;
         let from = self.tensor(input).name.clone();
-        let classes_name = self.writer.node("Softmax", &[&from], "classes", vec![integer("axis", -1)]);
+        let probability = self.writer.node("Softmax", &[&from], name, vec![integer("axis", -1)]);
         self.apply(code::SOFTMAX, vec![input], output, 0, Options::Softmax { beta: 1.0 });
+        if rescaled {
+            let from = output;
+            output = self.activation("classes", &[1, classes], 1.0 / 256.0);
+            self.quantise(&probability, output);
+            self.apply(code::QUANTIZE, vec![from], output, 0, Options::Plain);
+        }
         self.tflite.outputs = vec![output];
         let input = ("image/given", data_type::FLOAT, &[1, self.channels, SIZE, SIZE][..]);
-        let onnx = self.writer.model(input, (&classes_name, data_type::FLOAT, &[1, classes]));
+        let onnx = self.writer.model(input, ("classes", data_type::FLOAT, &[1, classes]));
         Pair { onnx, tflite: self.tflite }
     }
 }
