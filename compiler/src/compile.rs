@@ -13,6 +13,7 @@ use crate::graph::{Graph, Operator, OperatorKind, TensorId};
 use crate::lower::Lowering;
 use crate::lower::convolution::Dense;
 use crate::lower::lookup;
+use crate::lower::tables::Tables;
 use crate::schedule::{Schedule, Spread, Stored};
 use bands::Part;
 use demands::Demands;
@@ -37,27 +38,27 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
     check_lowered(graph, configuration)?;
     let folded = padding::folded(graph);
     let graph = folded.as_ref().unwrap_or(graph);
+    let tables = Tables::default();
+    let task = Task { graph, configuration, board, tables: &tables };
     // Fewest cycles first. Where the weights do not fit, they are given a price until they do; where vectors do not, copies are left
     // out and operators run band by band until they do.
     let mut prices = PRICES.into_iter();
     let (mut price, mut too_low) = (0, 0);
     let mut waiting = vec![Tiling::default()];
     let mut tried: HashSet<Tiling> = HashSet::new();
+    let mut lowered = 0;
     let mut least: Option<(u64, CompileError)> = None;
     while let Some(tiling) = waiting.pop() {
         let all = vec![price; graph.operators.len()];
-        let mut work = Work::new(graph, configuration, all, tiling);
+        let mut work = Work::new(task, all, tiling);
         let error = match work.compile(board) {
             Ok(program) => {
-                let found = elsewhere(program, work.tiling, (graph, configuration, board), price);
-                return Ok(if price == 0 {
-                    found.0
-                } else {
-                    refined(found, (graph, configuration, board), (price, too_low))
-                });
+                let found = elsewhere(program, work.tiling, task, price);
+                return Ok(if price == 0 { found.0 } else { refined(found, task, (price, too_low)) });
             }
             Err(error) => error,
         };
+        lowered += work.layers.len() + 1;
         match &error {
             CompileError::DoesNotFit { resource: Resource::WeightRam, .. } => match prices.next() {
                 Some(higher) => {
@@ -66,7 +67,7 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
                 }
                 None => return Err(error),
             },
-            CompileError::DoesNotFit { resource, needed, available, .. } if tried.len() < MOST_TILINGS => {
+            CompileError::DoesNotFit { resource, needed, available, .. } if lowered < MOST_LOWERED => {
                 if *resource == Resource::VectorMemory {
                     let ways = work.tiling.relieved(graph, work.at, &work.twins());
                     waiting.extend(ways.into_iter().filter(|way| tried.insert(way.clone())).rev());
@@ -87,27 +88,30 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
 /// What a word of weights in each tile is worth, in cycles, until all fit.
 const PRICES: [u64; 9] = [1, 2, 4, 8, 32, 128, 512, 2048, 1 << 20];
 
-/// Ways to make room that are tried at most.
-const MOST_TILINGS: usize = 32;
+/// Layers, each band of an operator counted, that are lowered at most in search of room: a second or two.
+const MOST_LOWERED: usize = 3000;
 
-/// Operators whose weights are tried at the lower price, at most.
+/// Operators whose weights are tried at the lower price, at most, and layers that are lowered for it.
 const MOST_REFINED: usize = 16;
+const MOST_LOWERED_AGAIN: usize = 1500;
 
-/// A network, the machine, its name.
-type Task<'a> = (&'a Graph, &'a Configuration, &'a str);
+/// What is to be compiled.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    graph: &'a Graph,
+    configuration: &'a Configuration,
+    /// The machine's name.
+    board: &'a str,
+    tables: &'a Tables,
+}
 
 /// `program`, or the one with images elsewhere that takes the fewest cycles.
-fn elsewhere(
-    program: Program,
-    tiling: Tiling,
-    (graph, configuration, board): Task<'_>,
-    price: u64,
-) -> (Program, Tiling) {
+fn elsewhere(program: Program, tiling: Tiling, task: Task<'_>, price: u64) -> (Program, Tiling) {
     let mut best = (program, tiling.clone());
     for spread in [Spread::Early, Spread::Emptiest].into_iter().filter(|&spread| spread != tiling.spread) {
         let other = tiling.placed(spread);
-        let prices = vec![price; graph.operators.len()];
-        match Work::new(graph, configuration, prices, other.clone()).compile(board) {
+        let prices = vec![price; task.graph.operators.len()];
+        match Work::new(task, prices, other.clone()).compile(task.board) {
             Ok(found) if found.cycles < best.0.cycles => best = (found, other),
             _ => (),
         }
@@ -117,20 +121,17 @@ fn elsewhere(
 
 /// At price `high` for words of weights everything fits, at `low` it does not: lets one operator after the other have the lower one,
 /// while there is room.
-fn refined(
-    (program, tiling): (Program, Tiling),
-    (graph, configuration, board): Task<'_>,
-    (high, low): (u64, u64),
-) -> Program {
+fn refined((program, tiling): (Program, Tiling), task: Task<'_>, (high, low): (u64, u64)) -> Program {
     let mut best = program;
-    let mut prices = vec![high; graph.operators.len()];
+    let mut prices = vec![high; task.graph.operators.len()];
     let has_choice = |operator: &Operator| {
         matches!(operator.kind, OperatorKind::Convolution(_) | OperatorKind::DepthwiseConvolution(_))
     };
-    let operators = graph.operators.iter().enumerate().filter(|(_, operator)| has_choice(operator));
-    for (index, _) in operators.take(MOST_REFINED) {
+    let operators = task.graph.operators.iter().enumerate().filter(|(_, operator)| has_choice(operator));
+    let count = MOST_REFINED.min(MOST_LOWERED_AGAIN / best.layers.len().max(1));
+    for (index, _) in operators.take(count) {
         prices[index] = low;
-        match Work::new(graph, configuration, prices.clone(), tiling.clone()).compile(board) {
+        match Work::new(task, prices.clone(), tiling.clone()).compile(task.board) {
             Ok(program) if program.cycles < best.cycles => best = program,
             _ => prices[index] = high,
         }
@@ -169,7 +170,8 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// With a price for words of weights for each operator.
-    fn new(graph: &'a Graph, configuration: &Configuration, prices: Vec<u64>, tiling: Tiling) -> Work<'a> {
+    fn new(task: Task<'a>, prices: Vec<u64>, tiling: Tiling) -> Work<'a> {
+        let Task { graph, configuration, tables, .. } = task;
         let mut schedule = Schedule::new(configuration);
         schedule.spread = tiling.spread;
         let lowering = Lowering {
@@ -181,6 +183,7 @@ impl<'a> Work<'a> {
             constants: Vec::new(),
             thrift: 0,
             blocks: HashMap::new(),
+            tables,
         };
         Work {
             graph,

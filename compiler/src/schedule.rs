@@ -31,6 +31,30 @@ impl Stored {
             }
         }
     }
+
+    /// The rows of `view`, which is a view of this image, as an image of their own with no padding above and below.
+    #[must_use]
+    pub fn rows(&self, view: &Layout) -> (Stored, Layout) {
+        let layout = view.alone();
+        let (first, beats) = ((view.top * view.row_pitch()) as usize, layout.beats() as usize);
+        let region = Region {
+            tensor: self.region.tensor.clone(),
+            slice: self.region.slice,
+            base: self.region.base + first as u32,
+            beats: beats as u32,
+            positions: layout.positions(),
+        };
+        let ready = self.ready.get(first..first + beats).map_or_else(Vec::new, <[u64]>::to_vec);
+        (Stored { region, ready, layout: Some(layout), twin: None }, layout)
+    }
+
+    /// Notes when rows of it, which [`rows`](Self::rows) has given, can be read.
+    pub fn note_rows(&mut self, rows: &Stored) {
+        let first = (rows.region.base - self.region.base) as usize;
+        if let Some(ready) = self.ready.get_mut(first..first + rows.ready.len()) {
+            ready.copy_from_slice(&rows.ready);
+        }
+    }
 }
 
 /// An instruction that is to be placed: its first step lies `offset` cycles behind a common origin.

@@ -1,5 +1,9 @@
 //! Random networks as those for small cameras are built: a convolution, depthwise-separable blocks, an average, a classifier.
 
+mod branches;
+
+pub use branches::{Residual, branching, mobilenet_v2, residual};
+
 use crate::random::Random;
 use crate::tflite_writer::{Fused, Model, Operator, Options, Tensor, code};
 
@@ -36,6 +40,10 @@ struct Draft<'a> {
     model: Model,
     last: i32,
     pads: bool,
+    /// The clamp of the convolutions that come.
+    fused: Fused,
+    /// A tensor whose scale their results take.
+    like: Option<i32>,
 }
 
 /// A network of that shape whose weights, scales and zero points are random, so that most outputs do not saturate.
@@ -62,25 +70,14 @@ pub fn chain(random: &mut Random) -> Model {
     let operators = random.within(2, 6);
     let mut draft = Draft::new(random, input, false);
     for _ in 0..operators {
-        let before = draft.shape();
-        let valid = before[1] > 4 && before[2] > 4 && draft.random.below(3) == 0;
-        let (size, stride) = (draft.random.within(1, 3), draft.random.within(1, 2) as i32);
-        match draft.random.below(6) {
-            0 => draft.pool(code::MAX_POOL_2D, size, stride, valid),
-            1 => draft.pool(code::AVERAGE_POOL_2D, size, stride, valid),
-            2 => draft.clamp(),
-            3 => {
-                let length = size * size;
-                draft.window(code::DEPTHWISE_CONV_2D, &[1, size, size, before[3]], 3, (stride, 1), length, valid);
-            }
-            _ => {
-                let channels = draft.random.within(1, 24);
-                let length = size * size * before[3];
-                draft.window(code::CONV_2D, &[channels, size, size, before[3]], 0, (stride, 0), length, valid);
-            }
-        }
+        draft.any();
     }
     Model { outputs: vec![draft.last], ..draft.model }
+}
+
+/// A tensor's scale and zero point.
+fn taken(tensor: &Tensor) -> (f32, i8) {
+    (tensor.scales[0], tensor.zero_points[0] as i8)
 }
 
 /// Positions of a window along an axis.
@@ -100,7 +97,28 @@ impl<'a> Draft<'a> {
             outputs: vec![],
             initial: None,
         };
-        Draft { random, model, last: 0, pads }
+        Draft { random, model, last: 0, pads, fused: Fused::Relu, like: None }
+    }
+
+    /// A convolution, a pool or a clamp, of any size, stride and padding.
+    fn any(&mut self) {
+        let before = self.shape();
+        let valid = before[1] > 4 && before[2] > 4 && self.random.below(3) == 0;
+        let (size, stride) = (self.random.within(1, 3), self.random.within(1, 2) as i32);
+        match self.random.below(6) {
+            0 => self.pool(code::MAX_POOL_2D, size, stride, valid),
+            1 => self.pool(code::AVERAGE_POOL_2D, size, stride, valid),
+            2 => self.clamp(),
+            3 => {
+                let length = size * size;
+                self.window(code::DEPTHWISE_CONV_2D, &[1, size, size, before[3]], 3, (stride, 1), length, valid);
+            }
+            _ => {
+                let channels = self.random.within(1, 24);
+                let length = size * size * before[3];
+                self.window(code::CONV_2D, &[channels, size, size, before[3]], 0, (stride, 0), length, valid);
+            }
+        }
     }
 
     fn add(&mut self, tensor: Tensor) -> i32 {
@@ -156,10 +174,12 @@ impl<'a> Draft<'a> {
         let taps = weights[1];
         let along = |size: usize| positions(size, taps, stride as usize, valid);
         let shape = [1, along(before[1]), along(before[2]), channels];
-        let output = Tensor::activation("image", &shape, scale, self.random.byte() / 4 - 96);
+        let own = (scale, self.random.byte() / 4 - 96);
+        let (scale, zero_point) = self.like.map_or(own, |like| taken(&self.model.tensors[like as usize]));
+        let output = Tensor::activation("image", &shape, scale, zero_point);
         let options =
             Options::Convolution { padding: i8::from(valid), stride: [stride; 2], dilation: [1; 2], multiplier };
-        self.apply(code, inputs, Fused::Relu, options, output);
+        self.apply(code, inputs, self.fused, options, output);
     }
 
     /// Adds a row below and a column on the right.
@@ -167,8 +187,7 @@ impl<'a> Draft<'a> {
         let before = self.shape();
         let amounts = Tensor::integers("padding", &[0, 0, 0, 1, 0, 1, 0, 0]);
         let amounts = self.add(Tensor { shape: vec![4, 2], ..amounts });
-        let tensor = &self.model.tensors[self.last as usize];
-        let (scale, zero_point) = (tensor.scales[0], tensor.zero_points[0] as i8);
+        let (scale, zero_point) = taken(&self.model.tensors[self.last as usize]);
         let output = Tensor::activation("padded", &[1, before[1] + 1, before[2] + 1, before[3]], scale, zero_point);
         self.apply(code::PAD, vec![self.last, amounts], Fused::None, Options::Plain, output);
     }
@@ -187,8 +206,7 @@ impl<'a> Draft<'a> {
     fn pool(&mut self, code: i32, size: usize, stride: i32, valid: bool) {
         let before = self.shape();
         let along = |rows: usize| positions(rows, size, stride as usize, valid);
-        let tensor = &self.model.tensors[self.last as usize];
-        let (scale, zero_point) = (tensor.scales[0], tensor.zero_points[0] as i8);
+        let (scale, zero_point) = taken(&self.model.tensors[self.last as usize]);
         let shape = [1, along(before[1]), along(before[2]), before[3]];
         let output = Tensor::activation("pool", &shape, scale, zero_point);
         let options = Options::Pool { padding: i8::from(valid), stride: [stride; 2], size: [size as i32; 2] };
@@ -206,8 +224,7 @@ impl<'a> Draft<'a> {
     /// An average over all rows and columns.
     fn average(&mut self) {
         let before = self.shape();
-        let tensor = &self.model.tensors[self.last as usize];
-        let (scale, zero_point) = (tensor.scales[0], tensor.zero_points[0] as i8);
+        let (scale, zero_point) = taken(&self.model.tensors[self.last as usize]);
         let output = Tensor::activation("average", &[1, 1, 1, before[3]], scale, zero_point);
         let size = [before[1] as i32, before[2] as i32];
         let options = Options::Pool { padding: 1, stride: [1; 2], size };

@@ -33,19 +33,24 @@ impl Work<'_> {
             matches!(operator.kind, FullyConnected(_) | Elementwise(_) | Reshape | Softmax(_))
         };
         let filler = if graph.operators.iter().all(plain) { 0 } else { configuration.beats_per_word() };
-        let readers = || graph.operators.iter().enumerate().filter(|(_, operator)| operator.inputs.contains(&id));
-        let first = readers().next().and_then(|(index, _)| self.tiling.from(index)).filter(|_| readers().count() == 1);
         let room = configuration.vector_beats().saturating_sub(filler);
         // Dense where that is faster, or where there is no room otherwise.
         self.dense = self.dense_input(id, &configuration, (beats > room).then_some(room));
-        if let Some(segment) = first
+        let reads = |operator: &Operator| operator.inputs.contains(&id);
+        let readers = (graph.operators.iter().position(reads), graph.operators.iter().rposition(reads));
+        // All that reads it, band by band.
+        let segment = match readers {
+            (Some(first), Some(last)) => self.tiling.around(first).filter(|segment| segment.last >= last),
+            _ => None,
+        };
+        if let Some(segment) = segment
             && beats > room
             && self.dense.is_none()
         {
             let (size, channels) = image(&tensor.shape);
             let full = self.demands.layout(id, size, channels, &configuration);
             let rows = segment.rows(graph).ok_or_else(|| unsupported(graph, "a band of the input is empty"))?;
-            let mut rows: Vec<Range<u64>> = rows.iter().filter_map(|band| band.first().cloned()).collect();
+            let mut rows: Vec<Range<u64>> = rows.iter().filter_map(|band| band.read.get(&id).cloned()).collect();
             // The host brings whole inputs, though no window may read the last rows.
             if let Some(last) = rows.last_mut() {
                 last.end = full.rows;

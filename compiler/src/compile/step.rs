@@ -125,14 +125,18 @@ impl Step<'_> {
         convolution::lower_dense(lowering, layer, input, dense, &target)
     }
 
-    /// Lowers the operator for a band, for which it is `kind`: from the image `input` that `layout` says into that of `target`.
+    /// Lowers the operator for a band, for which it is `kind`: from the images `operands`, of the layouts beside them, into that of
+    /// `target`.
     pub(super) fn lower_band(
         &self,
         lowering: &mut Lowering<'_>,
         kind: &OperatorKind,
-        (input, layout): (&Stored, Layout),
+        operands: &[(&Stored, Layout)],
         target: &Target<'_>,
     ) -> Result<Lowered, CompileError> {
+        let Some(&(input, layout)) = operands.first() else {
+            return Err(self.not_lowered("an operator without operands"));
+        };
         match kind {
             OperatorKind::Convolution(layer) => convolution::lower(lowering, layer, input, layout, target),
             OperatorKind::DepthwiseConvolution(layer) => {
@@ -143,17 +147,72 @@ impl Step<'_> {
                 if !is_maximum(kind) || taken != Some(input.region.slice) {
                     return pool::lower(lowering, pool, input, layout, target);
                 }
-                // A maximum reads its result beside its input: a slice has one read port.
-                let slices: Vec<u32> =
-                    (0..lowering.schedule.configuration.vector_slices).filter(|slice| Some(*slice) != taken).collect();
-                let (copy, last_read) = lowering.copy(target.name, &layout, input, &slices)?;
-                let lowered = pool::lower(lowering, pool, &copy, layout, target)?;
-                lowering.schedule.release(&copy.region, lowered.last_read);
+                // A maximum reads its result beside its input.
+                let (copy, last_read) = self.copied_rows(lowering, &operands[0], input.region.slice)?;
+                let lowered = pool::lower(lowering, pool, &copy.0, copy.1, target)?;
+                lowering.schedule.release(&copy.0.region, lowered.last_read);
                 Ok(Lowered { last_read: lowered.last_read.max(last_read), ..lowered })
             }
             OperatorKind::Elementwise(operator) => elementwise::lower_image(lowering, operator, input, &layout, target),
+            OperatorKind::Logistic(logistic) => lookup::lower_logistic(lowering, logistic, (input, &layout), target),
+            OperatorKind::Add(addition) => self.lower_beside(lowering, operands, |lowering, images| {
+                lookup::lower_sum(lowering, addition, images, target)
+            }),
+            OperatorKind::Multiply(multiply) => self.lower_beside(lowering, operands, |lowering, images| {
+                product::lower(lowering, multiply, images, target)
+            }),
+            OperatorKind::Concatenation(concatenation) => {
+                let sources: Vec<Stored> = operands.iter().map(|(stored, layout)| stored.rows(layout).0).collect();
+                let shape = |layout: &Layout| layout.shape().map(|size| size as usize);
+                let shapes: Vec<[usize; 3]> = operands.iter().map(|(_, layout)| shape(layout)).collect();
+                let shapes: Vec<&[usize]> = shapes.iter().map(|shape| &shape[..]).collect();
+                // Of rows, columns and channels.
+                let axis = (concatenation.axis + 3).saturating_sub(self.shape(0).len());
+                let froms = concatenated(&shapes, axis, &shape(&target.layout));
+                let (mut result, former) = lowering.place_image(target)?;
+                let (mut rows, _) = result.rows(&target.layout);
+                let sources: Vec<&Stored> = sources.iter().collect();
+                let to = (&mut rows, former);
+                let lowered = lowering.move_into(&sources, &froms, 0, target.name, to, Some(target.number))?;
+                result.note_rows(&rows);
+                Ok(Lowered { result, ..lowered })
+            }
             other => Err(self.not_lowered(&format!("the operator `{}` band by band", other.name()))),
         }
+    }
+
+    /// What `lower` does with two images for a band that are read at the same time: one of them is copied where both stand in the same
+    /// slice, which has one read port.
+    fn lower_beside(
+        &self,
+        lowering: &mut Lowering<'_>,
+        operands: &[(&Stored, Layout)],
+        lower: impl FnOnce(&mut Lowering<'_>, [(&Stored, &Layout); 2]) -> Result<Lowered, CompileError>,
+    ) -> Result<Lowered, CompileError> {
+        let [first, second] = operands else { return Err(self.not_lowered("an operator of one operand")) };
+        let taken = first.0.region.slice;
+        if second.0.region.slice != taken {
+            return lower(lowering, [(first.0, &first.1), (second.0, &second.1)]);
+        }
+        let (copy, last_read) = self.copied_rows(lowering, second, taken)?;
+        let lowered = lower(lowering, [(first.0, &first.1), (&copy.0, &copy.1)])?;
+        lowering.schedule.release(&copy.0.region, lowered.last_read);
+        Ok(Lowered { last_read: lowered.last_read.max(last_read), ..lowered })
+    }
+
+    /// A copy of the rows of an image that a band reads, in another slice than `taken`, and the last cycle in which the original is read
+    /// for it.
+    fn copied_rows(
+        &self,
+        lowering: &mut Lowering<'_>,
+        (stored, layout): &(&Stored, Layout),
+        taken: u32,
+    ) -> Result<((Stored, Layout), u64), CompileError> {
+        let slices: Vec<u32> =
+            (0..lowering.schedule.configuration.vector_slices).filter(|&slice| slice != taken).collect();
+        let (rows, layout) = stored.rows(layout);
+        let (copy, last_read) = lowering.copy(&self.operator.name, &layout, &rows, &slices)?;
+        Ok(((copy, layout), last_read))
     }
 
     /// Where each element of the result of an operator that moves elements comes from, and the constant.
@@ -179,19 +238,8 @@ impl Step<'_> {
                 (froms, pad.value.into())
             }
             OperatorKind::Concatenation(concatenation) => {
-                let steps = strides(output);
-                let mut froms = vec![None; elements];
-                let mut before = 0;
-                for number in 0..self.operator.inputs.len() {
-                    let shape = self.shape(number);
-                    let start = before * steps[concatenation.axis];
-                    let steps: Vec<isize> = steps.iter().map(|&step| step as isize).collect();
-                    for (element, position) in positions(start, shape, &steps).into_iter().enumerate() {
-                        froms[position] = Some((number, element));
-                    }
-                    before += shape[concatenation.axis];
-                }
-                (froms, 0)
+                let shapes: Vec<&[usize]> = (0..self.operator.inputs.len()).map(|number| self.shape(number)).collect();
+                (concatenated(&shapes, concatenation.axis, output), 0)
             }
             _ => (vec![], 0),
         }
@@ -346,10 +394,30 @@ fn positions(start: usize, shape: &[usize], strides: &[isize]) -> Vec<usize> {
     positions
 }
 
+/// Where each element of a concatenation of tensors of `shapes` along `axis` comes from.
+fn concatenated(shapes: &[&[usize]], axis: usize, output: &[usize]) -> Vec<From> {
+    let steps = strides(output);
+    let along: Vec<isize> = steps.iter().map(|&step| step as isize).collect();
+    let mut froms = vec![None; output.iter().product()];
+    let mut before = 0;
+    for (number, shape) in shapes.iter().enumerate() {
+        for (element, position) in positions(before * steps[axis], shape, &along).into_iter().enumerate() {
+            froms[position] = Some((number, element));
+        }
+        before += shape[axis];
+    }
+    froms
+}
+
+/// Does the operator read two images at the same time?
+pub(super) fn reads_two(kind: &OperatorKind) -> bool {
+    matches!(kind, OperatorKind::Add(_) | OperatorKind::Multiply(_))
+}
+
 /// The slices of what is there already and will be read beside tensor `to`.
 pub(super) fn slices_read_beside(graph: &Graph, index: usize, to: TensorId, vectors: &[Option<Stored>]) -> Vec<u32> {
     let later = graph.operators[index + 1..].iter();
-    let pairs = later.filter(|operator| matches!(operator.kind, OperatorKind::Add(_) | OperatorKind::Multiply(_)));
+    let pairs = later.filter(|operator| reads_two(&operator.kind));
     pairs
         .filter(|operator| operator.inputs.contains(&to))
         .flat_map(|operator| &operator.inputs)

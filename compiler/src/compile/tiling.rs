@@ -1,9 +1,10 @@
 //! Which operators run band by band of rows, because what lies between them is larger than the vector memory has room for.
 //!
-//! A *segment* is a chain of operators, each the only reader of the one before. It makes its result in bands of rows: for each
-//! band, all its operators one after the other, on the rows that the band needs. So the tensors inside the chain exist a band at a
-//! time; what the chain reads and what it makes stand as a whole (but the network's input may stand in parts, one for each band).
-//! Rows that two bands need are computed twice, with the same weights.
+//! A *segment* is a range of operators of whose tensors only the last one's result is read outside. It makes that in bands of rows:
+//! for each band, all its operators one after the other, on the rows that the band needs. So the tensors inside exist a band at a
+//! time; what the segment reads and what it makes stand as a whole (but the network's input may stand in parts, one for each band).
+//! Rows that two bands need are computed twice, with the same weights. Where several operators read a tensor, as both sides of a
+//! residual sum do, a band of it has the rows that any of them needs.
 //!
 //! Segments are found by trial: where something finds no room, [`Tiling::relieved`] names the ways to make some, the cheapest
 //! first.
@@ -11,10 +12,10 @@
 use crate::graph::{Graph, Operator, OperatorKind, Padding, PoolFunction, TensorId, Window};
 use crate::lower::layout::image;
 use crate::schedule::Spread;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// A chain of operators that run band by band.
+/// Operators that run band by band.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Segment {
     /// The first operator's place in the graph.
@@ -53,6 +54,11 @@ pub(super) struct Tiling {
 const MOST_BANDS: u64 = 64;
 
 impl Tiling {
+    /// The segment that operator number `index` is in.
+    pub(super) fn around(&self, index: usize) -> Option<&Segment> {
+        self.segments.iter().find(|segment| (segment.first..=segment.last).contains(&index))
+    }
+
     /// The segment whose first operator is number `index`.
     pub(super) fn from(&self, index: usize) -> Option<&Segment> {
         self.segments.iter().find(|segment| segment.first == index)
@@ -84,13 +90,14 @@ impl Tiling {
             way.single.extend(twins);
             ways.push(Some(way));
         }
-        let of = |index: usize| self.segments.iter().find(|segment| (segment.first..=segment.last).contains(&index));
+        let of = |index: usize| self.around(index);
         match place {
             Place::Input => {
                 let reads = |operator: &Operator| operator.inputs.iter().any(|id| graph.inputs.contains(id));
-                if let Some(reader) = graph.operators.iter().position(reads) {
-                    match of(reader) {
-                        None => ways.push(self.with(graph, reader, reader, 2)),
+                let readers = (graph.operators.iter().position(reads), graph.operators.iter().rposition(reads));
+                if let (Some(first), Some(last)) = readers {
+                    match of(first).filter(|segment| segment.last >= last) {
+                        None => ways.push(self.with(graph, first, last, 2)),
                         Some(segment) => {
                             ways.push(self.with(graph, segment.first, segment.last, segment.bands * 2));
                             ways.push(self.with(graph, segment.first, segment.last + 1, segment.bands));
@@ -119,53 +126,81 @@ impl Tiling {
         ways.into_iter().flatten().collect()
     }
 
-    /// The same with operators `first` to `last` in one segment; `None` where they are no chain of operators that can be.
+    /// The same with operators `first` to `last` in one segment, and with those that read what these make; `None` where they are none that
+    /// can run band by band.
     fn with(&self, graph: &Graph, first: usize, last: usize, bands: u64) -> Option<Tiling> {
         let mut segment = Segment { first, last, bands };
         let mut way = self.clone();
-        way.segments.retain(|other| {
-            let apart = other.last < first || other.first > last;
-            if !apart {
-                segment.first = segment.first.min(other.first);
-                segment.last = segment.last.max(other.last);
-                segment.bands = segment.bands.max(other.bands);
+        loop {
+            way.segments.retain(|other| {
+                let apart = other.last < segment.first || other.first > segment.last;
+                if !apart {
+                    segment.first = segment.first.min(other.first);
+                    segment.last = segment.last.max(other.last);
+                    segment.bands = segment.bands.max(other.bands);
+                }
+                apart
+            });
+            let last = segment.last_reader(graph)?;
+            if last == segment.last {
+                break;
             }
-            apart
-        });
-        let Segment { first, last, bands } = segment;
-        let operators = graph.operators.get(first..=last)?;
-        let mut used = vec![0; graph.tensors.len()];
-        let kept = graph.outputs.iter().chain(graph.states.iter().flat_map(|state| [&state.tensor, &state.next]));
-        for id in graph.operators.iter().flat_map(|operator| &operator.inputs).chain(kept) {
-            used[id.0] += 1;
+            segment.last = last;
         }
-        let chained = operators.windows(2).all(|pair| match (&pair[0].outputs[..], &pair[1].inputs[..]) {
-            (&[made], &[read]) => made == read && used[made.0] == 1,
-            _ => false,
-        });
+        let operators = graph.operators.get(segment.first..=segment.last)?;
         let rows = rows_of(graph, *operators.last()?.outputs.first()?);
-        let possible = chained && bands <= rows.min(MOST_BANDS) && operators.iter().all(runs_in_bands);
-        way.segments.insert(segment.clone());
-        (possible && segment.rows(graph).is_some()).then_some(way)
+        let possible =
+            segment.bands <= rows.min(MOST_BANDS) && operators.iter().all(|operator| runs_in_bands(graph, operator));
+        let possible = possible && segment.rows(graph).is_some();
+        way.segments.insert(segment);
+        possible.then_some(way)
     }
 }
 
+/// The rows that a band makes and reads.
+pub(super) struct Rows {
+    /// Of the result of each operator of the segment.
+    pub(super) made: Vec<Range<u64>>,
+    /// Of the tensors that the segment reads and does not make.
+    pub(super) read: BTreeMap<TensorId, Range<u64>>,
+}
+
 impl Segment {
+    /// The last operator that reads what the segment makes but for its result; `None` where something is not read, or by others than
+    /// operators.
+    fn last_reader(&self, graph: &Graph) -> Option<usize> {
+        let kept = |made: TensorId| {
+            graph.outputs.contains(&made) || graph.states.iter().any(|state| state.tensor == made || state.next == made)
+        };
+        let mut last = self.last;
+        for operator in graph.operators.get(self.first..self.last)? {
+            let &[made] = &operator.outputs[..] else { return None };
+            let reader = graph.operators.iter().rposition(|reader| reader.inputs.contains(&made));
+            last = last.max(reader.filter(|_| !kept(made))?);
+        }
+        Some(last)
+    }
+
     /// For each band, the rows of what the segment reads, and of the result of each of its operators.
-    pub(super) fn rows(&self, graph: &Graph) -> Option<Vec<Vec<Range<u64>>>> {
+    pub(super) fn rows(&self, graph: &Graph) -> Option<Vec<Rows>> {
         let operators = graph.operators.get(self.first..=self.last)?;
-        let all = rows_of(graph, *operators.last()?.outputs.first()?);
+        let to = *operators.last()?.outputs.first()?;
+        let all = rows_of(graph, to);
         let each = all.div_ceil(self.bands);
         let band = |number: u64| {
-            let mut rows = Vec::with_capacity(operators.len() + 1);
-            rows.push(number * each..((number + 1) * each).min(all));
+            let mut wanted = BTreeMap::from([(to, number * each..((number + 1) * each).min(all))]);
+            let mut made = Vec::with_capacity(operators.len());
             for operator in operators.iter().rev() {
-                let input = rows_of(graph, *operator.inputs.first()?);
-                let needed = needed(&operator.kind, input, rows.last()?)?.rows;
-                rows.push(needed);
+                let output = wanted.remove(operator.outputs.first()?)?;
+                for &input in &operator.inputs {
+                    let Range { start, end } = needed(&operator.kind, rows_of(graph, input), &output)?.rows;
+                    let both = |known: &mut Range<u64>| *known = known.start.min(start)..known.end.max(end);
+                    wanted.entry(input).and_modify(both).or_insert(start..end);
+                }
+                made.push(output);
             }
-            rows.reverse();
-            Some(rows)
+            made.reverse();
+            Some(Rows { made, read: wanted })
         };
         (0..all.div_ceil(each)).map(band).collect()
     }
@@ -220,12 +255,25 @@ fn window(kind: &OperatorKind) -> Option<&Window> {
     }
 }
 
-fn runs_in_bands(operator: &Operator) -> bool {
-    window(&operator.kind).is_some() || matches!(operator.kind, OperatorKind::Elementwise(_))
+/// Does an operator make rows of its result of rows of its inputs?
+fn runs_in_bands(graph: &Graph, operator: &Operator) -> bool {
+    let shape = |id: &TensorId| graph.tensor(*id).map(|tensor| &tensor.shape[..]);
+    match &operator.kind {
+        OperatorKind::Elementwise(_) | OperatorKind::Logistic(_) => true,
+        // No axis of an operand is repeated.
+        OperatorKind::Add(_) | OperatorKind::Multiply(_) => {
+            operator.outputs.iter().all(|to| operator.inputs.iter().all(|from| shape(from) == shape(to)))
+        }
+        // Columns or channels come together: the last two axes.
+        OperatorKind::Concatenation(concatenation) => {
+            operator.inputs.first().and_then(shape).is_some_and(|shape| concatenation.axis + 2 >= shape.len())
+        }
+        kind => window(kind).is_some(),
+    }
 }
 
 /// The rows of a tensor as an image.
-fn rows_of(graph: &Graph, id: TensorId) -> u64 {
+pub(super) fn rows_of(graph: &Graph, id: TensorId) -> u64 {
     graph.tensor(id).map_or(1, |tensor| image(&tensor.shape).0.rows as u64)
 }
 
@@ -233,7 +281,7 @@ fn rows_of(graph: &Graph, id: TensorId) -> u64 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::graph::{Plane, Pool};
+    use crate::graph::{Concatenation, Element, Plane, Pool, Quantisation, Tensor};
 
     fn pool(size: usize, stride: usize, top: usize, bottom: usize) -> OperatorKind {
         let plane = |rows| Plane { rows, columns: 1 };
@@ -253,5 +301,53 @@ mod tests {
         }
         let needed = needed(&pool(3, 2, 0, 1), 10, &(3..5)).unwrap();
         assert_eq!((needed.rows, needed.above, needed.below), (6..10, 0, 1));
+    }
+
+    /// Of an image of 8 rows: a pool over three rows, another one of its result, both results in one image.
+    fn residual() -> Graph {
+        let tensor = |name: &str, channels: usize| Tensor {
+            name: name.into(),
+            shape: vec![1, 8, 4, channels],
+            quantisation: Quantisation { scale: 0.1, zero_point: 0 },
+            element: Element::Int8,
+        };
+        let operator = |name: &str, kind, inputs: &[usize], output| Operator {
+            name: name.into(),
+            kind,
+            inputs: inputs.iter().map(|&id| TensorId(id)).collect(),
+            outputs: vec![TensorId(output)],
+        };
+        let both = OperatorKind::Concatenation(Concatenation { axis: 3 });
+        Graph {
+            name: "net".into(),
+            tensors: vec![tensor("x", 2), tensor("a", 2), tensor("b", 2), tensor("y", 4)],
+            operators: vec![
+                operator("a", pool(3, 1, 1, 1), &[0], 1),
+                operator("b", pool(3, 1, 1, 1), &[1], 2),
+                operator("y", both, &[1, 2], 3),
+            ],
+            inputs: vec![TensorId(0)],
+            outputs: vec![TensorId(3)],
+            constants: vec![],
+            states: vec![],
+        }
+    }
+
+    #[test]
+    fn a_segment_takes_in_all_that_reads_what_it_makes_and_a_band_the_rows_that_any_of_it_needs() {
+        let graph = residual();
+        // The first pool's result is read by the last operator too.
+        let tiling = Tiling::default().with(&graph, 0, 1, 2).unwrap();
+        let segment = tiling.from(0).unwrap();
+        assert_eq!((segment.first, segment.last), (0, 2));
+        let rows = segment.rows(&graph).unwrap();
+        assert_eq!((&rows[0].made[..], &rows[1].made[..]), (&[0..5, 0..4, 0..4][..], &[3..8, 4..8, 4..8][..]));
+        assert_eq!((&rows[0].read[&TensorId(0)], &rows[1].read[&TensorId(0)]), (&(0..6), &(2..8)));
+        // Where it stands whole, the operators behind it are a segment of their own.
+        let tiling = Tiling::default().with(&graph, 1, 2, 2).unwrap();
+        assert_eq!(tiling.from(1).map(|segment| segment.last), Some(2));
+        // What is kept must stand whole.
+        let kept = Graph { outputs: vec![TensorId(1)], ..graph };
+        assert_eq!(Tiling::default().with(&kept, 0, 1, 2), None);
     }
 }

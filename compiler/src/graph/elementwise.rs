@@ -37,7 +37,7 @@ pub enum ElementwiseFunction {
 
 /// `output[i] = requantise((first[i] - first_zero_point) × (second[i] - second_zero_point))`, with the operands' axes of size
 /// one repeated. The product has 18 bits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Multiply {
     /// Subtracted from every element of the first operand.
     pub first_zero_point: i32,

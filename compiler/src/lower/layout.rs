@@ -150,6 +150,12 @@ impl Layout {
         Layout { rows: rows.end - rows.start, top, bottom, ..*self }
     }
 
+    /// The same without anything above and below it.
+    #[must_use]
+    pub fn alone(&self) -> Layout {
+        Layout { top: 0, bottom: 0, ..*self }
+    }
+
     /// Rows, columns and channels.
     #[must_use]
     pub fn shape(&self) -> [u64; 3] {

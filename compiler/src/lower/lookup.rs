@@ -123,7 +123,7 @@ pub fn lower_sum(
     if !lowering.schedule.configuration.lookup {
         return Err(refused(target.name, "a sum"));
     }
-    let Some((entries, turned)) = table_of_sum(addition) else {
+    let Some((entries, turned)) = lowering.tables.sums.get(addition, || table_of_sum(addition)) else {
         let why = "no table of scales gives its sums exactly".to_string();
         return Err(CompileError::Unsupported { layer: target.name.into(), why });
     };

@@ -11,6 +11,7 @@
 //! | `split` | how such a layer is split over the tiles |
 //! | `stream` | words that pass through the vector unit or the requantiser |
 //! | `line` | which bias makes a rising function of a sum |
+//! | `tables` | tables for look-ups, each computed once |
 //! | `fully_connected`, `convolution`, `pool`, `elementwise`, `lookup`, `product`, `movement` | a family of operators each |
 
 pub mod convolution;
@@ -26,6 +27,7 @@ pub mod pool;
 pub mod product;
 mod split;
 pub mod stream;
+pub mod tables;
 #[cfg(test)]
 mod tests;
 pub mod window;
@@ -37,6 +39,7 @@ use lpu_isa::arithmetic::Rounding;
 use lpu_isa::program::{Constants, Region, Scale};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use tables::Tables;
 
 /// What all lowerings add to.
 pub struct Lowering<'a> {
@@ -56,6 +59,8 @@ pub struct Lowering<'a> {
     pub thrift: u64,
     /// Blocks of weights by a digest of theirs: first word, and words.
     pub blocks: HashMap<u64, Vec<(usize, usize)>>,
+    /// Tables for look-ups that have been computed.
+    pub tables: &'a Tables,
 }
 
 /// What a lowering is told about the result that it makes.

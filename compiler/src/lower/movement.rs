@@ -434,7 +434,7 @@ impl Lowering<'_> {
         })
     }
 
-    /// Appends `beats` words to the weight RAMs: a 1 where `picks` names an element of the beat for a row of results and a column.
+    /// Places `beats` words of weights: a 1 where `picks` names an element of the beat for a row of results and a column.
     fn add_unit_weights(
         &mut self,
         name: &str,
@@ -442,26 +442,24 @@ impl Lowering<'_> {
         beats: u32,
         picks: impl Fn(u32, u32, u32) -> Option<u32>,
     ) -> Result<u32, CompileError> {
-        let dot = configuration.dot;
-        let base = self.weights.first().map_or(0, Vec::len) as u32 / dot;
-        let needed = u64::from(base) + u64::from(beats);
+        let needed = u64::from(beats);
         if needed > u64::from(configuration.weight_depth) {
             return Err(super::window::weights_do_not_fit(self, name, needed));
         }
         let parts = configuration.channels_per_tile();
-        for (tile, ram) in (0u32..).zip(&mut self.weights) {
+        let of_tile = |tile: u32| {
             let (row, column) = (tile / configuration.stream_elements, tile % configuration.stream_elements);
-            for beat in 0..beats {
-                let mut bytes = vec![0i8; dot as usize];
+            let mut block = vec![0i8; (beats * configuration.dot) as usize];
+            for (beat, bytes) in (0..beats).zip(block.chunks_mut(configuration.dot as usize)) {
                 for part in 0..parts {
                     if let Some(element) = picks(row * parts + part, column, beat) {
                         bytes[element as usize] |= if part == 0 { 1 } else { 1 << 4 };
                     }
                 }
-                ram.extend(bytes);
             }
-        }
-        Ok(base)
+            block
+        };
+        self.place_weights(name, (0..configuration.tiles).map(of_tile).collect())
     }
 }
 

@@ -38,7 +38,7 @@ const APART: i32 = 512;
 
 /// Which results a table makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
     /// All.
     Both,
     /// Those of at least the output's zero point, which stands for all others.
@@ -113,13 +113,14 @@ struct Passes<'p, 'l, 't> {
 }
 
 impl Passes<'_, '_, '_> {
-    /// Reads one or two images and writes another, of layout `layout`.
+    /// Reads one or two images and writes another, of layout `layout`: the result where `number` is the layer's.
     fn pass(
         &mut self,
         reads: &[Image<'_>],
         through: Through,
         (minimum, maximum): (i32, i32),
         (to, layout, former): (&mut Stored, &Layout, u64),
+        number: Option<u32>,
     ) -> Result<(), CompileError> {
         let word = self.lowering.schedule.configuration.beats_per_word();
         let (write, last_beats) = rows_of(layout, to, word);
@@ -138,7 +139,7 @@ impl Passes<'_, '_, '_> {
             last_beats,
             earliest: 0,
             last_read: former,
-            number: Some(self.target.number),
+            number,
         })?;
         to.land(&landed);
         self.start.get_or_insert(start);
@@ -165,7 +166,8 @@ impl Passes<'_, '_, '_> {
         };
         let (mut stored, former) = self.lowering.place_image(&place)?;
         let plain = self.plain;
-        self.pass(reads, through, limits, (&mut stored, &plain, former))?;
+        // The result may come to stand where this one does.
+        self.pass(reads, through, limits, (&mut stored, &plain, former), None)?;
         Ok(stored)
     }
 
@@ -207,16 +209,13 @@ pub fn lower(
         false => (zero_point, (-128, 127)),
     };
     let lines = Lines { requantise: &multiply.requantise, chooser: zero_points[chooser], origin, range };
-    let tables: Vec<(Side, Vec<Scale>)> = match lines.table(Side::Both) {
-        Some(table) => vec![(Side::Both, table)],
-        None => {
-            let both = [Side::Above, Side::Below].map(|side| lines.table(side).map(|table| (side, table)));
-            let [Some(above), Some(below)] = both else {
-                let why = "no table of scales gives its products exactly".to_string();
-                return Err(CompileError::Unsupported { layer: target.name.into(), why });
-            };
-            vec![above, below]
-        }
+    let compute = || {
+        let of = |side| lines.table(side).map(|table| (side, table));
+        of(Side::Both).map(|one| vec![one]).or_else(|| Some(vec![of(Side::Above)?, of(Side::Below)?]))
+    };
+    let Some(tables) = lowering.tables.products.get(multiply, compute) else {
+        let why = "no table of scales gives its products exactly".to_string();
+        return Err(CompileError::Unsupported { layer: target.name.into(), why });
     };
 
     let size = Plane { rows: target.layout.rows as usize, columns: target.layout.columns as usize };
@@ -254,7 +253,8 @@ pub fn lower(
             let (mut result, former) = passes.lowering.place_image(target)?;
             let limits = (multiply.requantise.minimum, multiply.requantise.maximum);
             let both = [(&halves[0], &plain), (&halves[1], &plain)];
-            passes.pass(&both, vector(Function::Add), limits, (&mut result, &target.layout, former))?;
+            let to = (&mut result, &target.layout, former);
+            passes.pass(&both, vector(Function::Add), limits, to, Some(target.number))?;
             halves.iter().for_each(|half| passes.release(half));
             result
         }
@@ -264,7 +264,7 @@ pub fn lower(
                 let (zero_point, minimum, maximum) = lines.limits(side);
                 let through = passes.lookup(table, zero_point)?;
                 let to = (&mut result, &target.layout, former);
-                passes.pass(&[operand, index], through, (minimum, maximum), to)?;
+                passes.pass(&[operand, index], through, (minimum, maximum), to, Some(target.number))?;
             }
             result
         }

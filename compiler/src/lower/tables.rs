@@ -1,0 +1,41 @@
+//! Tables for look-ups, each computed once: an operator is lowered for each band of its rows, and for each way of cutting its network
+//! that the compiler tries.
+
+use super::product::Side;
+use crate::graph::Multiply;
+use lpu_isa::arithmetic::addition::Addition;
+use lpu_isa::program::Scale;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// The tables of a compilation.
+#[derive(Debug, Default)]
+pub struct Tables {
+    /// Of a sum: the table, and whether it looks up by the second operand. `None` where there is none.
+    pub(super) sums: Memo<Addition, Option<(Vec<Scale>, bool)>>,
+    /// Of a product: one table or two. `None` where there are none.
+    pub(super) products: Memo<Multiply, Option<Vec<(Side, Vec<Scale>)>>>,
+}
+
+/// What has been computed for each of some keys.
+#[derive(Debug)]
+pub(super) struct Memo<K, V>(RefCell<HashMap<K, V>>);
+
+impl<K, V> Default for Memo<K, V> {
+    fn default() -> Self {
+        Memo(RefCell::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Memo<K, V> {
+    /// What is known for `key`, or what `compute` finds.
+    pub(super) fn get(&self, key: &K, compute: impl FnOnce() -> V) -> V {
+        if let Some(known) = self.0.borrow().get(key) {
+            return known.clone();
+        }
+        let found = compute();
+        self.0.borrow_mut().insert(key.clone(), found.clone());
+        found
+    }
+}
