@@ -6,7 +6,7 @@ use super::{Work, unsupported};
 use crate::error::CompileError;
 use crate::graph::{Graph, Operator, OperatorKind, TensorId};
 use crate::lower::Lowering;
-use crate::lower::convolution::{self, Dense};
+use crate::lower::convolution::Dense;
 use crate::lower::layout::{Layout, image};
 use crate::schedule::Stored;
 use lpu_isa::configuration::Configuration;
@@ -87,9 +87,8 @@ impl Work<'_> {
         let plain = self.demands.layout(id, size, layer.input_channels, configuration);
         let output = self.demands.layout(to, output, channels, configuration);
         let dense = Dense::best(layer, size, &output, configuration)?;
-        let gains =
-            dense.cycles(layer, &output, configuration)? < convolution::cycles(layer, &plain, &output, configuration)?;
-        (gains && !shared && !kept).then_some((reader, dense))
+        let pays = dense.pays(layer, &plain, &output, configuration);
+        (pays && !shared && !kept).then_some((reader, dense))
     }
 
     /// Places the input's rows `rows`, each an image of its own.
