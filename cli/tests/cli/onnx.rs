@@ -13,7 +13,7 @@ const MACHINE: &str = "tiles = 16\ndot = 4\nstream_elements = 8\nweight_depth = 
 const SIZE: usize = 8;
 
 /// A network of images of several channels, with a scale of its own behind the softmax.
-const SEED: u64 = 4;
+const SEED: u64 = 16;
 
 /// The network and its machine in a scratch directory, and the channels of its images.
 fn network() -> (Scratch, usize) {
@@ -95,7 +95,7 @@ fn a_damaged_onnx_model_is_refused() {
     scratch.write("x.npy", npy(&format!("(1, {SIZE}, {SIZE}, {channels})"), &images));
     let bytes = fs::read(scratch.path("net.onnx")).unwrap();
     for (length, reason) in
-        [(bytes.len() / 2, "damaged"), (bytes.len() - 1, "damaged"), (3, "not a network in a known format")]
+        [(bytes.len() / 2, "damaged"), (bytes.len() - 1, "damaged"), (2, "not a network in a known format")]
     {
         scratch.write("part.onnx", &bytes[..length]);
         for arguments in [

@@ -6,7 +6,7 @@ use super::{Work, unsupported};
 use crate::error::CompileError;
 use crate::graph::{Graph, Operator, OperatorKind, TensorId};
 use crate::lower::Lowering;
-use crate::lower::convolution::{self, Dense};
+use crate::lower::convolution::Dense;
 use crate::lower::layout::{Layout, image};
 use crate::schedule::Stored;
 use lpu_isa::configuration::Configuration;
@@ -96,9 +96,7 @@ impl Work<'_> {
         let plain = self.demands.layout(id, size, layer.input_channels, configuration);
         let output = self.demands.layout(to, output, channels, configuration);
         let dense = Dense::best(layer, size, &output, configuration)?;
-        let gains = self.tiling.is_whole()
-            && dense.cycles(layer, &output, configuration)?
-                < convolution::cycles(layer, &plain, &output, configuration)?;
+        let gains = self.tiling.is_whole() && dense.pays(layer, &plain, &output, configuration);
         let fits = room.is_some_and(|room| dense.layout.beats() <= u64::from(room));
         ((gains || fits) && !shared && !kept).then_some((reader, dense))
     }

@@ -7,7 +7,7 @@ use crate::graph::{Convolution, Graph, Operator, OperatorKind, Padding, Plane, T
 use crate::lower::convolution::Dense;
 use crate::lower::layout::{Layout, image};
 use crate::lower::movement::From;
-use crate::lower::{Lowered, Lowering, Target, convolution, elementwise, fully_connected, lookup, pool, product};
+use crate::lower::{Lowered, Lowering, Target, convolution, elementwise, fully_connected, lookup, mean, pool, product};
 use crate::schedule::Stored;
 use lpu_isa::configuration::Configuration;
 
@@ -67,8 +67,8 @@ impl Step<'_> {
                 let lowered = pool::lower(lowering, pool, &input.stored, input.layout, &target)?;
                 Ok(done(lowering, lowered, [input]))
             }
-            OperatorKind::Mean(mean) => {
-                let Some(goes) = pool::mean_axes(mean, self.shape(0)) else {
+            OperatorKind::Mean(layer) => {
+                let Some(goes) = mean::axes(layer, self.shape(0)) else {
                     return Err(self.not_lowered("a mean over some of more than three axes"));
                 };
                 let input = self.operand(lowering, 0, input, none, None)?;
@@ -76,7 +76,7 @@ impl Step<'_> {
                 let [rows, columns, channels] = input.layout.shape();
                 let size = Plane { rows: left(goes[0], rows), columns: left(goes[1], columns) };
                 let target = self.target(&input.stored, size, left(goes[2], channels), &configuration);
-                let lowered = pool::lower_mean(lowering, mean, goes, (&input.stored, input.layout), &target)?;
+                let lowered = mean::lower(lowering, layer, goes, (&input.stored, input.layout), &target)?;
                 Ok(done(lowering, lowered, [input]))
             }
             OperatorKind::Add(addition) => {

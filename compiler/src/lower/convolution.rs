@@ -2,10 +2,12 @@
 //!
 //! # Cost
 //!
-//! That of [`window`]. A plain convolution reads all blocks of the input for each position. A depthwise one reads, for each block
-//! of channels, the blocks that they come from, and each tile multiplies one element of a beat: it is bound by what the vector
-//! memory delivers, a beat a cycle, and pays by reading each beat once for all positions of a run.
+//! That of [`window`]; [`cost`], [`cost_depthwise`] and [`Dense::cost`] evaluate it. A plain convolution reads all blocks of the input
+//! for each position. A depthwise one reads, for each block of channels, the blocks that they come from, and each tile multiplies one
+//! element of a beat: it is bound by what the vector memory delivers, a beat a cycle, and pays by reading each beat once for all
+//! positions of a run.
 
+use super::cost::{Cost, Products};
 use super::layout::Layout;
 use super::window::{self, Place, Product};
 use super::{Lowered, Lowering, Target};
@@ -52,6 +54,37 @@ pub fn lower(
 /// wide enough.
 #[must_use]
 pub fn cycles(layer: &Convolution, input: &Layout, output: &Layout, configuration: &Configuration) -> Option<u64> {
+    with_product(layer, output, |product| window::plan(product, input, output, configuration))
+}
+
+/// The cycles of `layer` alone, between two such images.
+#[must_use]
+pub fn cost(layer: &Convolution, input: &Layout, output: &Layout, configuration: &Configuration) -> Option<Cost> {
+    let products = with_product(layer, output, |product| Products::of(product, input, output, configuration));
+    products.map(|products| products.cost(configuration))
+}
+
+/// The cycles of the depthwise `layer` alone, between two such images of which the input has no copy.
+#[must_use]
+pub fn cost_depthwise(
+    layer: &DepthwiseConvolution,
+    input: &Layout,
+    output: &Layout,
+    configuration: &Configuration,
+) -> Option<Cost> {
+    let multiplier = layer.multiplier.max(1) as u64;
+    let [rows, columns] = window::axes(&layer.window, plane(output));
+    let product = Product {
+        rows,
+        columns,
+        reads: &|channel| channel / multiplier..channel / multiplier + 1,
+        ..Product::UNWEIGHTED
+    };
+    Products::of(&product, input, output, configuration).map(|products| products.cost(configuration))
+}
+
+/// What `answer` says about the product of `layer`.
+fn with_product<T>(layer: &Convolution, output: &Layout, answer: impl FnOnce(&Product<'_>) -> T) -> T {
     let outputs_of_group = (layer.output_channels / layer.groups.max(1)).max(1) as u64;
     let depth = (layer.input_channels / layer.groups.max(1)) as u64;
     let [rows, columns] = window::axes(&layer.window, plane(output));
@@ -59,16 +92,9 @@ pub fn cycles(layer: &Convolution, input: &Layout, output: &Layout, configuratio
         rows,
         columns,
         reads: &|channel| channel / outputs_of_group * depth..(channel / outputs_of_group + 1) * depth,
-        weight: &|_, _, _| 0,
-        alike: false,
-        streams: false,
-        columns_at: (0, 1),
-        scale: &|_| Scale::default(),
-        zero_point: layer.accumulation.output_zero_point,
-        minimum: layer.accumulation.minimum,
-        maximum: layer.accumulation.maximum,
+        ..Product::UNWEIGHTED
     };
-    window::plan(&product, input, output, configuration)
+    answer(&product)
 }
 
 /// How an image of few channels stands where neighbouring columns share a beat: the elements of a row one behind the other.
@@ -170,25 +196,41 @@ impl Dense {
     /// The cycles that the tiles take for `layer`, all phases together, but for what two of them overlap: at most.
     #[must_use]
     pub fn cycles(&self, layer: &Convolution, output: &Layout, configuration: &Configuration) -> Option<u64> {
+        let cycles = |product: &Product<'_>| window::plan(product, &self.layout, output, configuration);
+        self.each(layer, output, cycles).into_iter().sum()
+    }
+
+    /// Does `layer` take fewer cycles so than from the image as it is, between two such images?
+    #[must_use]
+    pub fn pays(&self, layer: &Convolution, plain: &Layout, output: &Layout, configuration: &Configuration) -> bool {
+        let own = self.cycles(layer, output, configuration);
+        own.zip(cycles(layer, plain, output, configuration)).is_some_and(|(own, plain)| own < plain)
+    }
+
+    /// The cycles of `layer` alone.
+    #[must_use]
+    pub fn cost(&self, layer: &Convolution, output: &Layout, configuration: &Configuration) -> Option<Cost> {
+        let products = |product: &Product<'_>| Products::of(product, &self.layout, output, configuration);
+        let phases: Option<Vec<Products>> = self.each(layer, output, products).into_iter().collect();
+        let together = phases?.into_iter().reduce(|before, next| before.then(next, configuration));
+        together.map(|products| products.cost(configuration))
+    }
+
+    /// What `answer` says about the product of each phase.
+    fn each<T>(&self, layer: &Convolution, output: &Layout, answer: impl Fn(&Product<'_>) -> T) -> Vec<T> {
         let [rows, _] = window::axes(&layer.window, plane(output));
-        let phases = self.phases(&layer.window, output.columns);
-        let cycles = phases.into_iter().map(|phase| {
-            let product = Product {
+        let phases = self.phases(&layer.window, output.columns).into_iter();
+        let product = |phase: Phase| {
+            let reads = |_: u64| 0..self.layout.channels;
+            answer(&Product {
                 rows,
                 columns: phase.axis,
-                reads: &|_| 0..self.layout.channels,
-                weight: &|_, _, _| 0,
-                alike: false,
-                streams: false,
                 columns_at: phase.columns_at,
-                scale: &|_| Scale::default(),
-                zero_point: 0,
-                minimum: -128,
-                maximum: 127,
-            };
-            window::plan(&product, &self.layout, output, configuration)
-        });
-        cycles.sum()
+                reads: &reads,
+                ..Product::UNWEIGHTED
+            })
+        };
+        phases.map(product).collect()
     }
 }
 

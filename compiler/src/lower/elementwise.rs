@@ -5,19 +5,34 @@
 //!
 //! # Cost
 //!
-//! One word a cycle, through the requantiser one each `requantise_interval` cycles: `ceil(beats / beats_per_word)` times that,
-//! and one round trip. An image goes row by row, each of so many beats.
+//! One word a cycle, through the requantiser one each `requantise_interval` cycles: `ceil(beats / beats_per_word)` words of a vector, of an
+//! image as many for each row of each block of channels. [`cost`] adds the latencies of one round trip.
 
+use super::cost::{Cost, Streaming};
 use super::stream::{Stream, Through, rows_of};
 use super::{Lowered, Lowering, Target};
 use crate::error::CompileError;
 use crate::graph::Elementwise;
 use crate::schedule::{Draft, Stored};
 use lpu_isa::arithmetic::{Requantise, Rounding};
+use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Function, Operation, RequantiseFrom, Source, Tracking, Unit};
 use lpu_isa::program::{Region, Scale};
 use lpu_isa::sequence::Sequence;
 use lpu_isa::vector::Arithmetic;
+
+/// Does the vector unit do it?
+fn is_clamp(operator: &Elementwise, configuration: &Configuration) -> bool {
+    let Requantise { multiplier, shift, .. } = operator.requantise;
+    configuration.vector_unit && (multiplier, shift) == Requantise::IDENTITY
+}
+
+/// The cycles of `operator` alone, on so many words.
+#[must_use]
+pub fn cost(operator: &Elementwise, words: u64, configuration: &Configuration) -> Cost {
+    let through = if is_clamp(operator, configuration) { Streaming::Vector } else { Streaming::Requantiser };
+    through.cost(words, 0, configuration)
+}
 
 /// Lowers `operator`, which reads `input`.
 ///
@@ -52,7 +67,7 @@ pub fn lower(
     let (slice, base, last_read) = lowering.schedule.allocate(lowering.model, name, beats, next_slice)?;
     let source = Source::Slice(input.region.slice);
     let stride = |base: u32| Sequence { delta: [word as i32, 0, 0, 0], ..Sequence::linear(base, words) };
-    let identity = configuration.vector_unit && (multiplier, shift) == Requantise::IDENTITY;
+    let identity = is_clamp(operator, &configuration);
     let pace = if identity { 1 } else { configuration.requantise_interval };
     let (unit, operation, latency_of_unit, result_port) = if identity {
         let operation = Operation::Vector {

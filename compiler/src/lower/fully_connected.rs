@@ -6,14 +6,22 @@
 //!
 //! # Cost
 //!
-//! With `k` beats of input and `r` rows of results, of which the requantiser takes one each `i` cycles: `passes × max(k, r i)`
-//! cycles of the tiles. The round trip behind the last pass (see [`lpu_isa::latency`]) overlaps with the next layer as far as
-//! that layer's first pass does not need the last results.
+//! With `k` beats of input, and `drain` cycles until all rows of the tiles have left their results to the requantiser: a pass begins
+//! `period = max(k, drain)` cycles behind the one before it (and not before its queues are ready), and the layer takes
+//!
+//! ```text
+//! passes × period            cycles of the tiles, of which the last period - k may belong to the next layer already
+//! (passes - 1) × period + k  steps, where it is alone ([`cost`])
+//! ```
+//!
+//! The round trip behind the last pass (see [`lpu_isa::latency`]) overlaps with the next layer as far as that layer's first pass does
+//! not need the last results.
 //!
 //! The bias of a channel stands beside its scale, and the requantiser adds it to the sum of products: one entry of the scale
 //! table for each row of results of each pass, or a single one where all channels have the same. The zero point of the input is
 //! folded into the bias: `Σ w (x - z) = Σ w x - z Σ w`, modulo 2³² on both sides.
 
+use super::cost::{Cost, Products};
 use super::{Lowered, Lowering};
 use crate::error::{CompileError, Resource};
 use crate::graph::FullyConnected;
@@ -77,6 +85,31 @@ fn rows(channels: u32, configuration: &Configuration) -> u32 {
     configuration.channel_position(channels - 1) / configuration.stream_elements + 1
 }
 
+/// Cycles from one pass to the next, for so many beats of input.
+fn period(input_beats: u32, configuration: &Configuration) -> u32 {
+    input_beats.max(configuration.drain_cycles()).max(configuration.minimum_interval())
+}
+
+/// The cycles of a layer of `channels` outputs alone, for so many beats of input.
+#[must_use]
+pub fn cost(channels: u32, input_beats: u32, configuration: &Configuration) -> Cost {
+    let period = u64::from(period(input_beats, configuration));
+    let shape = Shape::best(channels, period, 0, configuration);
+    let (beats, passes) = (u64::from(input_beats), u64::from(shape.passes));
+    // Of the last instruction that writes.
+    let (own_passes, own_channels) = parts(&shape, configuration)
+        .last()
+        .map_or((shape.passes, channels), |&(_, passes, channels)| (passes, channels));
+    Products {
+        first_beats: beats,
+        steps: (passes - 1) * period + beats,
+        last_beats: beats,
+        rows: rows(own_channels, configuration).into(),
+        single: own_passes == 1,
+    }
+    .cost(configuration)
+}
+
 /// Lowers `layer`, which reads `input`. `next_passes` estimates how often the next layer will pass over the result.
 ///
 /// # Errors
@@ -100,7 +133,7 @@ pub fn lower(
     }
     let input_beats = input.region.beats;
     let pace = configuration.requantise_interval;
-    let period = input_beats.max(configuration.drain_cycles()).max(configuration.minimum_interval());
+    let period = period(input_beats, &configuration);
     let limit = |what, value: u32, limit: u32| {
         if value > limit {
             let (value, limit) = (u64::from(value), u64::from(limit));

@@ -13,9 +13,10 @@
 //!
 //! # Cost
 //!
-//! `requantise_interval` cycles for each word of the image, [`LOOKUP_ENTRIES`] entries of the scale table for each sum or function,
-//! and one round trip.
+//! `requantise_interval` cycles for each word of the image, and [`LOOKUP_ENTRIES`] entries of the scale table for each sum or function.
+//! [`cost`] adds the latencies of one round trip.
 
+use super::cost::{Cost, Streaming};
 use super::layout::Layout;
 use super::stream::{Stream, Through, rows_of};
 use super::{Lowered, Lowering, Target};
@@ -24,7 +25,7 @@ use crate::schedule::Stored;
 use lpu_isa::arithmetic::addition::Addition;
 use lpu_isa::arithmetic::logistic::Logistic;
 use lpu_isa::arithmetic::{Requantise, Rounding, quantize_multiplier};
-use lpu_isa::configuration::LOOKUP_ENTRIES;
+use lpu_isa::configuration::{Configuration, LOOKUP_ENTRIES};
 use lpu_isa::program::Scale;
 
 /// Bits by which the second element is shifted to the left.
@@ -100,6 +101,12 @@ fn table_of_function(function: impl Fn(i32) -> i32) -> Vec<Scale> {
         Scale { multiplier: 1 << 30, shift: 1 - OPERAND_SHIFT as i32, bias }
     };
     (0..LOOKUP_ENTRIES).map(entry).collect()
+}
+
+/// The cycles of a sum or function alone, of so many words.
+#[must_use]
+pub fn cost(words: u64, configuration: &Configuration) -> Cost {
+    Streaming::Requantiser.cost(words, 0, configuration)
 }
 
 pub(crate) fn refused(layer: &str, operator: &str) -> CompileError {

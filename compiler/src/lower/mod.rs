@@ -12,15 +12,19 @@
 //! | `stream` | words that pass through the vector unit or the requantiser |
 //! | `line` | which bias makes a rising function of a sum |
 //! | `tables` | tables for look-ups, each computed once |
-//! | `fully_connected`, `convolution`, `pool`, `elementwise`, `lookup`, `product`, `movement` | a family of operators each |
+//! | `cost` | what a layer takes that is alone in its network |
+//! | `fully_connected`, `convolution`, `pool`, `mean`, `elementwise`, `lookup`, `product`, `movement`, `gather` | a family of operators each |
 
 pub mod convolution;
+pub mod cost;
 pub mod elementwise;
 pub mod fully_connected;
+pub mod gather;
 pub mod layout;
 mod line;
 pub mod llama;
 pub mod lookup;
+pub mod mean;
 pub mod movement;
 pub mod nest;
 pub mod pool;

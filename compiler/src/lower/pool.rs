@@ -1,31 +1,33 @@
-//! Pools and means.
+//! Pools.
 //!
 //! An average is a product over a window whose weights are all alike ([`window`]): a power of two, so that the first of the two
 //! roundings comes far behind the last bit that matters. Where windows hang over the edge of the input, positions whose windows
 //! hold the same taps are a product of their own, with a scale of their own. Whether the scale gives exactly the quotient that the
 //! operator is defined by is tried for every sum there can be.
 //!
-//! A mean over axes into another scale is the same, but its roundings bend the line at 0 where they differ from those of one
-//! scale: then it is two products, one for each side, and the vector unit adds them.
-//!
 //! A maximum passes through the vector unit tap by tap, over the positions whose window holds it.
 //!
 //! # Cost
 //!
-//! An average: that of [`window`] for each class of positions. A maximum: one cycle for each tap, position and block of channels,
-//! one more of each position and block where no tap lies in all windows, and a round trip for each tap.
+//! An average: that of [`window`] for each class of positions, one behind the other ([`cost_of_average`]).
+//!
+//! A maximum: `words` cycles for each tap, one for each position and block of channels. A tap needs the results of the one before, so it begins
+//! `max(words, round trip)` behind it ([`cost_of_maximum`]); the round trip is a cycle longer where a block is less than a word, because the
+//! position behind it is read with it. Where windows hang over the edge, taps have fewer words, in another order, and one
+//! may wait longer for the one before; where no tap lies in all windows, the results begin as the least value there is, a word a cycle.
 
+use super::cost::{Cost, Products, Streaming};
 use super::layout::Layout;
-use super::line;
 use super::nest::{Nest, repeat};
-use super::stream::{Stream, Through, rows_of};
+use super::stream::{Stream, Through};
 use super::window::{self, Axis, Place, Product};
 use super::{Lowered, Lowering, Target};
 use crate::error::CompileError;
-use crate::graph::{Mean, Padding, Plane, Pool, PoolFunction};
+use crate::graph::{Pool, PoolFunction, Window};
 use crate::schedule::Stored;
 use lpu_isa::arithmetic::mean::average;
-use lpu_isa::arithmetic::{MINIMUM_SHIFT, Requantise, Rounding, quantize_multiplier};
+use lpu_isa::arithmetic::{Requantise, Rounding, quantize_multiplier};
+use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::Function;
 use lpu_isa::program::Scale;
 
@@ -55,8 +57,61 @@ fn classes(taps: u64, padding: u64, stride: u64, outputs: u64, size: u64) -> Vec
     classes
 }
 
+/// The classes of a pool's rows and columns.
+fn classes_of(pool: &Pool, input: &Layout, output: &Layout) -> [Vec<Class>; 2] {
+    let Window { size, padding, stride, .. } = pool.window;
+    let rows = [size.rows, padding.top, stride.rows].map(|number| number as u64);
+    let columns = [size.columns, padding.left, stride.columns].map(|number| number as u64);
+    let of = |[taps, padding, stride]: [u64; 3], outputs: u64, size: u64| classes(taps, padding, stride, outputs, size);
+    [of(rows, output.rows, input.rows), of(columns, output.columns, input.columns)]
+}
+
+/// What the outputs of a class of rows and one of columns read.
+fn axes_of(pool: &Pool, [row, column]: [&Class; 2]) -> [Axis; 2] {
+    let axis = |class: &Class, padding: usize, stride: usize| Axis {
+        taps: class.taps,
+        first: class.tap as i64 - padding as i64,
+        stride: stride as u64,
+        dilation: 1,
+        from: class.from,
+        outputs: class.outputs,
+    };
+    let Window { padding, stride, .. } = pool.window;
+    [axis(row, padding.top, stride.rows), axis(column, padding.left, stride.columns)]
+}
+
+/// The product of an average over those axes, whose weight and scale nobody asks for.
+fn average_of([rows, columns]: [Axis; 2]) -> Product<'static> {
+    Product { rows, columns, reads: &|channel| channel..channel + 1, alike: true, ..Product::UNWEIGHTED }
+}
+
+/// The cycles of an average `pool` alone, between two such images of which the input has no copy.
+#[must_use]
+pub fn cost_of_average(pool: &Pool, input: &Layout, output: &Layout, configuration: &Configuration) -> Option<Cost> {
+    let [rows, columns] = classes_of(pool, input, output);
+    let pairs = rows.iter().flat_map(|row| columns.iter().map(move |column| [row, column]));
+    let products = pairs.map(|classes| {
+        let product = average_of(axes_of(pool, classes));
+        Products::of(&product, input, output, configuration)
+    });
+    let products: Option<Vec<Products>> = products.collect();
+    let together = products?.into_iter().reduce(|before, next| before.then(next, configuration));
+    together.map(|products| products.cost(configuration))
+}
+
+/// The cycles of a maximum alone, of so many taps that lie in all windows, of which `output` comes.
+#[must_use]
+pub fn cost_of_maximum(taps: u64, output: &Layout, configuration: &Configuration) -> Cost {
+    let words = output.rows * output.columns * output.blocks();
+    let vector = Streaming::Vector;
+    let narrow = words > 1 && output.block_beats < configuration.beats_per_word().into();
+    let behind = vector.round_trip(configuration) + u64::from(narrow);
+    let each = vector.passes_on_to(vector, words, configuration).max(behind);
+    vector.cost(words, taps.saturating_sub(1) * each, configuration)
+}
+
 /// The largest sum that is tried, in elements.
-const MOST_TRIED: u64 = 1 << 16;
+pub(super) const MOST_TRIED: u64 = 1 << 16;
 
 /// Weight and scale with which the product over `count` elements gives `expected` for every sum.
 fn exact_scale(
@@ -95,21 +150,7 @@ pub fn lower(
     input_layout: Layout,
     target: &Target<'_>,
 ) -> Result<Lowered, CompileError> {
-    let window = &pool.window;
-    let rows = classes(
-        window.size.rows as u64,
-        window.padding.top as u64,
-        window.stride.rows as u64,
-        target.layout.rows,
-        input_layout.rows,
-    );
-    let columns = classes(
-        window.size.columns as u64,
-        window.padding.left as u64,
-        window.stride.columns as u64,
-        target.layout.columns,
-        input_layout.columns,
-    );
+    let [rows, columns] = classes_of(pool, &input_layout, &target.layout);
     match pool.function {
         PoolFunction::Average => lower_average(lowering, pool, [&rows, &columns], (input, input_layout), target),
         PoolFunction::Maximum => lower_maximum(lowering, pool, (input, input_layout), target),
@@ -135,26 +176,13 @@ fn lower_average(
             let quotient = |sum: i32| average(sum, count as i32).max(pool.minimum).min(pool.maximum);
             let candidates = std::iter::once((unit, scale));
             let (weight, scale) = exact_scale(target.name, count, 0, candidates, limits, quotient)?;
-            let axis = |class: &Class, padding: usize, stride: usize| Axis {
-                taps: class.taps,
-                first: class.tap as i64 - padding as i64,
-                stride: stride as u64,
-                dilation: 1,
-                from: class.from,
-                outputs: class.outputs,
-            };
             let product = Product {
-                rows: axis(row, pool.window.padding.top, pool.window.stride.rows),
-                columns: axis(column, pool.window.padding.left, pool.window.stride.columns),
-                reads: &|channel| channel..channel + 1,
                 weight: &|_, _, _| weight,
-                alike: true,
                 streams: window::has_streams(input, &input_layout, &lowering.schedule.configuration),
-                columns_at: (0, 1),
                 scale: &|_| scale,
-                zero_point: 0,
                 minimum: pool.minimum,
                 maximum: pool.maximum,
+                ..average_of(axes_of(pool, [row, column]))
             };
             let mut place = Place {
                 name: target.name,
@@ -277,183 +305,6 @@ fn lower_maximum(
         whole = Some(lowered.behind(whole));
     }
     whole.ok_or_else(|| CompileError::Unsupported { layer: target.name.into(), why: "a pool without taps".into() })
-}
-
-/// The image that a mean makes of one of `layout`, and which of its axes go: rows, columns, channels. `None` where axes that stay
-/// and axes that go are both among those that are rows of an image.
-#[must_use]
-pub fn mean_axes(mean: &Mean, shape: &[usize]) -> Option<[bool; 3]> {
-    let rank = shape.len();
-    let goes = |from_the_end: usize| rank.checked_sub(from_the_end).is_some_and(|axis| mean.axes.contains(&axis));
-    let mut rows = (0..rank.saturating_sub(2)).filter(|&axis| shape[axis] > 1).map(|axis| mean.axes.contains(&axis));
-    let first = rows.next();
-    rows.all(|goes| Some(goes) == first).then(|| [first.unwrap_or(false), goes(2), goes(1)])
-}
-
-/// Lowers `mean`, which reads the image `input` and takes the axes `goes` (rows, columns, channels) away.
-///
-/// # Errors
-/// A memory that is too small, a layer beyond the counters, or a scale that no requantiser has.
-pub fn lower_mean(
-    lowering: &mut Lowering<'_>,
-    mean: &Mean,
-    goes: [bool; 3],
-    (input, input_layout): (&Stored, Layout),
-    target: &Target<'_>,
-) -> Result<Lowered, CompileError> {
-    super::check_rounding(target.name, mean.requantise.rounding)?;
-    let bits = lowering.schedule.configuration.weight_bits;
-    if let Some(scale) = mean_scale(mean, Half::Both, bits) {
-        return mean_product(lowering, goes, scale, (input, input_layout), target);
-    }
-    // One line has a bend where the mean is 0: a product for each side, clamped there, and their sum.
-    let halves = [Half::Above, Half::Below].map(|half| mean_scale(mean, half, bits));
-    let [Some(above), Some(below)] = halves else {
-        let why = "no scale of the requantiser rounds its mean as the operator does".to_string();
-        return Err(CompileError::Unsupported { layer: target.name.into(), why });
-    };
-    let configuration = lowering.schedule.configuration.clone();
-    let size = Plane { rows: target.layout.rows as usize, columns: target.layout.columns as usize };
-    let layout = Layout::new(size, target.layout.channels as usize, (Padding::default(), 0), &configuration);
-    let aside = |slices: Vec<u32>| Target { layout, slices, preferred: usize::MAX, twin: false, into: None, ..*target };
-    let image = (input, input_layout);
-    let first = mean_product(lowering, goes, above, image, &aside(target.slices.clone()))?;
-    let taken = first.result.region.slice;
-    let slices = target.slices.iter().copied().filter(|&slice| slice != taken).collect();
-    let second = mean_product(lowering, goes, below, image, &aside(slices))?;
-    let (mut stored, former) = lowering.place_image(target)?;
-    let word = configuration.beats_per_word();
-    let reads = [&first.result, &second.result].map(|half| {
-        let (nest, _) = rows_of(&layout, half, word);
-        (half.region.slice, nest, &half.ready[..], half.region.base)
-    });
-    let (own, last_beats) = rows_of(&target.layout, &stored, word);
-    let streamed = lowering.stream(&Stream {
-        name: target.name,
-        reads: reads.to_vec(),
-        through: Through::Vector { function: Function::Add, constant: 0 },
-        minimum: mean.requantise.minimum,
-        maximum: mean.requantise.maximum,
-        write: (stored.region.slice, own),
-        also: None,
-        last_beats,
-        earliest: 0,
-        last_read: former,
-        number: Some(target.number),
-    })?;
-    stored.land(&streamed.landed);
-    lowering.schedule.release(&first.result.region, streamed.last_read);
-    lowering.schedule.release(&second.result.region, streamed.last_read);
-    let last_read = first.last_read.max(second.last_read);
-    Ok(Lowered { result: stored, tiles: first.tiles, start: first.start, last_read })
-}
-
-/// Which results a product makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Half {
-    /// All.
-    Both,
-    /// Those of at least the output's zero point, which stands for all others.
-    Above,
-    /// Those of at most that, less it; 0 for all others.
-    Below,
-}
-
-/// Weight, scale, and what is behind the scaling: how a product makes a mean.
-#[derive(Clone, Copy, Debug)]
-struct MeanScale {
-    weight: i8,
-    scale: Scale,
-    zero_point: i32,
-    minimum: i32,
-    maximum: i32,
-}
-
-/// How a product with weights of `weight_bits` bits makes a half of a mean for every sum that there can be; `None` where none does.
-///
-/// The operator's multiplier may lack its highest bit: then another scale has to do, with weights that move the first rounding.
-fn mean_scale(mean: &Mean, half: Half, weight_bits: u32) -> Option<MeanScale> {
-    let own = mean.requantise;
-    let count = i64::try_from(mean.count).ok().filter(|count| (1..=MOST_TRIED as i64).contains(count))?;
-    let (zero_point, minimum, maximum) = match half {
-        Half::Both => (own.zero_point, own.minimum, own.maximum),
-        Half::Above => (own.zero_point, own.zero_point, own.maximum),
-        Half::Below => (0, own.minimum - own.zero_point, 0),
-    };
-    let function = |sum: i64| {
-        let result = own.apply((sum - count * i64::from(mean.input_zero_point)) as i32);
-        match half {
-            Half::Both => result,
-            Half::Above => result.max(own.zero_point),
-            Half::Below => result.min(own.zero_point) - own.zero_point,
-        }
-    };
-    // The operator's own multiplier first. A bias moves the line by a part of an element, as many as the weight is: where none of those is
-    // right with a power of two, one is with another weight.
-    let exact = (0..weight_bits - 1).flat_map(|bits| {
-        [0, 1].into_iter().filter_map(move |double| {
-            let multiplier = i32::try_from(i64::from(own.multiplier) << double).ok()?;
-            Some((1i8 << bits, multiplier, own.shift - double - bits as i32))
-        })
-    });
-    let real = f64::from(own.multiplier) * f64::from(own.shift - 31).exp2();
-    let others = (1..1i8 << (weight_bits - 2)).rev().map(|less| {
-        let weight = ((1i16 << (weight_bits - 1)) - i16::from(less)) as i8;
-        let (multiplier, shift) = quantize_multiplier(real / f64::from(weight));
-        (weight, multiplier, shift)
-    });
-    exact.chain(others).find_map(|(weight, multiplier, shift)| {
-        let requantise = Requantise { multiplier, shift, zero_point, minimum, maximum, rounding: Rounding::Double };
-        if shift < MINIMUM_SHIFT || !(Scale { multiplier, shift, bias: 0 }).is_encodable() {
-            return None;
-        }
-        let bias = line::bias(&requantise, weight.into(), -128 * count..=127 * count, function)?;
-        Some(MeanScale { weight, scale: Scale { multiplier, shift, bias }, zero_point, minimum, maximum })
-    })
-}
-
-/// The product of a mean.
-fn mean_product(
-    lowering: &mut Lowering<'_>,
-    goes: [bool; 3],
-    MeanScale { weight, scale, zero_point, minimum, maximum }: MeanScale,
-    (input, input_layout): (&Stored, Layout),
-    target: &Target<'_>,
-) -> Result<Lowered, CompileError> {
-    let axis = |goes: bool, size: u64| Axis {
-        taps: if goes { size } else { 1 },
-        first: 0,
-        stride: 1,
-        dilation: 1,
-        from: 0,
-        outputs: if goes { 1 } else { size },
-    };
-    let channels = input_layout.channels;
-    let product = Product {
-        rows: axis(goes[0], input_layout.rows),
-        columns: axis(goes[1], input_layout.columns),
-        reads: &|channel| if goes[2] { 0..channels } else { channel..channel + 1 },
-        weight: &|_, _, _| weight,
-        alike: !goes[2],
-        streams: !goes[2] && window::has_streams(input, &input_layout, &lowering.schedule.configuration),
-        columns_at: (0, 1),
-        scale: &|_| scale,
-        zero_point,
-        minimum,
-        maximum,
-    };
-    let (mut stored, last_read) = lowering.place_image(target)?;
-    let mut place = Place {
-        name: target.name,
-        input,
-        input_layout,
-        result: &stored.region,
-        layout: target.layout,
-        twin: stored.twin,
-        last_read,
-        ready: &mut stored.ready,
-    };
-    window::lower(lowering, &product, &mut place, target.number)
 }
 
 #[cfg(test)]

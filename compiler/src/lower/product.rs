@@ -17,8 +17,11 @@
 //!
 //! `requantise_interval` cycles for each word of the image and [`LOOKUP_ENTRIES`] entries of the scale table for each of one or two
 //! tables; one cycle a word to add two; where `a` can be on both sides `requantise_interval + 3` cycles a word more. A round trip for
-//! each of these passes.
+//! each of these passes but the second of the differences and the second table, which follow the first at once; long images take as many
+//! cycles as the pass reads instead, because the next one needs the same read ports. A pass through the vector unit that needs what the
+//! requantiser makes ends with it, whatever its own pace. [`cost`] says it exactly.
 
+use super::cost::{Cost, Streaming};
 use super::layout::Layout;
 use super::line;
 use super::lookup::{OPERAND_SHIFT, refused};
@@ -28,7 +31,7 @@ use crate::error::CompileError;
 use crate::graph::{Multiply, Padding, Plane};
 use crate::schedule::Stored;
 use lpu_isa::arithmetic::{Requantise, Rounding, quantize_multiplier};
-use lpu_isa::configuration::LOOKUP_ENTRIES;
+use lpu_isa::configuration::{Configuration, LOOKUP_ENTRIES};
 use lpu_isa::instruction::Function;
 use lpu_isa::program::Scale;
 use std::ops::RangeInclusive;
@@ -97,6 +100,66 @@ impl Lines<'_> {
         };
         (0..LOOKUP_ENTRIES).map(entry).collect()
     }
+
+    /// One table for all results, or one for each side; `None` where there are none.
+    fn tables(&self) -> Option<Vec<(Side, Vec<Scale>)>> {
+        let of = |side| self.table(side).map(|table| (side, table));
+        of(Side::Both).map(|one| vec![one]).or_else(|| Some(vec![of(Side::Above)?, of(Side::Below)?]))
+    }
+}
+
+/// How a product's factors are looked up.
+struct Plan<'a> {
+    /// The operand that chooses: the one that is never below its zero point, if there is one.
+    chooser: usize,
+    /// Can it lie below its zero point?
+    turns: bool,
+    lines: Lines<'a>,
+    tables: Vec<(Side, Vec<Scale>)>,
+}
+
+impl Plan<'_> {
+    /// The plan of `multiply`; `None` where no tables give its products exactly.
+    fn of(multiply: &Multiply) -> Option<Plan<'_>> {
+        Plan::with(multiply, |lines| lines.tables())
+    }
+
+    /// The plan of `multiply` with what `tables` makes of its lines.
+    fn with<'m>(
+        multiply: &'m Multiply,
+        tables: impl FnOnce(&Lines<'_>) -> Option<Vec<(Side, Vec<Scale>)>>,
+    ) -> Option<Plan<'m>> {
+        let zero_points = [multiply.first_zero_point, multiply.second_zero_point];
+        let chooser = usize::from(zero_points[0] != -128 && zero_points[1] == -128);
+        let turns = zero_points[chooser] != -128;
+        let (origin, range) = match turns {
+            true => (-APART, (-APART - 255, -APART + 255)),
+            false => (zero_points[1 - chooser], (-128, 127)),
+        };
+        let lines = Lines { requantise: &multiply.requantise, chooser: zero_points[chooser], origin, range };
+        let tables = tables(&lines)?;
+        Some(Plan { chooser, turns, lines, tables })
+    }
+}
+
+/// The cycles of `multiply` alone, on so many words, where no operand has to be copied and the lines of the image are whole words: else
+/// a pass that reads the end of a line waits for the beginning of the next. `None` where no tables give its products exactly.
+#[must_use]
+pub fn cost(multiply: &Multiply, words: u64, configuration: &Configuration) -> Option<Cost> {
+    let Plan { turns, tables, .. } = Plan::of(multiply)?;
+    let (vector, requantiser) = (Streaming::Vector, Streaming::Requantiser);
+    let passes_on = |from: Streaming, to: Streaming| from.passes_on_to(to, words, configuration);
+    let mut at = 0;
+    if turns {
+        // The sides, two differences, the smaller of them.
+        at += passes_on(requantiser, vector) + vector.busy(words, configuration);
+        at += passes_on(vector, vector) + passes_on(vector, requantiser);
+    }
+    if tables.len() == 1 {
+        return Some(requantiser.cost(words, at, configuration));
+    }
+    at += requantiser.busy(words, configuration) + passes_on(requantiser, vector);
+    Some(vector.cost(words, at, configuration))
 }
 
 /// An image that one pass reads or writes.
@@ -199,24 +262,14 @@ pub fn lower(
     if !configuration.lookup || !configuration.vector_unit {
         return Err(refused(target.name, "a product"));
     }
-    let zero_points = [multiply.first_zero_point, multiply.second_zero_point];
-    let chooser = usize::from(zero_points[0] != -128 && zero_points[1] == -128);
-    let (index, other) = (operands[chooser], operands[1 - chooser]);
-    let zero_point = zero_points[1 - chooser];
-    let turns = zero_points[chooser] != -128;
-    let (origin, range) = match turns {
-        true => (-APART, (-APART - 255, -APART + 255)),
-        false => (zero_point, (-128, 127)),
-    };
-    let lines = Lines { requantise: &multiply.requantise, chooser: zero_points[chooser], origin, range };
-    let compute = || {
-        let of = |side| lines.table(side).map(|table| (side, table));
-        of(Side::Both).map(|one| vec![one]).or_else(|| Some(vec![of(Side::Above)?, of(Side::Below)?]))
-    };
-    let Some(tables) = lowering.tables.products.get(multiply, compute) else {
+    let known = |lines: &Lines<'_>| lowering.tables.products.get(multiply, || lines.tables());
+    let Some(Plan { chooser, turns, lines, tables }) = Plan::with(multiply, known) else {
         let why = "no table of scales gives its products exactly".to_string();
         return Err(CompileError::Unsupported { layer: target.name.into(), why });
     };
+    let (index, other) = (operands[chooser], operands[1 - chooser]);
+    let zero_points = [multiply.first_zero_point, multiply.second_zero_point];
+    let zero_point = zero_points[1 - chooser];
 
     let size = Plane { rows: target.layout.rows as usize, columns: target.layout.columns as usize };
     let plain = Layout::new(size, target.layout.channels as usize, (Padding::default(), 0), &configuration);

@@ -27,7 +27,7 @@
 //! below and beside again by the same search, and takes the fewest cycles; of equal ones the fewest words of weights. Where the
 //! weights of a whole network do not fit so, words of weights are given a price, and the search looks through the turns too, `t g y x`
 //! rows of tiles at most. [`plan`] is exact: what it says is what the tiles take from the first step of the layer to the first that the
-//! next layer may take.
+//! next layer may take. Alone in a network, a layer takes `beats` instead of `period` for its last run, and what [`cost`](super::cost) adds.
 
 use super::layout::Layout;
 use super::nest::{Nest, repeat};
