@@ -71,8 +71,11 @@ fn machines() -> Vec<(&'static str, Configuration)> {
     machines
 }
 
+/// A tensor's sizes.
+type Shape = Vec<usize>;
+
 /// The one operator of a case, with the shapes of its operands and of its result.
-fn only(name: &str, seed: u64) -> Option<(Graph, OperatorKind, Vec<Vec<usize>>, Vec<usize>)> {
+fn only(name: &str, seed: u64) -> Option<(Graph, OperatorKind, Vec<Shape>, Shape)> {
     let number = OPERATORS.iter().position(|(operator, _)| *operator == name).unwrap();
     let graph = import(&case(number, seed).model.bytes(), "layer").ok()?;
     let [operator] = &graph.operators[..] else { return None };
