@@ -286,6 +286,13 @@ fn a_unit_that_is_a_cycle_late_is_noticed_by_the_checker() {
     }
 }
 
+#[test]
+fn a_reduction_of_few_elements_waits_until_they_have_landed() {
+    let shape = Shape { dim: 5, hidden: 1, layers: 2, heads: 6, kv_heads: 2, head_size: 10, vocabulary: 2, context: 4 };
+    let (_, program) = compiled(0, &shape, false, &Configuration { tiles: 12, ..machine() });
+    accept_schedules(&program);
+}
+
 fn shapes() -> impl Strategy<Value = (Shape, bool)> {
     let heads = (1_usize..4, 1_usize..4, 1_usize..7);
     (1_usize..40, 1_usize..60, 1_usize..3, heads, 2_usize..150, 2_usize..80, any::<bool>()).prop_map(

@@ -17,6 +17,15 @@ fn directory(scratch: &Scratch, model: &LlamaModel, change: impl Fn(&mut Value))
     scratch.write("tokens", tokenizer_file(model.shape.vocabulary));
 }
 
+/// A directory with a small model that `change` has changed.
+fn changed(change: fn(&mut LlamaModel)) -> Scratch {
+    let scratch = Scratch::new();
+    let mut model = random_model(4, &small_shape(), true);
+    change(&mut model);
+    directory(&scratch, &model, |_| ());
+    scratch
+}
+
 /// Lets the board's machine for language models say something with it, as the cycle model.
 fn run(scratch: &Scratch) -> Called {
     let model = ["run", "hf", "--tokenizer", "tokens", "--prompt", "ab", "--tokens", "12", "--json"];
@@ -94,27 +103,15 @@ fn values_of_zero_run_and_an_embedding_of_zeros_is_named() {
         |model| model.final_norm.fill(0.0),
     ];
     for (number, zero) in zeros.into_iter().enumerate() {
-        let scratch = Scratch::new();
-        let mut model = random_model(4, &small_shape(), true);
-        zero(&mut model);
-        directory(&scratch, &model, |_| ());
-        runs(&scratch, &format!("zeros number {number}"));
+        runs(&changed(zero), &format!("zeros number {number}"));
     }
-    let scratch = Scratch::new();
-    let mut model = random_model(4, &small_shape(), true);
-    model.embedding.fill(0.0);
-    directory(&scratch, &model, |_| ());
-    let called = run(&scratch);
+    let called = run(&changed(|model| model.embedding.fill(0.0)));
     assert!(called.refusal().contains("`embedding` is all zeros"), "{}", called.stderr);
 }
 
 #[test]
 fn weights_that_no_integers_hold_are_named() {
-    let scratch = Scratch::new();
-    let mut model = random_model(4, &small_shape(), true);
-    model.layers[1].query[7] = 3e30;
-    directory(&scratch, &model, |_| ());
-    let called = run(&scratch);
+    let called = run(&changed(|model| model.layers[1].query[7] = 3e30));
     assert!(called.refusal().contains("the largest of `layer 1, query` is 3e30"), "{}", called.stderr);
 }
 

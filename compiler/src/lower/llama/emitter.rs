@@ -32,11 +32,6 @@ impl Life {
     fn take(&mut self, cycle: i64) {
         self.taken = self.taken.max(cycle);
     }
-
-    /// The first cycle in which something new may stand there.
-    fn free(self) -> i64 {
-        self.taken.max(self.ready) + 1
-    }
 }
 
 /// A scalar that a job makes.
@@ -175,7 +170,11 @@ impl Emitter {
             for &(offset, beat) in &touched {
                 let Some(life) = self.beats[slice].get(beat) else { continue };
                 let at = draft.offset + offset;
-                origin = origin.max(if reads { life.ready - at } else { life.free() - at - landing });
+                origin = origin.max(match reads {
+                    true => life.ready - at,
+                    // From its write step on nobody may read the beat, though it lands later.
+                    false => (life.taken + 1 - at).max(life.ready + 1 - at - landing),
+                });
             }
             accesses.push((slice, reads, draft.offset, touched));
         }
