@@ -244,7 +244,7 @@ fn a_mobilenet_of_a_quarter_of_the_width_finds_room_for_its_images() {
     assert!(has_bands(&camera(3, &mobilenet(96, (1, 4)), &deeper)));
 }
 
-/// Of MobileNetV2 at a quarter of its width no image of six times the channels fits, nor do some that are added to others.
+/// MobileNetV2: images of six times the channels exist a band at a time.
 #[test]
 fn inverted_residuals_of_96_rows_run_band_by_band() {
     let machine = Configuration { queue_depth: 300, scale_depth: 1 << 12, weight_depth: 1 << 12, ..machine() };
