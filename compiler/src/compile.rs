@@ -67,7 +67,7 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
                 }
                 None => return Err(error),
             },
-            CompileError::DoesNotFit { resource, needed, available, .. } if lowered < MOST_LOWERED => {
+            CompileError::DoesNotFit { resource, needed, available, .. } => {
                 if *resource == Resource::VectorMemory {
                     let ways = work.tiling.relieved(graph, work.at, &work.twins());
                     waiting.extend(ways.into_iter().filter(|way| tried.insert(way.clone())).rev());
@@ -76,6 +76,9 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
                 let missing = needed.saturating_sub(*available);
                 if least.as_ref().is_none_or(|(least, _)| missing < *least) {
                     least = Some((missing, error));
+                }
+                if lowered > MOST_LOWERED {
+                    break;
                 }
             }
             _ => return Err(error),
@@ -88,8 +91,8 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
 /// What a word of weights in each tile is worth, in cycles, until all fit.
 const PRICES: [u64; 9] = [1, 2, 4, 8, 32, 128, 512, 2048, 1 << 20];
 
-/// Layers, each band of an operator counted, that are lowered at most in search of room: a second or two.
-const MOST_LOWERED: usize = 3000;
+/// Layers, each band of an operator counted, that are lowered at most in search of room: about a second.
+const MOST_LOWERED: usize = 1500;
 
 /// Operators whose weights are tried at the lower price, at most, and layers that are lowered for it.
 const MOST_REFINED: usize = 16;

@@ -71,7 +71,7 @@ fn a_network_that_fits_only_a_larger_board() {
         &expect![[r#"
             error: the network cannot be compiled for ulx3s-12f
               where: net.tflite
-              why:   `net` does not fit: layer `dense_0` needs 11008 words of weight RAM in each tile, the machine has 2560: 107 block RAMs short
+              why:   `net` does not fit: layer `dense_0` needs 11008 words of weight RAM in each tile, the machine has 2560: 102 block RAMs short
                      all its 262,144 weights must be in the weight RAMs, which hold 61,440
               help:  it fits ulx3s-85f; or describe a larger machine with `--config FILE.toml`
         "#]],
