@@ -12,7 +12,7 @@ use lpu_isa::board::Board;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::scale_bits;
 use lpu_isa::instruction::Unit;
-use lpu_isa::resources::{block_rams, block_shape};
+use lpu_isa::resources::{block_rams, block_rows};
 use std::collections::{HashMap, HashSet};
 
 /// Clusters side by side that hold a row of a tile group.
@@ -338,8 +338,8 @@ impl Name<'_> {
     fn block(&self, width: u32, depth: u32) -> Option<u32> {
         let block = self.0.split('.').find_map(|part| part.strip_prefix("block_"))?;
         let (row, column) = block.split_once('_')?;
-        let columns = width.div_ceil(block_shape(width, depth).width);
-        Some(row.parse::<u32>().ok()? * columns + column.parse::<u32>().ok()?)
+        let before = block_rows(width, depth).into_iter().take(row.parse().ok()?).map(|shape| shape.columns(width));
+        Some(before.sum::<u32>() + column.parse::<u32>().ok()?)
     }
 }
 
@@ -443,9 +443,9 @@ mod tests {
         board.configuration = Configuration::from_toml(&text.unwrap()).unwrap();
         let names = [
             ("lpu.tile_group_1.row_3.tile_3.multiplier_3.mult18x18d", "MULT18X18D", true),
-            ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_3_0", "PDPW16KD", true),
+            ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_0_3", "DP16KD", true),
             // A tile of five blocks has one beside its cluster.
-            ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_4_0", "PDPW16KD", false),
+            ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_1_0", "PDPW16KD", false),
             ("lpu.registers.queue.program_memory.block_0_0", "DP16KD", true),
             ("lpu.weight_store.queue.program_memory.block_0_0", "DP16KD", true),
             ("lpu.vector_unit.queue.program_memory.block_0_1", "PDPW16KD", true),
