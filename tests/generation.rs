@@ -297,8 +297,7 @@ fn tokens_of_stories260k_that_the_machine_of_the_board_generates_are_golden_s() 
     let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../constraints/ulx3s-85f");
     let text = std::fs::read_to_string(folder.join("language.toml")).unwrap();
-    let mut configuration = Configuration::from_toml(&text).unwrap();
-    configuration.extensions = configuration.extensions.map(|extensions| Extensions { tokens: 256, ..extensions });
+    let configuration = Configuration::from_toml(&text).unwrap();
     let program = compile(&graph, &configuration, "ulx3s-85f", Some(192)).unwrap();
     let choices = golden_choices(&mut GoldenLlama::new(&graph).unwrap(), &[graph.begin], TOKENS);
     let mut model = LanguageModel::new(&program).unwrap();

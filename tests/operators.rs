@@ -7,14 +7,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use lpu_compiler::graph::Element;
 use lpu_compiler::import::import;
 use lpu_isa::configuration::Configuration;
 use lpu_sim::golden::Golden;
 use lpu_tests::operators::{Case, OPERATORS, case};
+use lpu_tests::reference::{self, Question};
 use lpu_tests::witnesses::{compile_and_check, model_agrees, steps_agree};
 
 /// Networks of each operator.
@@ -25,9 +25,6 @@ const LEAST_ANSWERED: usize = 200;
 
 /// Networks of each operator whose answers are kept in the repository.
 const KEPT: u64 = 3;
-
-/// Exit status of the script where a package is missing.
-const MISSING: i32 = 3;
 
 /// A byte as the graph has it, and back.
 fn turn(element: Element, byte: u8) -> u8 {
@@ -69,39 +66,10 @@ fn difference(case: &Case, expected: &[u8], seed: u64) -> Option<String> {
     ))
 }
 
-/// The Python that has tflite-micro: `LPU_REFERENCE_PYTHON`, or the one that `scripts/setup --reference` made.
-fn python() -> PathBuf {
-    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin/python");
-    std::env::var_os("LPU_REFERENCE_PYTHON").map_or_else(own, PathBuf::from)
-}
-
 /// tflite-micro's outputs of each case, `None` for a network that it refuses; `None` with a message where it is not installed.
 fn answers(cases: &[Case]) -> Option<Vec<Option<Vec<u8>>>> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |number: usize, ending: &str| folder.path().join(format!("{number:05}.{ending}"));
-    for (number, case) in cases.iter().enumerate() {
-        std::fs::write(path(number, "tflite"), case.model.bytes()).unwrap();
-        std::fs::write(path(number, "inputs"), case.inputs.concat()).unwrap();
-    }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/answer_with_tflm.py");
-    let called = Command::new(python()).arg(script).arg(folder.path()).output();
-    match called {
-        Ok(output) if output.status.success() => (),
-        Ok(output) if output.status.code() == Some(MISSING) => {
-            eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
-            return None;
-        }
-        Ok(output) => panic!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)),
-        Err(error) => {
-            eprintln!("skipped: {}: {error}; run scripts/setup --reference", python().display());
-            return None;
-        }
-    }
-    let answer = |number: usize| {
-        let refused = path(number, "refused").exists();
-        (!refused).then(|| std::fs::read(path(number, "outputs")).unwrap())
-    };
-    Some((0..cases.len()).map(answer).collect())
+    let questions = cases.iter().map(|case| Question { model: case.model.bytes(), inputs: &case.inputs });
+    reference::answers("answer_with_tflm.py", "tflite", &questions.collect::<Vec<_>>())
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use lpu_compiler::checker;
 use lpu_compiler::import::llama::read_model;
 use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_compiler::llama::model::Shape;
@@ -18,36 +17,18 @@ use lpu_sim::language::LanguageModel;
 use lpu_sim::rtl::language::LanguageRtl;
 use lpu_tests::conformance;
 use lpu_tests::llama::{random_model, small_shape};
+use lpu_tests::machines::{language_machine_of_the_board, with_room_for_language_models};
 use lpu_tests::random::Random;
-use lpu_tests::witnesses::{library, recording, rtl_options};
+use lpu_tests::witnesses::{accept_schedules, library, recording, rtl_options};
 
 /// A machine with room for the models below.
 fn machine() -> Configuration {
-    Configuration {
-        weight_depth: 4096,
-        vector_depth: 2048,
-        scale_depth: 2048,
-        queue_depth: 4096,
-        requantise_interval: 1,
-        scale_multiplier_lanes: 0,
-        narrow_scales: true,
-        queue_word_bits: 256,
-        extensions: Some(Extensions { registers: 15, scalars: 64, tables: 16, tokens: 0 }),
-        ..Configuration::default()
-    }
-}
-
-/// The machine for language models of the board with an LFE5U-85F.
-fn of_the_board() -> Configuration {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../constraints/ulx3s-85f");
-    Configuration::from_toml(&std::fs::read_to_string(folder.join("language.toml")).unwrap()).unwrap()
+    Configuration { narrow_scales: true, queue_word_bits: 256, ..with_room_for_language_models() }
 }
 
 fn accepted(program: &Program) {
     program.check().unwrap();
-    if let Err(violations) = checker::check(program) {
-        panic!("{}", violations.iter().map(|violation| format!("{violation}\n")).collect::<String>());
-    }
+    accept_schedules(program);
 }
 
 fn schedules(program: &Program) -> &[Prefill] {
@@ -180,7 +161,7 @@ fn a_prompt_of_stories260k_takes_two_thirds_of_the_cycles_or_fewer() {
             cases.push((format!("{tiles} tiles, {most} tokens"), configuration, 256, most));
         }
     }
-    cases.push(("ulx3s-85f/language".into(), of_the_board(), 192, 4));
+    cases.push(("ulx3s-85f/language".into(), language_machine_of_the_board(), 192, 4));
     for (name, configuration, context, most) in cases {
         let program = compile_tokens(&graph, &configuration, "test", Some(context), (1, most)).unwrap();
         accepted(&program);
@@ -199,7 +180,7 @@ fn prompts_on_the_rtl_are_golden_s_and_take_the_cycles_predicted() {
         Shape { dim: 24, hidden: 37, layers: 3, heads: 4, kv_heads: 2, head_size: 4, vocabulary: 90, context: 40 };
     let graph = quantise(&random_model(17, &shape, true), WeightFormat::Int8).unwrap();
     // The board's own machine: narrow scales, queues as wide as their instructions.
-    let program = compile(&graph, &of_the_board(), "ulx3s-85f", None).unwrap();
+    let program = compile(&graph, &language_machine_of_the_board(), "ulx3s-85f", None).unwrap();
     accepted(&program);
     let Some(library) = library(&program.configuration, "prompts on RTL").unwrap() else { return };
     let mut golden = GoldenLlama::new(&graph).unwrap();

@@ -105,10 +105,23 @@ pub fn read(path: &Path) -> Result<LlamaModel, Failure> {
 pub fn quantised(model: &LlamaModel, format: WeightFormat, path: &Path) -> Result<QuantisedLlama, Failure> {
     let _progress = Progress::spinner("calibrating and quantising");
     quantise(model, format).map_err(|error| {
-        let help =
-            "the weights or sizes are beyond what 32-bit accumulators hold; check that the model is trained and whole";
+        let beyond = "the weights or sizes are beyond what 32-bit accumulators hold";
+        let help = format!("{beyond}{}; check that the model is trained and whole", strange_tensors(model));
         Failure::new("the language model cannot be quantised", path.display(), error, help)
     })
+}
+
+/// Tensors whose weights a trained model has not, as the continuation of a sentence: the first three.
+fn strange_tensors(model: &LlamaModel) -> String {
+    let strange = model.tensors().filter_map(|(name, weights, _)| {
+        let largest = weights.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
+        let exponent = largest.log2().abs();
+        (largest == 0.0 || exponent > 16.0).then(|| match largest {
+            0.0 => format!("`{name}` is all zeros"),
+            largest => format!("the largest of `{name}` is {largest:e}"),
+        })
+    });
+    strange.take(3).map(|tensor| format!("; {tensor}")).collect()
 }
 
 /// Tokens of `prompt`, which leave room for one more in the context.
@@ -159,11 +172,16 @@ pub fn generate(
     (count, context): (usize, usize),
     mut next: impl FnMut(u32) -> Result<(), Failure>,
 ) -> Result<Ending, Failure> {
-    if sampler.is_greedy() && speaker.generates() && count > 0 && !tokens.is_empty() {
-        return generate_alone(speaker, graph, tokens, (count, context), next);
+    let taken = take_in(speaker, tokens)?;
+    if sampler.is_greedy()
+        && count > 0
+        && !tokens.is_empty()
+        && let Some(ending) = generate_alone(speaker, graph, (tokens, taken), (count, context), &mut next)?
+    {
+        return Ok(ending);
     }
     let mut answer = None;
-    for &token in &tokens[take_in(speaker, tokens)?..] {
+    for &token in &tokens[taken..] {
         answer = Some(speaker.step(token)?);
     }
     for left in (0..count).rev() {
@@ -197,21 +215,20 @@ fn take_in(speaker: &mut dyn Speaker, prompt: &[u32]) -> Result<usize, Failure> 
     }
 }
 
-/// The same where the speaker goes on by itself.
+/// The same where the speaker goes on by itself, behind the first `taken` tokens, which it has taken in; none where it does not.
 fn generate_alone(
     speaker: &mut dyn Speaker,
     graph: &QuantisedLlama,
-    tokens: &mut Vec<u32>,
+    (tokens, taken): (&mut Vec<u32>, usize),
     (count, context): (usize, usize),
-    mut next: impl FnMut(u32) -> Result<(), Failure>,
-) -> Result<Ending, Failure> {
+    next: &mut dyn FnMut(u32) -> Result<(), Failure>,
+) -> Result<Option<Ending>, Failure> {
     // The last token is not taken in.
-    let wanted = tokens.len() + count - 1;
+    let wanted = tokens.len().saturating_add(count - 1);
     let runs = wanted.min(context);
-    let taken = take_in(speaker, tokens)?;
     let prompt = tokens[taken..].to_vec();
     let mut ending = if runs < wanted { Ending::Context } else { Ending::Length };
-    speaker.generate(&prompt, runs - taken, &mut |token| {
+    let alone = speaker.generate(&prompt, runs - taken, &mut |token| {
         if graph.end.contains(&token) {
             ending = Ending::End;
             return Ok(false);
@@ -219,7 +236,7 @@ fn generate_alone(
         tokens.push(token);
         next(token).map(|()| true)
     })?;
-    Ok(ending)
+    Ok(alone.then_some(ending))
 }
 
 /// Where the floating-point model, asked for its most likely token, would have said another one.

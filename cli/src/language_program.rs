@@ -185,13 +185,17 @@ fn fewer_positions(graph: &QuantisedLlama, machine: &Machine, context: usize, fi
     format!("note: room for {fitting} of the {context} positions of `{}`{why}", graph.name)
 }
 
-/// Which boards can hold it.
+/// Which boards can hold it, with their own machine or another one that is described for them.
 fn other_machine(graph: &QuantisedLlama, machine: &Machine, context: usize) -> String {
     let own = |board: &Board| machine.board.as_ref().is_some_and(|machine| machine.name == board.name);
     let boards = Board::all().unwrap_or_default();
     let fitting: Vec<String> = boards
         .into_iter()
-        .filter(|board| !own(board) && compile(graph, &board.configuration, &board.name, Some(context)).is_ok())
+        .filter(|board| {
+            let others = board.others().unwrap_or_default();
+            let fits = |board: &Board| compile(graph, &board.configuration, &board.name, Some(context)).is_ok();
+            !own(board) && (fits(board) || others.iter().any(fits))
+        })
         .map(|board| board.name)
         .collect();
     let described = "describe a larger machine, with a section `extensions`, with `--config FILE.toml`";

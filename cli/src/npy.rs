@@ -18,7 +18,8 @@ const LONGEST_HEADER: usize = 4096;
 ///
 /// The first axis counts the examples; what follows may have any shape with as many elements as the network's input. An
 /// array of the network's own shape, with or without its leading axis of length one, is a single example. Arrays in Fortran
-/// order are put into row-major order.
+/// order are put into row-major order. Images that stand channel by channel (examples, channels, rows, columns: what ONNX's
+/// networks take) are turned round, if their shape tells them from others.
 ///
 /// # Errors
 /// No `.npy` file, truncated, another element type than the input's, another number of elements, no example at all.
@@ -68,7 +69,23 @@ pub fn read_inputs(path: &Path, shape: &[usize], element: Element) -> Result<Vec
             "give at least one example",
         ));
     }
-    Ok(elements.chunks_exact(length.max(1)).map(<[i8]>::to_vec).collect())
+    let turned = given.get(1..).is_some_and(|example| is_channels_first(example, shape));
+    let example = |elements: &[i8]| if turned { channels_last(elements, shape) } else { elements.to_vec() };
+    Ok(elements.chunks_exact(length.max(1)).map(example).collect())
+}
+
+/// Whether an example of that shape has the channels first that an image of the network's shape has last.
+fn is_channels_first(example: &[usize], shape: &[usize]) -> bool {
+    let &[1, rows, columns, channels] = shape else { return false };
+    example == [channels, rows, columns] && example != [rows, columns, channels]
+}
+
+/// The image with its channels last; `shape` has four axes.
+fn channels_last(elements: &[i8], shape: &[usize]) -> Vec<i8> {
+    let channels = shape.last().copied().unwrap_or(1);
+    let positions = elements.len() / channels.max(1);
+    let of = |position: usize| (0..channels).map(move |channel| elements[channel * positions + position]);
+    (0..positions).flat_map(of).collect()
 }
 
 /// What turns an element from outside into the graph's int8 and back, as the bits that change: uint8 stands 128 higher.
@@ -234,6 +251,11 @@ pub(crate) mod tests {
         assert_eq!(read(&npy("|i1", false, "(1, 3)", &data[..3]), &[1, 3]).unwrap(), rows[..1]);
         assert_eq!(read(&npy("|i1", false, "(2, 3)", &data), &[2, 3]).unwrap().len(), 1);
         assert_eq!(read(&npy("|i1", false, "(6,)", &data), &[1]).unwrap().len(), 6);
+        // Three channels of two columns, channel by channel and as the network has them; two of two tell nothing.
+        let image = [1, 1, 2, 3];
+        let turned = [data[0], data[2], data[4], data[1], data[3], data[5]].map(|byte| byte as i8);
+        assert_eq!(read(&npy("|i1", false, "(1, 3, 1, 2)", &data), &image).unwrap(), [turned]);
+        assert_eq!(read(&npy("|i1", false, "(1, 1, 2, 3)", &data), &image).unwrap()[0][..2], rows[0][..2]);
     }
 
     #[test]

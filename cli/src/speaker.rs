@@ -28,24 +28,24 @@ pub trait Speaker {
     ///
     /// # Errors
     /// As [`step`](Self::step).
-    fn take_in(&mut self, tokens: &[u32]) -> Result<usize, Failure>;
-
-    /// Does it go on by itself, with the most likely token each time?
-    fn generates(&self) -> bool {
-        false
+    fn take_in(&mut self, _tokens: &[u32]) -> Result<usize, Failure> {
+        Ok(0)
     }
 
-    /// Takes in `tokens`, and then what it chooses itself, in `runs` steps altogether; `next` sees each choice behind `tokens` as it comes,
-    /// and says whether it wants more.
+    /// Takes in `tokens`, and then what it chooses itself, the most likely token each time, in `runs` steps altogether; `next` sees each
+    /// choice behind `tokens` as it comes, and says whether it wants more. False, and nothing has been taken in, from one that does not
+    /// go on by itself.
     ///
     /// # Errors
-    /// What `next` says; a speaker that does not go on by itself; tokens that cannot be taken.
+    /// What `next` says; tokens that cannot be taken.
     fn generate(
         &mut self,
-        tokens: &[u32],
-        runs: usize,
-        next: &mut dyn FnMut(u32) -> Result<bool, Failure>,
-    ) -> Result<(), Failure>;
+        _tokens: &[u32],
+        _runs: usize,
+        _next: &mut dyn FnMut(u32) -> Result<bool, Failure>,
+    ) -> Result<bool, Failure> {
+        Ok(false)
+    }
 }
 
 /// The golden model: integers over the graph, no cycles.
@@ -64,29 +64,6 @@ impl<'a> Golden<'a> {
 impl Speaker for Golden<'_> {
     fn step(&mut self, token: u32) -> Result<Answer, Failure> {
         self.0.step(token).map_err(failed)
-    }
-
-    fn generate(
-        &mut self,
-        tokens: &[u32],
-        runs: usize,
-        next: &mut dyn FnMut(u32) -> Result<bool, Failure>,
-    ) -> Result<(), Failure> {
-        let mut given = tokens.iter().copied();
-        let mut chosen = None;
-        for number in 1..=runs {
-            let Some(token) = given.next().or(chosen) else { return Ok(()) };
-            let choice = self.step(token)?.most_likely();
-            chosen = Some(choice);
-            if number >= tokens.len() && !next(choice)? {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    fn take_in(&mut self, _: &[u32]) -> Result<usize, Failure> {
-        Ok(0)
     }
 }
 
@@ -334,8 +311,13 @@ impl<'a> Witnessed<'a> {
         self.machine.link()
     }
 
+    /// Tokens that the machine has taken in.
+    fn position(&self) -> usize {
+        self.prompt_tokens + self.runs.len()
+    }
+
     fn note(&mut self, cycles: u64, predicted: u64) {
-        let position = self.runs.len() as u64;
+        let position = self.position() as u64;
         let entries = self.program.language.iter().flat_map(|language| &language.entries);
         let schedule = entries.take_while(|entry| position >= u64::from(entry.positions)).count();
         self.runs.push(TokenRun { cycles, predicted, schedule });
@@ -362,7 +344,7 @@ impl<'a> Witnessed<'a> {
 
 impl Speaker for Witnessed<'_> {
     fn step(&mut self, token: u32) -> Result<Answer, Failure> {
-        let position = self.prompt_tokens + self.runs.len();
+        let position = self.position();
         let expected = self.golden.step(token)?;
         // Where the machine's own choice is the token, nothing comes from the host.
         let got = self.machine.run(Some(token).filter(|_| self.chosen != Some(token)))?;
@@ -380,16 +362,15 @@ impl Speaker for Witnessed<'_> {
         Ok(answer)
     }
 
-    fn generates(&self) -> bool {
-        !self.token_by_token && self.program.check_generation().is_ok()
-    }
-
     fn generate(
         &mut self,
         tokens: &[u32],
         runs: usize,
         next: &mut dyn FnMut(u32) -> Result<bool, Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
+        if self.token_by_token || self.program.check_generation().is_err() {
+            return Ok(false);
+        }
         self.machine.generate(tokens, runs as u32)?;
         self.generated = true;
         let mut given = tokens.iter().copied();
@@ -400,8 +381,8 @@ impl Speaker for Witnessed<'_> {
                 break;
             }
             for run in runs {
-                let Some(token) = given.next().or(self.chosen) else { return Ok(()) };
-                let position = self.prompt_tokens + self.runs.len();
+                let Some(token) = given.next().or(self.chosen) else { return Ok(true) };
+                let position = self.position();
                 let expected = self.golden.step(token)?;
                 self.note(run.cycles, run.predicted);
                 self.compare(position, &expected, run.next, None);
@@ -410,7 +391,8 @@ impl Speaker for Witnessed<'_> {
                 if let Some(token) = run.next
                     && !next(token)?
                 {
-                    return self.machine.leave();
+                    self.machine.leave()?;
+                    return Ok(true);
                 }
             }
         }
@@ -419,11 +401,11 @@ impl Speaker for Witnessed<'_> {
         if let Some((position, expected)) = last {
             self.compare(position, &expected, None, Some(&elements));
         }
-        Ok(())
+        Ok(true)
     }
 
     fn take_in(&mut self, tokens: &[u32]) -> Result<usize, Failure> {
-        let position = (self.prompt_tokens + self.runs.len()) as u32;
+        let position = self.position() as u32;
         let Some(taken) = self.machine.take_in(tokens)? else { return Ok(0) };
         // What the machine has made of them shows in the answers that follow.
         for &token in &tokens[..taken.tokens] {

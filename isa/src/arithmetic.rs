@@ -189,16 +189,21 @@ fn split_float(value: f64) -> (f64, i32) {
 /// -128..=127 and is never empty.
 #[must_use]
 pub fn activation_range(activation: Activation, scale: f32, zero_point: i32) -> (i32, i32) {
-    let lowest = i32::from(i8::MIN);
-    let highest = i32::from(i8::MAX);
-    // The cast saturates, as far beyond int8 as it needs to.
-    let quantised = |real: f32| zero_point.saturating_add((real / scale).round() as i32);
     match activation {
-        Activation::None => (lowest, highest),
-        Activation::Relu => (quantised(0.0).max(lowest), highest),
-        Activation::Relu6 => (quantised(0.0).max(lowest), quantised(6.0).min(highest)),
-        Activation::ReluN1To1 => (quantised(-1.0).max(lowest), quantised(1.0).min(highest)),
+        Activation::None => clamp_range(f32::NEG_INFINITY, f32::INFINITY, scale, zero_point),
+        Activation::Relu => clamp_range(0.0, f32::INFINITY, scale, zero_point),
+        Activation::Relu6 => clamp_range(0.0, 6.0, scale, zero_point),
+        Activation::ReluN1To1 => clamp_range(-1.0, 1.0, scale, zero_point),
     }
+}
+
+/// The clamp of an int8 output to the real numbers from `lowest` to `highest`, both ends included, in the way of
+/// [`activation_range`]. An infinite bound is none. Where `lowest` is not above `highest`, it is never empty.
+#[must_use]
+pub fn clamp_range(lowest: f32, highest: f32, scale: f32, zero_point: i32) -> (i32, i32) {
+    // The cast saturates, as far beyond int8 as it needs to.
+    let quantised = |real: f32| zero_point.saturating_add((real / scale).round() as i32).clamp(-128, 127);
+    (quantised(lowest), quantised(highest))
 }
 
 /// From a 32-bit accumulator to an element of the output: scale, round, move to the zero point, clamp.

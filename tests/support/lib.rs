@@ -20,8 +20,10 @@
 //! | [`machines`] | configurations to test on, fixed and random |
 //! | [`netlist`] | a module and its netlist side by side in one simulation |
 //! | [`networks`] | random graphs, with arithmetic at its limits |
+//! | [`onnx_writer`] | the same networks as ONNX models, and networks of images in both formats |
 //! | [`operators`] | random networks of one operator each, for a comparison with another runtime |
 //! | [`random`] | reproducible pseudo-random numbers |
+//! | [`reference`](mod@reference) | other runtimes, asked through Python |
 //! | [`synthesis`] | yosys, and what it makes of a design |
 //! | [`tflite_writer`] | TensorFlow Lite models, sound, random or broken on purpose |
 //! | [`witnesses`] | running golden model, cycle model and RTL, and comparing them |
@@ -35,8 +37,10 @@ pub mod llama;
 pub mod machines;
 pub mod netlist;
 pub mod networks;
+pub mod onnx_writer;
 pub mod operators;
 pub mod random;
+pub mod reference;
 pub mod synthesis;
 pub mod tflite_writer;
 pub mod witnesses;

@@ -15,6 +15,21 @@ pub fn language_machine_of_the_board() -> Configuration {
     Configuration::from_toml(text).expect("a configuration of the repository")
 }
 
+/// A machine with room for any small language model, and for schedules of stories260K without loops.
+#[must_use]
+pub fn with_room_for_language_models() -> Configuration {
+    Configuration {
+        weight_depth: 4096,
+        vector_depth: 2048,
+        scale_depth: 2048,
+        queue_depth: 4096,
+        requantise_interval: 1,
+        scale_multiplier_lanes: 0,
+        extensions: Some(Extensions { registers: 15, scalars: 64, tables: 16, tokens: 0 }),
+        ..Configuration::default()
+    }
+}
+
 /// Machines whose RTL is built and simulated, with names for messages. Together they have every dot width, one to three rows
 /// of tiles, one bank and several, one slice and several, incomplete rows and groups, odd depths, each pipeline field at both
 /// ends, each pace of the requantiser, its products in logic and in multipliers, instructions in one word of RAM and in many, and

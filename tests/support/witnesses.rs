@@ -86,6 +86,16 @@ pub fn accept(program: &Program) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Has the checker accept a language model's `program`, all of its schedules.
+///
+/// # Panics
+/// With everything that is wrong with it.
+pub fn accept_schedules(program: &Program) {
+    if let Err(violations) = checker::check(program) {
+        panic!("{}", violations.iter().map(|violation| format!("{violation}\n")).collect::<String>());
+    }
+}
+
 /// Runs the inputs one after the other on one cycle model: every element of every layer and the output as the golden model has
 /// them, every run in the cycles predicted.
 ///

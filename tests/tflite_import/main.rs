@@ -507,13 +507,13 @@ fn files_of_another_kind_are_told_apart() {
     }
     expect![[r#"
         net: not a network in a known format: the file is empty
-          help: give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3")
+          help: give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3") or an ONNX model (the protocol buffer of a ModelProto)
         net: not a network in a known format: 4 bytes that begin with "TFL3"
-          help: give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3")
+          help: give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3") or an ONNX model (the protocol buffer of a ModelProto)
         net: not a network in a known format: 10 bytes that begin with "\x08\x00\x00\x00ONNX"
-          help: give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3")
+          help: give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3") or an ONNX model (the protocol buffer of a ModelProto)
         net: not a network in a known format: 10 bytes that begin with "\x93NUMPY\x01\x00"
-          help: give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3")
+          help: give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3") or an ONNX model (the protocol buffer of a ModelProto)
     "#]]
     .assert_eq(&text);
 }

@@ -171,7 +171,7 @@ fn what_operators_on_elements_do_not_do_is_named() {
               net, operator 3 (ADD), layer `output_7`: operands in units of 0.052553624 and 0.17999057 and sums in units of 0.000000001, which is too fine: sums are shifted by 20 bits first
               help: convert the network again with full int8 quantisation and a representative data set: every activation then gets a positive scale and a zero point within int8, and weights a zero point of 0
             a product too large:
-              net, operator 3 (MUL), layer `output_7`: the scales of the operands and the output multiply to 1.761906161866613e27, too large for 32-bit arithmetic
+              net, operator 3 (MUL), layer `output_7`: a scale of 1e-30, in which 6 does not fit in 32 bits
             a fused tanh:
               net, operator 3 (MUL), layer `output_7`: not supported: a fused activation TANH
               help: use NONE, RELU, RELU6 or RELU_N1_TO_1

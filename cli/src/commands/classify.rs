@@ -32,8 +32,8 @@ pub struct Arguments {
     /// The pictures
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
-    /// The network: a TensorFlow Lite model, quantised to int8
-    #[arg(long, value_name = "MODEL.tflite")]
+    /// The network: a TensorFlow Lite or ONNX model, quantised to int8
+    #[arg(long, value_name = "MODEL")]
     model: PathBuf,
     /// The names of the classes: a file with one a line, or cifar10
     #[arg(long, value_name = "FILE")]

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// Compile a network to a program image: predicted cycles, memory use, utilisation of each unit
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The network: a TensorFlow Lite model, quantised to int8; or a language model: a checkpoint of llama2.c (.bin), or a directory
+    /// The network: a TensorFlow Lite or ONNX model, quantised to int8; or a language model: a checkpoint of llama2.c (.bin), or a directory
     /// with config.json and model.safetensors
     model: PathBuf,
     #[command(flatten)]

@@ -31,8 +31,8 @@ pub struct Arguments {
     /// The recording: a WAV file of 16,000 samples a second; - for raw 16-bit samples from standard input
     #[arg(value_name = "FILE.wav", required_unless_present = "microphone")]
     recording: Option<PathBuf>,
-    /// The network: a TensorFlow Lite model, quantised to int8
-    #[arg(long, value_name = "MODEL.tflite")]
+    /// The network: a TensorFlow Lite or ONNX model, quantised to int8
+    #[arg(long, value_name = "MODEL")]
     model: PathBuf,
     /// Listen to the microphone until interrupted
     #[arg(long, conflicts_with = "recording")]

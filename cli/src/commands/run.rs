@@ -24,7 +24,7 @@ use std::time::Instant;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = cache::HELP)]
 pub struct Arguments {
-    /// The network: a TensorFlow Lite model, quantised to int8; or a language model: a checkpoint of llama2.c (.bin), or a directory
+    /// The network: a TensorFlow Lite or ONNX model, quantised to int8; or a language model: a checkpoint of llama2.c (.bin), or a directory
     /// with config.json, model.safetensors and tokenizer.json
     model: PathBuf,
     /// The examples: a .npy array of int8, one example a row

@@ -211,7 +211,7 @@ fn open<'a>(
 /// Positions to make room for: those asked for, or as many as the prompt and the new tokens take. The last token is not taken in again.
 fn context(asked: Option<u32>, model: usize, prompt: usize, wanted: usize) -> Result<usize, Failure> {
     let Some(asked) = asked else {
-        return Ok((prompt + wanted.max(1) - 1).clamp(1, model));
+        return Ok(prompt.saturating_add(wanted.max(1) - 1).clamp(1, model));
     };
     let refused = |why: String, help: &str| {
         Err(Failure::new("the context cannot be used", format!("--context {asked}"), why, help))
@@ -280,6 +280,7 @@ mod tests {
         assert_eq!(context(None, 100, 5, 10).ok(), Some(14));
         assert_eq!(context(None, 10, 5, 10).ok(), Some(10));
         assert_eq!(context(None, 10, 5, 0).ok(), Some(5));
+        assert_eq!(context(None, 10, 5, usize::MAX).ok(), Some(10));
         assert_eq!(context(Some(7), 10, 5, 10).ok(), Some(7));
         assert!(context(Some(11), 10, 5, 1).is_err() && context(Some(4), 10, 5, 1).is_err());
     }

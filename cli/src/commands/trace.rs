@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// FILE.html#schedule=0&from=100&to=200&unit=3&cycle=150 opens one of them at a place.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The network: a TensorFlow Lite model, quantised to int8; or a language model: a checkpoint of llama2.c (.bin), or a directory
+    /// The network: a TensorFlow Lite or ONNX model, quantised to int8; or a language model: a checkpoint of llama2.c (.bin), or a directory
     /// with config.json and model.safetensors
     model: PathBuf,
     #[command(flatten)]

@@ -132,7 +132,7 @@ fn a_compiled_program_where_a_network_is_asked_for() {
         error: the network cannot be used
           where: p.json
           why:   p: not a network in a known format: 23411 bytes that begin with "{\"format"
-          help:  give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3"); if this is a compiled program, give the network that it was compiled from
+          help:  give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are "TFL3") or an ONNX model (the protocol buffer of a ModelProto); if this is a compiled program, give the network that it was compiled from
     "#]].assert_eq(scratch.lpu(&["compile", &program, "--board", "ulx3s-12f", "--out", "q"]).refusal());
 }
 

@@ -99,8 +99,9 @@ fn a_directory_of_transformers_says_what_the_checkpoint_says() {
 /// A run on the cycle model of a machine that is large enough.
 fn machine(scratch: &Scratch, more: &[&str]) -> Called {
     scratch.write("board.toml", language_board(4096));
-    let common = ["run", "m.bin", "--on", "model", "--config", "board.toml", "--prompt", "abba"];
-    scratch.lpu(&[&common[..], more].concat())
+    let prompt: &[&str] = if more.contains(&"--prompt") { &[] } else { &["--prompt", "abba"] };
+    let common = ["run", "m.bin", "--on", "model", "--config", "board.toml"];
+    scratch.lpu(&[&common[..], prompt, more].concat())
 }
 
 #[test]
@@ -132,13 +133,28 @@ fn the_machine_says_what_golden_says_and_counts_its_cycles() {
 }
 
 #[test]
+fn cycles_behind_a_prompt_that_is_taken_in_at_once_are_those_of_the_longer_context() {
+    let scratch = Scratch::new();
+    scratch.write("m.bin", llama2c::export(&random_model(4, &Shape { context: 60, ..small_shape() }, true)));
+    scratch.write("tok271.bin", tokenizer_file(271));
+    // A schedule ends at position 32; most of the prompt comes in runs of several tokens.
+    let called = machine(&scratch, &["--prompt", &"ab".repeat(20), "--tokens", "9", "--json"]);
+    let report = called.json();
+    let (prompt, prefill) = (report["prompt_tokens"].as_u64().unwrap(), report["prefill"]["tokens"].as_u64().unwrap());
+    assert!(prompt > 32 && prefill > 16, "{prompt} tokens, {prefill} at once");
+    let sum = |values: Vec<&serde_json::Value>| values.iter().map(|value| value.as_u64().unwrap()).sum::<u64>();
+    let cycles = report["cycles_per_token"].as_array().unwrap().iter().collect();
+    assert_eq!(sum(report["cycles_spent"].as_object().unwrap().values().collect()), sum(cycles));
+}
+
+#[test]
 fn json_of_a_machine_has_the_keys_of_the_contract() {
     let scratch = Scratch::new();
     small(&scratch);
     let called = machine(&scratch, &["--tokens", "2", "--json"]);
     let keys: Vec<&str> =
         called.stdout.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect();
-    expect![[r#"["model", "backend", "prompt_tokens", "tokens", "text", "ending", "temperature", "seed", "cycles_per_token", "tokens_per_second", "board", "context", "clock_mhz", "prompt_cycles", "cycles_as_predicted", "outputs_equal_golden", "cycles_between_tokens", "multipliers", "mac_utilization", "cycles_spent", "first_divergence", "wall_seconds"]"#]].assert_eq(&format!("{keys:?}"));
+    expect![[r#"["model", "backend", "prompt_tokens", "tokens", "text", "ending", "temperature", "seed", "cycles_per_token", "tokens_per_second", "board", "context", "clock_mhz", "prompt_cycles", "prefill", "cycles_as_predicted", "outputs_equal_golden", "cycles_between_tokens", "multipliers", "mac_utilization", "cycles_spent", "first_divergence", "wall_seconds"]"#]].assert_eq(&format!("{keys:?}"));
 }
 
 #[test]
@@ -281,7 +297,7 @@ fn what_a_machine_cannot_hold_is_refused_with_the_numbers_and_a_way_out() {
           where: long.bin
           why:   `long` with 92 positions of context does not fit:
                  it needs 220 words of weight RAM in each tile, the machine has 200: 20 too few
-          help:  this machine holds 64 positions of it (`--context 64`); none of the other known boards holds it; describe a larger machine, with a section `extensions`, with `--config FILE.toml`; int4 weights and several chips would help too, but are not there yet
+          help:  this machine holds 64 positions of it (`--context 64`); it fits ulx3s-85f; or describe a larger machine, with a section `extensions`, with `--config FILE.toml`; int4 weights and several chips would help too, but are not there yet
     "#]].assert_eq(scratch.lpu(&run).refusal());
     let whole = scratch.lpu(&["compile", "long.bin", "--config", "small.toml", "--out", "p.json", "--json"]);
     let schedules = whole.json()["schedules"].as_array().unwrap().clone();

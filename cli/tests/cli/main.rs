@@ -7,6 +7,7 @@ mod build;
 mod build_tools;
 mod generate;
 mod language;
+mod language_shapes;
 mod networks;
 mod output_files;
 mod programs;

@@ -16,14 +16,14 @@ fn network(scratch: &Scratch) -> String {
     std::fs::read_to_string(scratch.path("s.html")).unwrap()
 }
 
-/// The page of a language model with two schedules.
+/// The page of a language model with two schedules for a token, and two for several tokens of a prompt.
 fn language(scratch: &Scratch, more: &[&str]) -> String {
     let shape = Shape { context: 40, ..small_shape() };
     scratch.write("m.bin", llama2c::export(&random_model(4, &shape, true)));
     scratch.write("board.toml", language_board(4096));
     let called = scratch.lpu(&[&["trace", "m.bin", "--config", "board.toml", "--out", "s.html"], more].concat());
     assert_eq!((called.status, called.stderr.as_str()), (0, ""));
-    assert!(called.stdout.ends_with(" cycles, and 1 other schedules\n"), "{}", called.stdout);
+    assert!(called.stdout.ends_with(" cycles, and 3 other schedules\n"), "{}", called.stdout);
     std::fs::read_to_string(scratch.path("s.html")).unwrap()
 }
 
@@ -92,7 +92,7 @@ fn the_page_of_a_language_model_holds_a_schedule_for_each_length_of_the_context(
     let scratch = Scratch::new();
     let data = data(&language(&scratch, &[]));
     let schedules = data["schedules"].as_array().unwrap();
-    assert_eq!((schedules.len(), &data["first"]), (2, &1.into()));
+    assert_eq!((schedules.len(), &data["first"]), (4, &1.into()));
     assert!(schedules[0]["cycles"].as_u64().unwrap() < schedules[1]["cycles"].as_u64().unwrap());
     for schedule in schedules {
         assert!(schedule["cycles_spent"]["attention"].as_u64().unwrap() > 0);

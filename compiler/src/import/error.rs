@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::tflite::SUPPORTED_OPERATORS;
-
 /// Where in a network something was found. Reads as `ad01, operator 3 (FULLY_CONNECTED), layer `dense_3`, tensor `w``.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -49,12 +47,14 @@ pub enum ImportError {
         why: String,
     },
     /// An operator that cannot be lowered.
-    #[error("{place}: operator {operator} is not supported; supported are {}", SUPPORTED_OPERATORS.join(", "))]
+    #[error("{place}: operator {operator} is not supported; supported are {}", supported.join(", "))]
     UnsupportedOperator {
         /// Where: operator and layer.
         place: Box<Place>,
         /// The operator's name.
         operator: String,
+        /// The operators that are read in the network's format.
+        supported: &'static [&'static str],
     },
     /// A tensor of a type that cannot be lowered.
     #[error("{place}: {role} of type {found}, but only {wanted} is supported")]
@@ -147,14 +147,16 @@ impl ImportError {
         match self {
             Self::Unreadable { .. } => "check the path and that the file may be read".into(),
             Self::UnknownFormat { .. } => {
-                "give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are \"TFL3\")".into()
+                "give a TensorFlow Lite model (a FlatBuffer whose bytes 4 to 7 are \"TFL3\") or an ONNX model (the protocol \
+                 buffer of a ModelProto)"
+                    .into()
             }
             Self::Damaged { .. } => {
                 "fetch or convert the file again, and compare its length and checksum with the original's".into()
             }
-            Self::UnsupportedOperator { .. } => format!(
+            Self::UnsupportedOperator { supported, .. } => format!(
                 "express that layer with {}, or leave it out of the network and compute it on the host",
-                SUPPORTED_OPERATORS.join(", ")
+                supported.join(", ")
             ),
             Self::UnsupportedType { found, .. } if found.starts_with("FLOAT") => format!(
                 "quantise to int8 when converting: tf.lite.TFLiteConverter with optimizations = [tf.lite.Optimize.DEFAULT], \

@@ -3,8 +3,12 @@
 //! Everything read here is hostile until shown otherwise: nothing panics, nothing allocates by a number that the file
 //! merely claims, and whatever is refused is refused with a place, a reason and a way round ([`ImportError`]).
 
+mod arithmetic;
 mod error;
 pub mod llama;
+pub mod onnx;
+mod range;
+mod site;
 pub mod tflite;
 
 use std::fs::File;
@@ -45,6 +49,9 @@ pub fn read_model(path: impl AsRef<Path>) -> Result<Graph, ImportError> {
 pub fn import(bytes: &[u8], name: &str) -> Result<Graph, ImportError> {
     if tflite::is_tflite(bytes) {
         return tflite::import(bytes, name);
+    }
+    if onnx::is_onnx(bytes) {
+        return onnx::import(bytes, name);
     }
     Err(ImportError::unknown_format(bytes, name))
 }

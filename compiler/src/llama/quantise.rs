@@ -262,7 +262,9 @@ impl<'a> Quantiser<'a> {
             let (unit, range) = rows(row);
             self.right_shift(unit, range)
         };
-        let right_shift = (0..matrix.rows).map(shift).min().unwrap_or(0).min(most);
+        // A row of zeros suits every shift.
+        let used = (0..matrix.rows).filter(|&row| rows(row).1.raw > 0.0);
+        let right_shift = used.map(shift).min().unwrap_or(0).min(most);
         let unit = |row: usize| self.raw_unit(rows(row).0, right_shift);
         let requantisation = requantisation(matrix, self.residual, self.residual_limit, unit);
         NormedProduct { product: Product { matrix: matrix.clone(), requantisation }, right_shift }
@@ -289,7 +291,10 @@ impl<'a> Quantiser<'a> {
         let key_shift = key_shift.min(f64::from(shared.key_shift));
         let key_offset =
             |(channel, middle): (usize, f64)| (middle / key_units[channel / 2] * key_shift.exp2()).round() as i16;
-        let value_units: Vec<f64> = ranges.value.iter().map(cached).collect();
+        // A channel of zeros has any unit: that of another, so that it asks for no scale of its own.
+        let any = ranges.value.iter().filter(|range| range.value > 0.0).map(cached).fold(0.0, f64::max);
+        let value_unit = |range: &NormedRange| if range.value > 0.0 || any == 0.0 { cached(range) } else { any };
+        let value_units: Vec<f64> = ranges.value.iter().map(value_unit).collect();
         // What a query's pair is multiplied with has the unit of its key's pair.
         let key_of = |pair: usize| key_units[shape.kv_head(pair / pairs) * pairs + pair % pairs];
         let query_limit = input_limit(u64::from(CACHE_LIMIT.unsigned_abs()) * shape.head_size as u64);
@@ -306,7 +311,8 @@ impl<'a> Quantiser<'a> {
         let input_limit = matrices.output.input_limit().min(shared.limits[0]);
         let result = unit_of(ranges.attention, HEADROOM, input_limit);
         // The raw unit is that of the result times a power of two.
-        let weighted = full_unit(ranges.weighted * f64::from(largest_probability));
+        let weighted = if ranges.weighted > 0.0 { ranges.weighted } else { 1.0 };
+        let weighted = full_unit(weighted * f64::from(largest_probability));
         let exponent = (weighted / result).log2().ceil().max(-f64::from(shared.weighted_shift));
         let weighted = result * exponent.exp2();
         let output = requantisation(&matrices.output, result, input_limit, |_| self.residual);

@@ -62,7 +62,7 @@ impl Tokenizer {
     pub fn read(path: &Path, model: &LlamaModel) -> Result<Self, LlamaError> {
         let (bytes, file) = (read(path)?, path.display().to_string());
         let vocabulary = model.shape.vocabulary;
-        if bytes.trim_ascii_start().first() == Some(&b'{') {
+        if path.extension().is_some_and(|ending| ending == "json") || bytes.trim_ascii_start().first() == Some(&b'{') {
             let tokenizer = HuggingFaceTokenizer::read(&bytes, &file, vocabulary, model.begin)?;
             return Ok(Self::HuggingFace(Box::new(tokenizer)));
         }

@@ -120,6 +120,9 @@ impl LlamaError {
     pub fn help(&self) -> String {
         match self {
             Self::Unreadable { .. } => "check the path and that the file may be read",
+            Self::Shape { source: ShapeError::Range { value: ..=0, .. }, .. } => {
+                "export the model again, or check that the file is a model of this format at all"
+            }
             Self::TooLarge { .. } | Self::Shape { source: ShapeError::Range { .. }, .. } => {
                 "give a smaller model: everything lives in on-chip memory, and no configuration holds this much"
             }

@@ -26,7 +26,8 @@ use schema::{Model, OperatorCode, SubGraph};
 use state::Variables;
 use tensors::Tensors;
 
-use super::{ImportError, Place};
+use super::ImportError;
+use super::site::Site;
 use crate::graph::{self, Graph};
 
 /// The operators that are read, by their names in the format.
@@ -94,46 +95,9 @@ pub fn import(bytes: &[u8], name: &str) -> Result<Graph, ImportError> {
     Importer { here, model, subgraph }.run()
 }
 
-/// Where the import stands, for messages.
-#[derive(Debug, Clone)]
-struct Site(Box<Place>);
-
 impl Site {
-    fn of(name: &str) -> Self {
-        Self(Place::of(name))
-    }
-
-    fn operator(&self, index: usize, kind: String, layer: String) -> Self {
-        let mut site = self.clone();
-        site.0.operator = Some((index, kind));
-        site.0.layer = Some(layer);
-        site
-    }
-
-    fn tensor(&self, name: &str) -> Self {
-        let mut site = self.clone();
-        site.0.tensor = Some(name.to_owned());
-        site
-    }
-
     fn sound<T>(&self, read: flatbuffer::Result<T>) -> Result<T, ImportError> {
         read.map_err(|Damage(why)| self.damaged(why))
-    }
-
-    fn damaged(&self, why: impl Into<String>) -> ImportError {
-        ImportError::Damaged { place: self.0.clone(), why: why.into() }
-    }
-
-    fn shape(&self, why: impl Into<String>) -> ImportError {
-        ImportError::Shape { place: self.0.clone(), why: why.into() }
-    }
-
-    fn quantisation(&self, why: impl Into<String>) -> ImportError {
-        ImportError::Quantisation { place: self.0.clone(), why: why.into() }
-    }
-
-    fn unsupported(&self, feature: impl Into<String>, instead: &'static str) -> ImportError {
-        ImportError::Unsupported { place: self.0.clone(), feature: feature.into(), instead }
     }
 }
 

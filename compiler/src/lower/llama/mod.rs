@@ -13,6 +13,7 @@
 //! | [`attention`] | projections, RoPE and cache, scores and softmax, weighted sum |
 //! | [`feed_forward`] | the other half of a layer |
 //! | [`classifier`] | the last norm, the choice of the next token |
+//! | [`fields`] | whether instructions can count as far as the sizes ask for |
 //!
 //! There is one schedule for each number of passes over the keys: the positions of a whole number of passes are a *bucket*. All
 //! schedules stand in the same queues, each from an entry point on; which of them runs depends on the position alone and is chosen
@@ -27,6 +28,7 @@ pub mod classifier;
 pub mod embedding;
 pub mod emitter;
 pub mod feed_forward;
+pub mod fields;
 pub mod geometry;
 pub mod job;
 mod merge;
@@ -248,6 +250,7 @@ pub fn compile_tokens(
             break;
         }
     }
+    fields::check(&queues, &graph.name, configuration)?;
     let slots = (0..graph.shape.vocabulary as u32).map(|token| g.slot(token)).collect();
     let beats = plan.classifier.passes * plan.classifier.rows * g.beats_per_word;
     let places: Vec<u32> = (0..graph.shape.vocabulary as u32)

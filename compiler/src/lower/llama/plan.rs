@@ -377,8 +377,12 @@ impl Memory<'_> {
             let what = "entries of the scale table";
             return Err(self.does_not_fit("classifier", Resource::ScaleTable, entries, available, what, 0));
         }
-        if self.scales.iter().flatten().any(|scale| !scale.is_encodable_in(configuration)) {
-            let why = "it has scales with a left shift, and the machine's are narrow".into();
+        let wide = self.scales.iter().flatten().filter(|scale| !scale.is_encodable_in(configuration)).count();
+        if wide > 0 {
+            let why = format!(
+                "{wide} of its {} scales have a left shift, and the machine's are narrow (`narrow_scales`)",
+                self.scales.iter().flatten().count()
+            );
             return Err(CompileError::Unsupported { layer: self.model.into(), why });
         }
         let beats = self.used.iter().copied().max().unwrap_or(0);

@@ -53,10 +53,6 @@ pub(super) fn accumulation(
 }
 
 /// From the accumulator to the output, one scale for each output channel. `axis` is that of the channels in the weights.
-///
-/// `input × weights / output` in double precision. Sources of tflite-micro can be found that multiply the first two in
-/// single precision where the weights of a fully connected layer have one scale; the published package does not, and a few
-/// outputs in ten million tell the two apart.
 fn channel_scales(
     node: &Node<'_>,
     tensors: &mut Tensors<'_>,
@@ -65,7 +61,6 @@ fn channel_scales(
     input: Quantisation,
     output: Quantisation,
 ) -> Result<Vec<ChannelScale>, ImportError> {
-    const WHAT: &str = "input, weights and output";
     tensors.charge(node.here, channels.saturating_mul(size_of::<ChannelScale>()))?;
     let there = node.here.tensor(&weights.name);
     let Some(scales) = &weights.scales else {
@@ -74,18 +69,15 @@ fn channel_scales(
     if let Some(zero_point) = scales.zero_points.iter().find(|&&zero_point| zero_point != 0) {
         return Err(there.quantisation(format!("a zero point of {zero_point}, but weights are symmetric (0)")));
     }
-    let (input, output) = (f64::from(input.scale), f64::from(output.scale));
-    if let &[scale] = scales.scales.as_slice() {
-        return Ok(vec![node.scale(input * f64::from(scale) / output, WHAT)?; channels]);
-    }
-    if scales.scales.len() != channels || scales.axis != axis {
+    let several = scales.scales.len() != 1;
+    if several && (scales.scales.len() != channels || scales.axis != axis) {
         return Err(there.quantisation(format!(
             "{} scales along axis {} instead of one, or {channels} along axis {axis}",
             scales.scales.len(),
             scales.axis
         )));
     }
-    scales.scales.iter().map(|&scale| node.scale(input * f64::from(scale) / output, WHAT)).collect()
+    node.here.channel_scales(input, &scales.scales, output, channels)
 }
 
 /// The bias is added to the accumulator as it is, so that it has to be in the accumulator's scale. The reference looks at it

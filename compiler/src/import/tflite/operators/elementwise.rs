@@ -1,12 +1,10 @@
 //! Operators on elements: `RELU`, `RELU6`, `RELU_N1_TO_1`, `QUANTIZE` of one tensor, `ADD` and `MUL` of two.
 
-use lpu_isa::arithmetic::addition::{Addend, Addition};
 use lpu_isa::arithmetic::{Activation, Requantise};
 
-use super::{ImportError, Imported, Node, Single, Tensors, requantise};
-use crate::graph::{
-    ChannelScale, Elementwise, ElementwiseFunction, Multiply, OperatorKind, Quantisation, TensorId, broadcast,
-};
+use super::{ImportError, Imported, Node, Single, Tensors};
+use crate::graph::{ChannelScale, Elementwise, ElementwiseFunction, OperatorKind, TensorId, broadcast};
+use crate::import::arithmetic::requantise;
 use crate::import::tflite::names::element;
 
 pub(super) fn relu(node: &Node<'_>, tensors: &mut Tensors<'_>) -> Imported {
@@ -52,9 +50,7 @@ fn rescale(
     node.same_elements(tensors, single.input, single.output)?;
     let input = tensors.tensor(single.input).quantisation;
     let output = tensors.tensor(single.output).quantisation;
-    let scale = node.scale(f64::from(input.scale) / f64::from(output.scale), "input and output")?;
-    let range = node.range(activation, output)?;
-    let requantise = requantise(scale, output.zero_point, range);
+    let requantise = node.here.rescale(input, output, node.range(activation, output)?)?;
     node.one(
         OperatorKind::Elementwise(Elementwise { function, input_zero_point: input.zero_point, requantise }),
         single,
@@ -85,28 +81,7 @@ pub(super) fn add(node: &Node<'_>, tensors: &mut Tensors<'_>) -> Imported {
     let activation = node.activation(activation)?;
     let [first, second] = inputs.map(|id| tensors.tensor(id).quantisation);
     let quantisation = tensors.tensor(output).quantisation;
-    let twice = 2.0 * f64::from(first.scale.max(second.scale));
-    let addend = |of: Quantisation| {
-        let ChannelScale { multiplier, shift } = node.scale(f64::from(of.scale) / twice, "the operands")?;
-        Ok(Addend { zero_point: of.zero_point, multiplier, shift })
-    };
-    let real = twice / (f64::from(1 << Addition::LEFT_SHIFT) * f64::from(quantisation.scale));
-    let scale = node.scale(real, "the operands and the output")?;
-    if scale.shift > 0 {
-        return Err(here.quantisation(format!(
-            "operands in units of {} and {} and sums in units of {}, which is too fine: sums are shifted by {} bits first",
-            first.scale,
-            second.scale,
-            quantisation.scale,
-            Addition::LEFT_SHIFT
-        )));
-    }
-    let range = node.range(activation, quantisation)?;
-    let sum = Addition {
-        first: addend(first)?,
-        second: addend(second)?,
-        output: requantise(scale, quantisation.zero_point, range),
-    };
+    let sum = here.addition(first, second, quantisation, node.range(activation, quantisation)?)?;
     Ok(vec![node.operator(OperatorKind::Add(sum), inputs.to_vec(), output)])
 }
 
@@ -118,13 +93,6 @@ pub(super) fn multiply(node: &Node<'_>, tensors: &mut Tensors<'_>) -> Imported {
     let activation = node.activation(activation)?;
     let [first, second] = inputs.map(|id| tensors.tensor(id).quantisation);
     let quantisation = tensors.tensor(output).quantisation;
-    let real = f64::from(first.scale) * f64::from(second.scale) / f64::from(quantisation.scale);
-    let scale = node.scale(real, "the operands and the output")?;
-    let range = node.range(activation, quantisation)?;
-    let product = Multiply {
-        first_zero_point: first.zero_point,
-        second_zero_point: second.zero_point,
-        requantise: requantise(scale, quantisation.zero_point, range),
-    };
+    let product = here.product(first, second, quantisation, node.range(activation, quantisation)?)?;
     Ok(vec![node.operator(OperatorKind::Multiply(product), inputs.to_vec(), output)])
 }

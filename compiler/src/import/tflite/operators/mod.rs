@@ -22,13 +22,13 @@ mod reduction;
 mod slice;
 mod window;
 
-use lpu_isa::arithmetic::{Activation, MAXIMUM_SHIFT, Requantise, Rounding, activation_range, quantize_multiplier};
+use lpu_isa::arithmetic::{Activation, activation_range};
 
 use super::names::{ACTIVATIONS, element, operator};
 use super::schema;
 use super::tensors::Tensors;
-use super::{ImportError, Site};
-use crate::graph::{ChannelScale, Operator, OperatorKind, Quantisation, Tensor, TensorId};
+use super::{ImportError, SUPPORTED_OPERATORS, Site};
+use crate::graph::{Operator, OperatorKind, Quantisation, Tensor, TensorId};
 
 /// What stands for an optional input that is absent.
 const ABSENT: i32 = -1;
@@ -67,7 +67,8 @@ pub(super) fn import(
         operator::SPLIT => slice::split,
         operator::SPLIT_V => slice::split_v,
         _ => {
-            return Err(ImportError::UnsupportedOperator { place: here.0.clone(), operator: kind.to_owned() });
+            let (place, operator) = (here.0.clone(), kind.to_owned());
+            return Err(ImportError::UnsupportedOperator { place, operator, supported: &SUPPORTED_OPERATORS });
         }
     };
     import(&Node::of(here, layer, operator)?, tensors)
@@ -162,17 +163,6 @@ impl<'a> Node<'a> {
         Err(self.here.shape(format!("an output of shape {:?} instead of {wanted:?}", output.shape)))
     }
 
-    /// A scale as integers. `what` are the scales it is made of.
-    fn scale(&self, real: f64, what: &str) -> Result<ChannelScale, ImportError> {
-        let (multiplier, shift) = quantize_multiplier(real);
-        if real.is_finite() && shift <= MAXIMUM_SHIFT {
-            return Ok(ChannelScale { multiplier, shift });
-        }
-        Err(self
-            .here
-            .quantisation(format!("the scales of {what} multiply to {real:e}, too large for 32-bit arithmetic")))
-    }
-
     /// The clamp of `activation` in the scale of `of`.
     fn range(&self, activation: Activation, of: Quantisation) -> Result<(i32, i32), ImportError> {
         let bound = match activation {
@@ -239,12 +229,6 @@ impl<'a> Node<'a> {
         }
         Ok(tensors.constant::<i32>(self.here, index, element::INT32, role)?.values)
     }
-}
-
-/// The requantiser of that scale, zero point and clamp, rounding as tflite-micro does.
-fn requantise(scale: ChannelScale, zero_point: i32, (minimum, maximum): (i32, i32)) -> Requantise {
-    let ChannelScale { multiplier, shift } = scale;
-    Requantise { multiplier, shift, zero_point, minimum, maximum, rounding: Rounding::Double }
 }
 
 /// `axis` of `rank`, counted from behind where negative.

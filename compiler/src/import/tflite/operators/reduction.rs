@@ -1,11 +1,10 @@
 //! `AVERAGE_POOL_2D`, `MAX_POOL_2D` and `MEAN`.
 
 use lpu_isa::arithmetic::Activation;
-use lpu_isa::arithmetic::mean::divide_scale;
 
 use super::window::{Options, image, window};
-use super::{Imported, Node, Tensors, requantise, resolve_axis};
-use crate::graph::{ChannelScale, Mean, OperatorKind, Pool, PoolFunction};
+use super::{Imported, Node, Tensors, resolve_axis};
+use crate::graph::{OperatorKind, Pool, PoolFunction};
 
 pub(super) fn average_pool(node: &Node<'_>, tensors: &mut Tensors<'_>) -> Imported {
     pool(node, tensors, PoolFunction::Average)
@@ -59,10 +58,6 @@ pub(super) fn mean(node: &Node<'_>, tensors: &mut Tensors<'_>) -> Imported {
         )));
     }
     let (input, output) = (input.quantisation, output.quantisation);
-    let ChannelScale { multiplier, shift } =
-        node.scale(f64::from(input.scale) / f64::from(output.scale), "input and output")?;
-    let (multiplier, shift) = divide_scale((multiplier, shift), count as u64);
     let range = node.range(Activation::None, output)?;
-    let requantise = requantise(ChannelScale { multiplier, shift }, output.zero_point, range);
-    node.one(OperatorKind::Mean(Mean { axes, count, input_zero_point: input.zero_point, requantise }), &single)
+    node.one(OperatorKind::Mean(here.mean(axes, count, input, output, range)?), &single)
 }
