@@ -205,13 +205,9 @@ impl Clusters {
         let last = rows.saturating_sub(1);
         let mut tables: Vec<(Cluster, usize)> =
             columns().flat_map(|column| (0..own(last)).map(move |index| (at(column, last), index))).collect();
-        // On both sides of the row of vectors, what the tiles above leave; the nearest first.
+        // Beside the row of vectors, what the tiles above leave: on the right first, because the tables of the last lanes come next.
         let left = blocks.saturating_sub(own(last))..BLOCK_RAMS;
-        let beside = (1..=columns().start).flat_map(|distance| {
-            [columns().start - distance, columns().end + distance - 1]
-                .into_iter()
-                .filter(|&at| at < geometry.columns.len())
-        });
+        let beside = (columns().end..geometry.columns.len()).chain((0..columns().start).rev());
         tables.extend(beside.flat_map(|column| left.clone().map(move |index| (geometry.below(column), index))));
         Clusters {
             tiles: extended.tiles.iter().map(tile).collect(),
