@@ -6,14 +6,25 @@ mod support;
 
 use lpu_hdl::layer::{Design, Module};
 use lpu_hdl::primitives;
-use lpu_isa::resources::{block_rams, block_shape};
+use lpu_isa::resources::{block_rams, block_rows};
 use std::process::Command;
 use std::sync::Arc;
 use support::{Verilator, transcript, yosys};
 
 /// Shapes of memories: odd ones, exact ones, one bit, one word, several blocks wide and deep.
-const SHAPES: [(usize, usize); 10] =
-    [(1, 1), (7, 3), (32, 512), (36, 512), (37, 513), (36, 2048), (64, 300), (1, 1025), (144, 700), (64, 1024)];
+const SHAPES: [(usize, usize); 11] = [
+    (1, 1),
+    (7, 3),
+    (32, 512),
+    (36, 512),
+    (37, 513),
+    (36, 2048),
+    (64, 300),
+    (1, 1025),
+    (144, 700),
+    (64, 1024),
+    (37, 2560),
+];
 
 /// Memories whose bytes are written one by one, as bytes of a word and words: of each width of block.
 const SHAPES_OF_BYTES: [(usize, usize); 6] = [(4, 2048), (4, 2560), (4, 300), (8, 1024), (2, 1025), (2, 700)];
@@ -90,7 +101,7 @@ fn yosys_maps_primitives_to_the_cells_they_name() {
     let mut checks = vec![(primitives::multiplier(18, 18), "MULT18X18D", 1)];
     for (width, depth) in [(36, 512), (37, 513), (64, 300), (1, 1025)] {
         let blocks = block_rams(width as u32, depth as u32) as usize;
-        let kind = if block_shape(width as u32, depth as u32).width == 36 { "PDPW16KD" } else { "DP16KD" };
+        let kind = if block_rows(width as u32, depth as u32)[0].width == 36 { "PDPW16KD" } else { "DP16KD" };
         checks.push((primitives::block_ram(width, depth), kind, blocks));
     }
     checks.push((primitives::distributed_ram(8, 16), "TRELLIS_DPR16X4", 2));

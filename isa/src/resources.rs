@@ -26,27 +26,43 @@ pub const BLOCK_SHAPES: [BlockShape; 3] = [
 ];
 
 impl BlockShape {
-    /// Blocks of this shape that a memory of `depth` words of `width` bits takes.
-    pub fn blocks(self, width: u32, depth: u32) -> u32 {
-        width.div_ceil(self.width) * depth.div_ceil(self.depth)
+    /// Blocks of this shape that stand side by side for words of `width` bits.
+    pub fn columns(self, width: u32) -> u32 {
+        width.div_ceil(self.width)
     }
 }
 
-/// The shape of block of which a memory of `depth` words of `width` bits takes the fewest; of equal counts the deepest, because
-/// blocks side by side need no multiplexer behind them.
-pub fn block_shape(width: u32, depth: u32) -> BlockShape {
-    let [mut best, narrower @ ..] = BLOCK_SHAPES;
-    for shape in narrower {
-        if shape.blocks(width, depth) <= best.blocks(width, depth) {
-            best = shape;
-        }
-    }
-    best
+/// The rows of blocks that a memory of `depth` words of `width` bits is made of, deepest first: the fewest blocks that there can be, and of
+/// those the fewest rows, because what stands side by side needs no multiplexer behind it. Each row holds the words behind those of the
+/// rows before it, so it begins at a multiple of its own depth.
+pub fn block_rows(width: u32, depth: u32) -> Vec<BlockShape> {
+    let deepest_first: Vec<BlockShape> = BLOCK_SHAPES.iter().rev().copied().collect();
+    rows_of(width, depth, &deepest_first)
 }
 
-/// 18-Kbit block RAMs that a memory of `depth` words of `width` bits takes: the fewest that any shape allows.
+/// The rows of `shapes`, deepest first, that hold `depth` words; none where `shapes` are none.
+fn rows_of(width: u32, depth: u32, shapes: &[BlockShape]) -> Vec<BlockShape> {
+    let Some((&deepest, shallower)) = shapes.split_first() else { return vec![] };
+    let all = depth.div_ceil(deepest.depth).max(1);
+    let with = |count: u32| {
+        let left = depth.saturating_sub(count * deepest.depth);
+        let mut rows = vec![deepest; count as usize];
+        rows.extend(if count == all { vec![] } else { rows_of(width, left, shallower) });
+        rows
+    };
+    let candidates = (0..=all).rev().map(with).filter(|rows| rows.iter().map(|row| row.depth).sum::<u32>() >= depth);
+    // Of equal ones the first, which has the most of the deepest.
+    candidates.min_by_key(|rows| (blocks_of(width, rows), rows.len())).unwrap_or_default()
+}
+
+/// Blocks of `rows` whose words have `width` bits.
+fn blocks_of(width: u32, rows: &[BlockShape]) -> u32 {
+    rows.iter().map(|row| row.columns(width)).sum()
+}
+
+/// 18-Kbit block RAMs that a memory of `depth` words of `width` bits takes: the fewest that any shapes allow.
 pub fn block_rams(width: u32, depth: u32) -> u32 {
-    block_shape(width, depth).blocks(width, depth)
+    blocks_of(width, &block_rows(width, depth))
 }
 
 /// Hardware multipliers of the whole machine on an FPGA whose blocks the generator places: those of the tiles, those of the
@@ -142,23 +158,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_memory_takes_the_shape_of_fewest_blocks_and_of_equal_ones_the_deepest() {
+    fn a_memory_takes_the_fewest_blocks_and_of_those_the_fewest_rows() {
+        let (deep, middle, wide) = (BLOCK_SHAPES[2], BLOCK_SHAPES[1], BLOCK_SHAPES[0]);
         let cases = [
             // Weights of a tile, a queue, a scale table, a bank of vectors.
-            ((32, 2048), (9, 2048), 4),
-            ((36, 400), (36, 512), 1),
-            ((68, 512), (36, 512), 2),
-            ((64, 1024), (18, 1024), 4),
+            ((32, 2048), vec![deep], 4),
+            ((36, 400), vec![wide], 1),
+            ((68, 512), vec![wide], 2),
+            ((64, 1024), vec![middle], 4),
             // A last block that is nearly empty, in depth or in width.
-            ((36, 513), (18, 1024), 2),
-            ((32, 2560), (36, 512), 5),
-            ((19, 600), (18, 1024), 2),
-            ((1, 1), (9, 2048), 1),
+            ((36, 513), vec![middle], 2),
+            ((19, 600), vec![middle], 2),
+            ((1, 1), vec![deep], 1),
+            // What is left behind the deepest blocks stands in a wider one.
+            ((32, 2560), vec![deep, wide], 5),
+            ((32, 3584), vec![deep, middle, wide], 7),
+            ((32, 4000), vec![deep, deep], 8),
         ];
-        for ((width, depth), (block_width, block_depth), blocks) in cases {
-            let shape = BlockShape { width: block_width, depth: block_depth };
-            assert_eq!(block_shape(width, depth), shape, "{width} × {depth}");
+        for ((width, depth), rows, blocks) in cases {
+            assert_eq!(block_rows(width, depth), rows, "{width} × {depth}");
             assert_eq!(block_rams(width, depth), blocks, "{width} × {depth}");
+        }
+    }
+
+    #[test]
+    fn no_memory_takes_more_blocks_than_one_of_blocks_that_are_alike() {
+        for width in [1, 8, 9, 10, 18, 32, 36, 37, 64, 72, 83] {
+            for depth in (1..9000).step_by(37) {
+                let rows = block_rows(width, depth);
+                assert!(rows.iter().map(|row| row.depth).sum::<u32>() >= depth, "{width} × {depth}");
+                assert!(rows.is_sorted_by_key(|row| std::cmp::Reverse(row.depth)), "{width} × {depth}");
+                let alike = BLOCK_SHAPES.map(|shape| shape.columns(width) * depth.div_ceil(shape.depth));
+                assert!(alike.iter().all(|&blocks| block_rams(width, depth) <= blocks), "{width} × {depth}");
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use lpu_isa::board::Family;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::host::Memory;
 use lpu_isa::instruction::{self, word_bits};
-use lpu_isa::resources::block_shape;
+use lpu_isa::resources::block_rows;
 
 /// A unit of the machine, as its cost is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,8 +120,7 @@ impl Unit {
         match self {
             Unit::Tiles => {
                 // Weight RAMs deeper than their blocks are several of them, whose outputs are chosen from.
-                let depth = block_shape(c.weight_word_bits(), c.weight_depth).depth;
-                let deeper = f64::from(c.weight_depth.div_ceil(depth) - 1);
+                let deeper = block_rows(c.weight_word_bits(), c.weight_depth).len().saturating_sub(1) as f64;
                 let multipliers = tiles * f64::from(c.dot);
                 // A second weight in each multiplier means a second sum and a second accumulator.
                 let more_channels = f64::from(c.channels_per_tile() - 1);

@@ -311,9 +311,9 @@ fn beats(m: &mut ModuleBuilder, program: &Program<'_>, write: &ScalarWrite) -> R
             let half_of_positive = half(m, "half_of_positive", one.shift_left_by(&at_half));
             let half_of_negative = half(m, "half_of_negative", zero.not().shift_left_by(&at_half).not());
             let upper = right.slice(FINE_SHIFT_BITS, RIGHT_BITS - FINE_SHIFT_BITS);
-            let right_by_eights = later(m, "right_by_eights", upper, begin(VectorStage::CoarseShift));
+            let right_by_eights = later(m, "right_by_eights", upper, begin(VectorStage::CoarseShift) - spare);
             let rest = right.slice(0, FINE_SHIFT_BITS);
-            let right_rest = later(m, "right_rest", rest, begin(VectorStage::Shifted));
+            let right_rest = later(m, "right_rest", rest, begin(VectorStage::Shifted) - spare);
             Ok(Beat { mantissa, origin, half_of_positive, half_of_negative, right_by_eights, right_rest })
         })
         .collect()
@@ -346,18 +346,18 @@ fn lanes_of(
     let rotates = program.follow_value(m, "rotates", rotates, 0);
     let first = m.delay("first", Expr::from(&program.sequencer.output("first")), program.arrival);
     let swaps = Expr::from(&m.wire("swaps", rotates.and(Expr::from(&first).not())));
-    let multiplies = program.follow_value(m, "multiplies", multiply, begin(VectorStage::Candidates));
+    let multiplies = program.follow_value(m, "multiplies", multiply, begin(VectorStage::Candidates) - copy);
     let function = program.follow_value(m, "function_code", code, begin(VectorStage::Value) - copy);
-    let left_by_fours = program.follow_value(m, "left_by_fours", left.slice(2, 2), begin(VectorStage::Value));
-    let left_rest = program.follow_value(m, "left_rest", left.slice(0, 2), begin(VectorStage::Saturated));
-    let combined = begin(VectorStage::Combined);
+    let left_by_fours = program.follow_value(m, "left_by_fours", left.slice(2, 2), begin(VectorStage::Value) - copy);
+    let left_rest = program.follow_value(m, "left_rest", left.slice(0, 2), begin(VectorStage::Saturated) - copy);
+    let combined = begin(VectorStage::Combined) - copy;
     let each = program.is("combine", Combine::Each as u64);
     let sums = program.follow_value(m, "sums", each.not(), combined);
     let first = m.delay("first_combined", Expr::from(&first), combined);
     let combines = Expr::from(&m.wire("combines", sums.and(Expr::from(&first).not())));
     let table = program.fields.bits("table");
     let number = table.sub(constant(1, table.width() as u32)).slice(0, address_bits(configuration.tables()));
-    let table = program.follow_value(m, "table_of_lanes", number, begin(VectorStage::Segment));
+    let table = program.follow_value(m, "table_of_lanes", number, begin(VectorStage::Segment) - copy);
     // Registers beside the lanes hold what leaves; the mask is one bit for each.
     let (minimum, maximum) = (leaving.field("minimum").as_signed(), leaving.field("maximum").as_signed());
     let masked = m.delay("masked", leaving.masked.clone(), copy);
@@ -371,6 +371,15 @@ fn lanes_of(
         let (function, minimum, maximum) =
             (own("function", &function)?, own("minimum", &minimum)?, own("maximum", &maximum)?);
         let leaves = own("leaves", &leaving.word)?;
+        // What all lanes do alike: one register for all of them, and logic behind it that they share, would stand far from most.
+        let [left_by_fours, left_rest, right_by_eights, right_rest] = [
+            own("left_by_fours", &left_by_fours)?,
+            own("left_rest", &left_rest)?,
+            own("right_by_eights", &beat.right_by_eights)?,
+            own("right_rest", &beat.right_rest)?,
+        ];
+        let [multiplies, combines, table] =
+            [own("multiplies", &multiplies)?, own("combines", &combines)?, own("table_number", &table)?];
         let (plain, arithmetic) = (own("plain", &leaving.plain)?, own("arithmetic", &leaving.arithmetic)?);
         let second = takes_scalar.choose(&beat.mantissa, use_constant.choose(&constant_b, of(b, lane)));
         let [load_enable, load_address, load_word] = tables_load;
@@ -382,16 +391,16 @@ fn lanes_of(
                 ("a", swaps.choose(of(a, lane ^ 1), of(a, lane))),
                 ("b", second),
                 ("origin", beat.origin.clone()),
-                ("multiplies", multiplies.clone()),
+                ("multiplies", multiplies),
                 ("function_code", function),
-                ("left_by_fours", left_by_fours.clone()),
-                ("left_rest", left_rest.clone()),
+                ("left_by_fours", left_by_fours),
+                ("left_rest", left_rest),
                 ("half_of_positive", beat.half_of_positive.clone()),
                 ("half_of_negative", beat.half_of_negative.clone()),
-                ("right_by_eights", beat.right_by_eights.clone()),
-                ("right_rest", beat.right_rest.clone()),
-                ("combines", combines.clone()),
-                ("table_number", table.clone()),
+                ("right_by_eights", right_by_eights),
+                ("right_rest", right_rest),
+                ("combines", combines),
+                ("table_number", table),
                 ("leaves", leaves),
                 ("plain", plain),
                 ("arithmetic", arithmetic),

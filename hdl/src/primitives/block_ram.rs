@@ -2,7 +2,7 @@
 
 use super::{Primitive, address_width, constant_pins, memory_ports, pins, range};
 use crate::layer::{FamilyTexts, Module, Type};
-use lpu_isa::resources::{BlockShape, block_shape};
+use lpu_isa::resources::{BlockShape, block_rows};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ const NINTH: usize = 9;
 /// there may overwrite nothing or another word beyond it. What a read gives in the cycle of a write to the same word
 /// depends on the family: do not rely on it.
 ///
-/// On ECP5 it is a grid of PDPW16KD or DP16KD with their output registers in use, in the form that [`block_shape`] chooses. A
+/// On ECP5 it is rows of PDPW16KD or DP16KD with their output registers in use, in the forms that [`block_rows`] chooses. A
 /// memory deeper than a block selects its row of blocks after those registers, so the outputs carry a multiplexer: register
 /// them again.
 #[must_use]
@@ -105,15 +105,43 @@ fn behavioural_body(width: usize, depth: usize, registered: bool, writes: &str) 
     )
 }
 
+/// A row of blocks of one form, side by side.
+struct Row {
+    shape: BlockShape,
+    /// Address of its first word: a multiple of its depth.
+    first: usize,
+    columns: usize,
+}
+
+impl Row {
+    /// The rows of a memory, in the order of their words.
+    fn all(width: usize, depth: usize) -> Vec<Row> {
+        let mut first = 0;
+        let rows = block_rows(width as u32, depth as u32).into_iter().map(|shape| {
+            let row = Row { shape, first, columns: shape.columns(width as u32) as usize };
+            first += shape.depth as usize;
+            row
+        });
+        rows.collect()
+    }
+
+    /// Bits of an address inside.
+    fn inside(&self) -> usize {
+        address_width(self.shape.depth as usize)
+    }
+
+    /// Bits of its words.
+    fn width(&self) -> usize {
+        self.columns * self.shape.width as usize
+    }
+}
+
 /// `by_bytes`: each byte has an enable, and stands in nine bits of a block.
 fn ecp5_body(width: usize, depth: usize, registered: bool, by_bytes: bool) -> String {
-    let shape = block_shape(width as u32, depth as u32);
-    let (block_width, block_depth) = (shape.width as usize, shape.depth as usize);
-    let columns = width.div_ceil(block_width);
-    let rows = depth.div_ceil(block_depth);
+    let rows = Row::all(width, depth);
     let address = address_width(depth);
-    let inside = address_width(block_depth);
-    let padded = columns * block_width;
+    let inside = rows.iter().map(Row::inside).max().unwrap_or_default();
+    let padded = rows.iter().map(Row::width).max().unwrap_or_default();
     let mut body = String::from("\n  // Ports padded to whole blocks\n");
     for (name, port) in [("write_word", "write_address"), ("read_word", "read_address")] {
         let word = if address < inside {
@@ -137,32 +165,35 @@ fn ecp5_body(width: usize, depth: usize, registered: bool, by_bytes: bool) -> St
         format!("{{{}'d0, write_data}}", padded - width)
     };
     let _ = writeln!(body, "  wire [{}:0] write_padded = {data};", padded - 1);
-    for row in 0..rows {
-        let _ = writeln!(body, "  wire [{}:0] read_row_{row};", padded - 1);
+    for (number, row) in rows.iter().enumerate() {
+        let _ = writeln!(body, "  wire [{}:0] read_row_{number};", row.width() - 1);
     }
-    if rows > 1 {
-        body.push_str(&row_select(inside, address, registered));
+    // The bits of an address that choose among rows begin here.
+    let lowest = rows.iter().map(Row::inside).min().unwrap_or_default();
+    if rows.len() > 1 {
+        body.push_str(&row_select(lowest, address, registered));
     }
-    for row in 0..rows {
-        let enable = if rows == 1 {
+    for (number, row) in rows.iter().enumerate() {
+        let enable = if rows.len() == 1 {
             "write_enable".to_string()
         } else {
-            let bits = address - inside;
+            let inside = row.inside();
+            let (bits, value) = (address - inside, row.first >> inside);
             let position = format!("write_address[{}:{inside}]", address - 1);
-            let _ = writeln!(body, "\n  wire write_row_{row} = write_enable & ({position} == {bits}'d{row});");
-            format!("write_row_{row}")
+            let _ = writeln!(body, "\n  wire write_row_{number} = write_enable & ({position} == {bits}'d{value});");
+            format!("write_row_{number}")
         };
-        for column in 0..columns {
-            let bytes = block_width / NINTH;
+        for column in 0..row.columns {
+            let bytes = row.shape.width as usize / NINTH;
             let byte_enable = |byte: usize| match (by_bytes, column * bytes + byte) {
                 (true, byte) if width == BYTE && byte == 0 => "write_bytes".to_string(),
                 (true, byte) if byte < width / BYTE => format!("write_bytes[{byte}]"),
                 _ => "1'b1".to_string(),
             };
-            body.push_str(&block(shape, row, column, &enable, registered, &byte_enable));
+            body.push_str(&block(row.shape, number, column, &enable, registered, &byte_enable));
         }
     }
-    let chosen = if rows == 1 { "read_row_0".to_string() } else { "read_row".to_string() };
+    let chosen = if rows.len() == 1 { "read_row_0".to_string() } else { "read_row".to_string() };
     let part = if padded == width {
         String::new()
     } else if width == 1 {
@@ -170,14 +201,21 @@ fn ecp5_body(width: usize, depth: usize, registered: bool, by_bytes: bool) -> St
     } else {
         format!("[{}:0]", width - 1)
     };
-    if rows > 1 {
-        let bits = address - inside;
+    if rows.len() > 1 {
         let _ = writeln!(body, "\n  reg [{}:0] read_row;", padded - 1);
         let _ = writeln!(body, "  always @*\n    case ({})", if registered { "row_registered" } else { "row_fetched" });
-        for row in 0..rows - 1 {
-            let _ = writeln!(body, "      {bits}'d{row}: read_row = read_row_{row};");
+        for (number, row) in rows.iter().enumerate() {
+            let numbers = row.first >> lowest..(row.first + row.shape.depth as usize) >> lowest;
+            let label = match number + 1 == rows.len() {
+                true => "default".to_string(),
+                false => numbers.map(|number| format!("{}'d{number}", address - lowest)).collect::<Vec<_>>().join(", "),
+            };
+            let word = match padded - row.width() {
+                0 => format!("read_row_{number}"),
+                missing => format!("{{{missing}'d0, read_row_{number}}}"),
+            };
+            let _ = writeln!(body, "      {label}: read_row = {word};");
         }
-        let _ = writeln!(body, "      default: read_row = read_row_{};", rows - 1);
         body.push_str("    endcase\n");
     }
     if by_bytes {

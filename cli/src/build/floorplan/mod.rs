@@ -7,112 +7,17 @@
 //! that the first rows of two groups, where operands enter and results leave, are neighbours. Where the requantiser has multipliers
 //! of its own, they and its tables stand between those rows. Vector memory and queues stand in a row of block RAMs below.
 
+mod geometry;
+mod memories;
+
 use super::netlist::Cell;
+use geometry::{APART, BLOCK_RAM_COLUMNS, BLOCK_RAMS, Cluster, Clusters, MULTIPLIER_SITES, MULTIPLIERS, geometry};
 use lpu_isa::board::Board;
-use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
-use lpu_isa::host::scale_bits;
-use lpu_isa::instruction::Unit;
-use lpu_isa::resources::{block_rams, block_shape};
+use lpu_isa::configuration::Configuration;
+use lpu_isa::host::{Memory, scale_bits};
+use lpu_isa::resources::{block_rams, block_rows};
+use memories::row_of_memories;
 use std::collections::{HashMap, HashSet};
-
-/// Clusters side by side that hold a row of a tile group.
-const BLOCK: usize = 4;
-/// Multipliers of a cluster.
-const MULTIPLIERS: usize = 4;
-/// Block RAMs of a cluster: as many as multipliers.
-const BLOCK_RAMS: usize = MULTIPLIERS;
-/// Place of a cluster's multipliers: columns right of its first, and number of the site.
-const MULTIPLIER_SITES: [(u32, u32); MULTIPLIERS] = [(0, 0), (1, 1), (4, 4), (5, 5)];
-/// Place of a cluster's block RAMs: columns right of its first.
-const BLOCK_RAM_COLUMNS: [u32; BLOCK_RAMS] = [0, 2, 4, 6];
-/// Sites for each block RAM of the requantiser's tables, where there is room: all 36 bits of both ports are wired, and side by side
-/// such blocks want more wires than their columns have.
-const APART: u32 = 2;
-
-/// Where the clusters of an FPGA stand.
-struct Geometry {
-    /// First column of each cluster of a row.
-    columns: Vec<u32>,
-    /// Row of the multipliers, row of the block RAMs beside them; from the top.
-    rows: Vec<(u32, u32)>,
-    /// The (column, row) of each cluster that is the requantiser's, where it takes multipliers.
-    requantiser: Vec<(usize, usize)>,
-    /// The (column, row) of the tiles' clusters in the order of the serpentine, where the requantiser takes multipliers.
-    around_requantiser: Vec<(usize, usize)>,
-    /// Row of block RAMs without multipliers beside them, and the cluster at which the vector memory's begin there.
-    vectors: (u32, usize),
-}
-
-/// The geometry of a device, where it is known: read off placements of nextpnr that fill all multipliers and block RAMs. Two
-/// columns of something else stand in the middle of each chip.
-fn geometry(device: &str) -> Option<Geometry> {
-    let columns = |count: u32, left_of_middle: u32| {
-        (0..count).map(|group| 4 + 9 * group + if group >= left_of_middle { 2 } else { 0 }).collect()
-    };
-    let side_by_side = |columns: std::ops::Range<usize>, row: usize| columns.map(move |column| (column, row));
-    match device {
-        // The fourth row of block RAMs is the lowest of all, so vector memory and queues stand there, the requantiser above them,
-        // and the serpentine begins and ends far from both.
-        "LFE5U-85F" => Some(Geometry {
-            columns: columns(13, 7),
-            rows: vec![(10, 22), (34, 46), (58, 70)],
-            requantiser: vec![(4, 2), (5, 2)],
-            around_requantiser: side_by_side(4..8, 1)
-                .chain(side_by_side(4..8, 0))
-                .chain(side_by_side(0..4, 0))
-                .chain(side_by_side(0..4, 1))
-                .chain(side_by_side(0..4, 2))
-                // The second group begins here.
-                .chain(side_by_side(6..10, 2))
-                .chain([(10, 2), (11, 2), (12, 2), (12, 1)])
-                .chain(side_by_side(8..12, 1))
-                .chain(side_by_side(8..12, 0))
-                // The last one; for a row that needs more, place and route finds others.
-                .chain([(12, 0)])
-                .collect(),
-            vectors: (82, 1),
-        }),
-        // Here the row of block RAMs without multipliers is the highest, and the requantiser stands below it.
-        "LFE5U-45F" => Some(Geometry {
-            columns: columns(9, 4),
-            rows: vec![(22, 34), (46, 58)],
-            requantiser: vec![(4, 0), (5, 0)],
-            around_requantiser: side_by_side(0..4, 1)
-                .chain(side_by_side(0..4, 0))
-                // The second group begins here.
-                .chain(side_by_side(6..9, 0))
-                .chain([(8, 1)])
-                .chain(side_by_side(4..8, 1))
-                .collect(),
-            vectors: (10, 1),
-        }),
-        // The same chip under two names.
-        "LFE5U-12F" | "LFE5U-25F" => Some(Geometry {
-            columns: columns(7, 3),
-            rows: vec![(13, 25)],
-            requantiser: vec![(6, 0)],
-            around_requantiser: side_by_side(0..6, 0).collect(),
-            vectors: (37, 2),
-        }),
-        _ => None,
-    }
-}
-
-/// First column of a cluster, row of its multipliers and row of its block RAMs.
-type Cluster = (u32, u32, u32);
-
-/// The clusters of an FPGA, dealt out.
-struct Clusters {
-    /// For the tiles, in the order in which the serpentine passes them.
-    tiles: Vec<Cluster>,
-    /// For the requantiser, where it has multipliers.
-    requantiser: Vec<Cluster>,
-    /// Block RAMs only: for vector memory and queues.
-    vectors: Vec<Cluster>,
-    /// Whether every other block RAM stays free between the requantiser's tables; those that its clusters do not hold then
-    /// stand in the row of vectors.
-    tables_apart: bool,
-}
 
 /// A place inside the machine that has a site: of its kind the number `index` in the cluster `cluster`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +44,7 @@ pub fn place(board: &Board, cells: &[Cell]) -> HashMap<String, String> {
         let place = clusters.of_tile(&name, &board.configuration);
         let place = place.or_else(|| clusters.of_requantiser(&name, &board.configuration));
         let place = place.or_else(|| clusters.of_vectors(&name, &board.configuration));
+        let place = place.or_else(|| clusters.of_vector_unit(&name, &board.configuration));
         if let Some(site) = place.and_then(Place::site).filter(|site| taken.insert(site.clone())) {
             sites.insert(cell.name.clone(), site);
         }
@@ -164,42 +70,9 @@ impl Place {
 }
 
 impl Clusters {
-    fn of(geometry: &Geometry, configuration: &Configuration) -> Clusters {
-        let cluster = |(column, row): (usize, usize)| {
-            let (multipliers, block_rams) = geometry.rows[row];
-            (geometry.columns[column], multipliers, block_rams)
-        };
-        let (row, first) = geometry.vectors;
-        let vectors: Vec<Cluster> = geometry.columns[first..].iter().map(|&x| (x, row, row)).collect();
-        if configuration.scale_multiplier_lanes > 0 {
-            let requantiser: Vec<Cluster> = geometry.requantiser.iter().copied().map(cluster).collect();
-            let tiles = geometry.around_requantiser.iter().copied().map(cluster).collect();
-            let sites: u32 = row_of_memories(configuration, Some(requantiser.len())).iter().map(Memory::sites).sum();
-            let tables_apart = sites as usize <= BLOCK_RAMS * vectors.len();
-            return Clusters { tiles, requantiser, vectors, tables_apart };
-        }
-        let columns: Vec<usize> = (0..geometry.columns.len()).collect();
-        let mut tiles = Vec::new();
-        for (number, block) in columns.chunks(BLOCK).enumerate() {
-            let mut rows: Vec<usize> = (0..geometry.rows.len()).collect();
-            if number % 2 == 0 {
-                rows.reverse();
-            }
-            tiles.extend(rows.into_iter().flat_map(|row| block.iter().map(move |&column| (column, row))).map(cluster));
-        }
-        Clusters { tiles, requantiser: Vec::new(), vectors, tables_apart: false }
-    }
-
     /// Reads `….tile_group_1.row_0.tile_2.multiplier_3.…` and `….weight_ram.block_3_0`.
     fn of_tile(&self, name: &Name<'_>, configuration: &Configuration) -> Option<Place> {
         let (group, row, column) = (name.number("tile_group_")?, name.number("row_")?, name.number("tile_")?);
-        let primitive = match name.number("multiplier_") {
-            Some(index) => Primitive::Multiplier(index as usize),
-            None => {
-                let bits = configuration.weight_word_bits();
-                Primitive::BlockRam(name.block(bits, configuration.weight_depth)? as usize)
-            }
-        };
         let columns = |group: u32| {
             let first = group * configuration.dot;
             first..configuration.columns().min(first + configuration.dot)
@@ -214,8 +87,15 @@ impl Clusters {
             .filter(|&other| if group % 2 == 0 { other > row } else { other < row })
             .map(|row| tiles_of_row(group, row))
             .sum();
-        let cluster = *self.tiles.get((before + nearer + column) as usize)?;
-        Some(Place { cluster, primitive })
+        let tile = self.tiles.get((before + nearer + column) as usize)?;
+        match name.number("multiplier_") {
+            Some(index) => Some(Place { cluster: tile.cluster, primitive: Primitive::Multiplier(index as usize) }),
+            None => {
+                let block = name.block(configuration.weight_word_bits(), configuration.weight_depth)?;
+                let &(cluster, index) = tile.block_rams.get(block as usize)?;
+                Some(Place { cluster, primitive: Primitive::BlockRam(index) })
+            }
+        }
     }
 
     /// Reads `….slice_1.bank_0.block_0_2` and `….slice_1.read_queue.program_memory.block_0_0`.
@@ -230,6 +110,41 @@ impl Clusters {
             before += memory.sites();
         }
         None
+    }
+
+    /// Reads `….vector_unit.lane_2.slope.mult18x18d`, `….vector_unit.lane_2.function_table.block_0_0`, and what is like them: what a machine
+    /// with extensions multiplies and looks up outside its tiles, the requantiser's scales included.
+    fn of_vector_unit(&self, name: &Name<'_>, configuration: &Configuration) -> Option<Place> {
+        let lanes = configuration.stream_elements;
+        let lane = name.number("lane_").or_else(|| name.number("term_"));
+        if let Some(product) = VECTOR_PRODUCTS.iter().position(|product| name.has(product)) {
+            let index = match lane {
+                Some(lane) => (VECTOR_PRODUCTS.len() as u32 * lane) as usize + product,
+                None => (VECTOR_PRODUCTS.len() as u32 * lanes) as usize,
+            };
+            return self.multiplier_of_vector_unit(index);
+        }
+        if name.has("registers") && name.has("source_product") {
+            return self.multiplier_of_vector_unit((VECTOR_PRODUCTS.len() as u32 * lanes) as usize + 1);
+        }
+        let of_memory = |memory: Memory| block_rams(memory.bits(configuration), memory.words(configuration));
+        let (before, memory) = match (lane, name.number("scale_table_")) {
+            (Some(lane), _) if name.has("function_table") => (lane * of_memory(Memory::Tables), Memory::Tables),
+            (None, None) if name.has("factor_table") => (lanes * of_memory(Memory::Tables), Memory::Normalise),
+            (None, Some(lane)) => {
+                let tables = lanes * of_memory(Memory::Tables) + of_memory(Memory::Normalise);
+                (tables + lane * of_memory(Memory::Scale(0)), Memory::Scale(lane))
+            }
+            _ => return None,
+        };
+        let block = name.block(memory.bits(configuration), memory.words(configuration))?;
+        let &(cluster, index) = self.tables.get((before + block) as usize)?;
+        Some(Place { cluster, primitive: Primitive::BlockRam(index) })
+    }
+
+    fn multiplier_of_vector_unit(&self, index: usize) -> Option<Place> {
+        let cluster = *self.vector_unit.get(index / MULTIPLIERS)?;
+        Some(Place { cluster, primitive: Primitive::Multiplier(index % MULTIPLIERS) })
     }
 
     /// Reads `….requantiser.lane_2.scale.both_cell` and `….requantiser.scale_table_3.block_0_1`. Each lane's multipliers have a
@@ -252,74 +167,11 @@ impl Clusters {
     }
 }
 
-/// A memory of vectors, instructions or scales, as it stands in the row of block RAMs.
-struct Memory {
-    /// The parts of its cells' names, without numbers of blocks.
-    parts: Vec<String>,
-    width: u32,
-    depth: u32,
-    /// Sites for each of its blocks.
-    apart: u32,
-}
-
-impl Memory {
-    /// Sites that it takes.
-    fn sites(&self) -> u32 {
-        self.apart * block_rams(self.width, self.depth)
-    }
-}
-
-/// The memories of vectors and instructions in the order in which they stand: each unit's queues beside its memory, and
-/// the units beside what they feed. With a number of clusters, the requantiser's tables that those do not hold when they stand apart.
-fn row_of_memories(configuration: &Configuration, clusters_of_tables: Option<usize>) -> Vec<Memory> {
-    let queue = |place: &str, name: &str, unit: Unit| Memory {
-        parts: vec![place.into(), name.into(), "program_memory".into()],
-        width: configuration.queue_word_bits_of(unit),
-        depth: configuration.queue_words(),
-        apart: 1,
-    };
-    let tile_group = |group: u32| queue(&format!("tile_group_{group}"), "queue", Unit::TileGroup(group));
-    let groups = configuration.tile_groups();
-    let mut memories: Vec<Memory> = (0..groups / 2).map(tile_group).collect();
-    for slice in 0..configuration.vector_slices {
-        let place = format!("slice_{slice}");
-        memories.push(queue(&place, "read_queue", Unit::Read(slice)));
-        memories.push(queue(&place, "write_queue", Unit::Write(slice)));
-        memories.extend((0..configuration.beats_per_word()).map(|bank| Memory {
-            parts: vec![place.clone(), format!("bank_{bank}")],
-            width: configuration.dot * ELEMENT_BITS,
-            depth: configuration.vector_depth,
-            apart: 1,
-        }));
-        if slice == 0 {
-            memories.push(queue("requantiser", "queue", Unit::Requantiser));
-            memories
-                .extend(clusters_of_tables.into_iter().flat_map(|clusters| tables_outside(configuration, clusters)));
-        }
-    }
-    memories.push(queue("vector_unit", "queue", Unit::Vector));
-    if configuration.extensions.is_some() {
-        memories.push(queue("registers", "queue", Unit::Registers));
-        memories.push(queue("weight_store", "queue", Unit::Weights));
-    }
-    memories.extend((groups / 2..groups).map(tile_group));
-    memories
-}
-
-/// The requantiser's tables of which `clusters`, with every other site free, do not hold all blocks.
-fn tables_outside(configuration: &Configuration, clusters: usize) -> impl Iterator<Item = Memory> {
-    let (width, depth) = (scale_bits(configuration), configuration.scale_words());
-    let inside = (BLOCK_RAMS * clusters) as u32 / (APART * block_rams(width, depth));
-    (inside..configuration.requantiser_lanes()).map(move |lane| Memory {
-        parts: vec!["requantiser".into(), format!("scale_table_{lane}")],
-        width,
-        depth,
-        apart: APART,
-    })
-}
-
 /// The three products of a lane's multiplier.
 const PRODUCTS: [&str; 3] = ["upper_cell", "lower_cell", "both_cell"];
+
+/// The products of a lane of the vector unit in a machine with extensions.
+const VECTOR_PRODUCTS: [&str; 3] = ["value_product", "slope", "square"];
 
 /// A cell's name in the netlist: instances, joined by dots.
 struct Name<'a>(&'a str);
@@ -338,8 +190,8 @@ impl Name<'_> {
     fn block(&self, width: u32, depth: u32) -> Option<u32> {
         let block = self.0.split('.').find_map(|part| part.strip_prefix("block_"))?;
         let (row, column) = block.split_once('_')?;
-        let columns = width.div_ceil(block_shape(width, depth).width);
-        Some(row.parse::<u32>().ok()? * columns + column.parse::<u32>().ok()?)
+        let before = block_rows(width, depth).into_iter().take(row.parse().ok()?).map(|shape| shape.columns(width));
+        Some(before.sum::<u32>() + column.parse::<u32>().ok()?)
     }
 }
 
@@ -436,26 +288,29 @@ mod tests {
     }
 
     #[test]
-    fn a_language_machine_leaves_the_cells_of_its_vector_unit_to_place_and_route() {
+    fn the_vector_unit_of_a_language_machine_stands_above_the_vectors_and_tiles_share_the_clusters_below() {
         let mut board = Board::find("ulx3s-85f").unwrap();
         let text =
             std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../constraints/ulx3s-85f/language.toml"));
         board.configuration = Configuration::from_toml(&text.unwrap()).unwrap();
         let names = [
             ("lpu.tile_group_1.row_3.tile_3.multiplier_3.mult18x18d", "MULT18X18D", true),
-            ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_3_0", "PDPW16KD", true),
-            // A tile of five blocks has one beside its cluster.
-            ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_4_0", "PDPW16KD", false),
+            ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_0_3", "DP16KD", true),
+            // A tile of five blocks has one in the cluster below.
+            ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_1_0", "PDPW16KD", true),
             ("lpu.registers.queue.program_memory.block_0_0", "DP16KD", true),
             ("lpu.weight_store.queue.program_memory.block_0_0", "DP16KD", true),
             ("lpu.vector_unit.queue.program_memory.block_0_1", "PDPW16KD", true),
             ("lpu.tile_group_1.queue.program_memory.block_0_0", "DP16KD", true),
-            ("lpu.vector_unit.lane_7.value_product.mult18x18d", "MULT18X18D", false),
-            ("lpu.vector_unit.lane_7.slope.mult18x18d", "MULT18X18D", false),
-            ("lpu.vector_unit.reduction.term_7.square.mult18x18d", "MULT18X18D", false),
-            ("lpu.vector_unit.lane_7.function_table.block_0_0", "PDPW16KD", false),
-            ("lpu.vector_unit.normalise.factor_table.block_0_0", "PDPW16KD", false),
-            ("lpu.requantiser.scale_table_7.block_0_0", "DP16KD", false),
+            // The vector unit's products and tables, and the scales, stand above the vectors.
+            ("lpu.vector_unit.lane_7.value_product.mult18x18d", "MULT18X18D", true),
+            ("lpu.vector_unit.lane_7.slope.mult18x18d", "MULT18X18D", true),
+            ("lpu.vector_unit.reduction.term_7.square.mult18x18d", "MULT18X18D", true),
+            ("lpu.vector_unit.normalise.slope.mult18x18d", "MULT18X18D", true),
+            ("lpu.registers.source_product.mult18x18d", "MULT18X18D", true),
+            ("lpu.vector_unit.lane_7.function_table.block_0_0", "PDPW16KD", true),
+            ("lpu.vector_unit.normalise.factor_table.block_0_0", "PDPW16KD", true),
+            ("lpu.requantiser.scale_table_7.block_0_0", "DP16KD", true),
         ];
         let kinds: Vec<(&str, &str)> = names.iter().map(|&(name, kind, _)| (name, kind)).collect();
         let sites = place(&board, &cells(&kinds));
@@ -463,6 +318,31 @@ mod tests {
             assert_eq!(sites.contains_key(name), placed, "{name}");
         }
         assert_eq!(sites.values().collect::<HashSet<_>>().len(), sites.len());
+    }
+
+    #[test]
+    fn every_tile_of_a_language_machine_has_a_cluster_and_five_block_rams_no_further_than_the_next_row() {
+        let mut board = Board::find("ulx3s-85f").unwrap();
+        let text =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../constraints/ulx3s-85f/language.toml"));
+        board.configuration = Configuration::from_toml(&text.unwrap()).unwrap();
+        let mut names = Vec::new();
+        for tile in 0..32 {
+            let tile = format!("lpu.tile_group_{}.row_{}.tile_{}", tile / 16, tile / 4 % 4, tile % 4);
+            names.extend((0..4).map(|number| (format!("{tile}.multiplier_{number}.mult18x18d"), "MULT18X18D")));
+            names.extend((0..4).map(|number| (format!("{tile}.weight_ram.block_0_{number}"), "DP16KD")));
+            names.push((format!("{tile}.weight_ram.block_1_0"), "PDPW16KD"));
+        }
+        let kinds: Vec<(&str, &str)> = names.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+        let sites = place(&board, &cells(&kinds));
+        assert_eq!(sites.values().collect::<HashSet<_>>().len(), names.len());
+        let row =
+            |name: &str| sites[name].split_once("/Y").unwrap().1.split_once('/').unwrap().0.parse::<u32>().unwrap();
+        for (name, _) in names.iter().filter(|(name, _)| name.contains("weight_ram")) {
+            let multiplier = format!("{}.multiplier_0.mult18x18d", name.split_once(".weight_ram").unwrap().0);
+            // The block RAMs beside a cluster are 12 rows from its multipliers, those of the next row 24 more.
+            assert!((12..=36).contains(&(row(name) - row(&multiplier))), "{name}: {}", sites[name]);
+        }
     }
 
     #[test]
