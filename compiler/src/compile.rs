@@ -44,11 +44,12 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
     // out and operators run band by band until they do.
     let mut prices = PRICES.into_iter();
     let (mut price, mut too_low) = (0, 0);
-    let mut waiting = vec![Tiling::default()];
+    let mut waiting: Vec<Tiling> = Vec::new();
+    let mut again = Some(Tiling::default());
     let mut tried: HashSet<Tiling> = HashSet::new();
     let mut lowered = 0;
     let mut least: Option<(u64, CompileError)> = None;
-    while let Some(tiling) = waiting.pop() {
+    while let Some(tiling) = again.take().or_else(|| next_way(&mut waiting, tried.len())) {
         let all = vec![price; graph.operators.len()];
         let mut work = Work::new(task, all, tiling);
         let error = match work.compile(board) {
@@ -63,7 +64,7 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
             CompileError::DoesNotFit { resource: Resource::WeightRam, .. } => match prices.next() {
                 Some(higher) => {
                     (too_low, price) = (price, higher);
-                    waiting.push(work.tiling);
+                    again = Some(work.tiling);
                 }
                 None => return Err(error),
             },
@@ -93,6 +94,18 @@ const PRICES: [u64; 9] = [1, 2, 4, 8, 32, 128, 512, 2048, 1 << 20];
 
 /// Layers, each band of an operator counted, that are lowered at most in search of room: about a second.
 const MOST_LOWERED: usize = 1500;
+
+/// Ways that are tried one behind the other, each more of the one before; then those that compute the least.
+const MOST_IN_DEPTH: usize = 10;
+
+/// The way that is tried next: the last one found, or, where going on has led nowhere, one of least work, the last of these.
+fn next_way(waiting: &mut Vec<Tiling>, tried: usize) -> Option<Tiling> {
+    if tried <= MOST_IN_DEPTH {
+        return waiting.pop();
+    }
+    let least = (0..waiting.len()).rev().min_by_key(|&index| waiting[index].work())?;
+    Some(waiting.remove(least))
+}
 
 /// Operators whose weights are tried at the lower price, at most, and layers that are lowered for it.
 const MOST_REFINED: usize = 16;

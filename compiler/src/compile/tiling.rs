@@ -74,6 +74,12 @@ impl Tiling {
         self.segments.is_empty()
     }
 
+    /// How much runs in bands: operators times bands.
+    pub(super) fn work(&self) -> u64 {
+        let of = |segment: &Segment| (segment.last + 1 - segment.first) as u64 * segment.bands;
+        self.segments.iter().map(of).sum()
+    }
+
     /// May tensor `id` have a copy?
     pub(super) fn allows_twin(&self, id: TensorId) -> bool {
         !self.single.contains(&id.0)
