@@ -1,5 +1,5 @@
-//! Depthwise convolutions whose runs share words of weights in turns, and inputs that stand element by element: bit-exact with the golden
-//! model, in the cycles predicted.
+//! Depthwise convolutions whose runs share words of weights in turns, and what that makes room for: the network of visual wake words on
+//! the ULX3S. Bit-exact with the golden model, in the cycles predicted.
 //!
 //! `cargo test -p lpu-tests --test turns -- --nocapture` prints cycles and words of weights.
 
@@ -11,9 +11,15 @@ use lpu_compiler::graph::{Graph, OperatorKind};
 use lpu_compiler::import::import;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::program::Program;
-use lpu_tests::convolutional::{Separable, separable};
+use lpu_isa::resources::total_block_rams;
+use lpu_tests::convolutional::{Separable, mobilenet, separable};
 use lpu_tests::random::Random;
 use lpu_tests::witnesses::{accept, compile_and_check, library, model_agrees, rtl_steps_agree};
+
+/// The machine of the ULX3S for networks of many weights.
+fn camera_machine() -> Configuration {
+    Configuration::from_toml(include_str!("../constraints/ulx3s-85f/camera.toml")).unwrap()
+}
 
 fn print(program: &Program) {
     let instructions = program.queues.iter().map(|queue| queue.instructions.len()).max().unwrap();
@@ -27,6 +33,31 @@ fn print(program: &Program) {
 
 fn random_inputs(random: &mut Random, program: &Program) -> Vec<Vec<i8>> {
     (0..2).map(|_| (0..program.input_length()).map(|_| random.byte()).collect()).collect()
+}
+
+#[test]
+fn the_machine_for_cameras_fits_its_board() {
+    let block_rams = total_block_rams(&camera_machine());
+    assert!(block_rams <= 208, "{block_rams}");
+}
+
+/// With and without padding operators.
+#[test]
+fn the_board_holds_a_mobilenet_of_a_quarter_of_the_width() {
+    for pads in [false, true] {
+        let mut random = Random::new(3);
+        let shape = Separable { pads, ..mobilenet(96, (1, 4)) };
+        let graph = import(&separable(&mut random, &shape).bytes(), "camera").unwrap();
+        let start = std::time::Instant::now();
+        let program = compile_and_check(&graph, &camera_machine()).unwrap();
+        println!("compiled and checked in {:?}", start.elapsed());
+        for layer in &program.layers {
+            println!("{:>8} .. {:>8}  {:22} {:2} tiles", layer.start, layer.end, layer.operator, layer.tiles);
+        }
+        print(&program);
+        let inputs = random_inputs(&mut random, &program);
+        model_agrees(&graph, &program, &inputs).unwrap();
+    }
 }
 
 /// The same network with weights of four bits.
