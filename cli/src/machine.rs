@@ -68,7 +68,8 @@ impl OptionalMachine {
 impl Machine {
     /// The target clock, where it is known.
     pub fn clock_mhz(&self) -> Option<f64> {
-        self.board.as_ref().map(|board| board.clock_mhz)
+        let own = self.configuration.clock_mhz.map(f64::from);
+        self.board.as_ref().map(|board| board.clock_mhz).or(own)
     }
 
     /// The other machines in the folder of its board, where it is that board's own.

@@ -68,6 +68,9 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
                 }
                 None => return Err(error),
             },
+            CompileError::DoesNotFit { resource: Resource::Queue, .. } if !work.tiling.sparing => {
+                again = Some(work.tiling.with_fewer_instructions());
+            }
             CompileError::DoesNotFit { resource, needed, available, .. } => {
                 if *resource == Resource::VectorMemory {
                     let ways = work.tiling.relieved(graph, work.at, &work.twins());
@@ -190,6 +193,7 @@ impl<'a> Work<'a> {
         let Task { graph, configuration, tables, .. } = task;
         let mut schedule = Schedule::new(configuration);
         schedule.spread = tiling.spread;
+        schedule.sparing = tiling.sparing;
         let lowering = Lowering {
             model: &graph.name,
             schedule,

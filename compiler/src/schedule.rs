@@ -92,6 +92,9 @@ pub struct Schedule {
     end: u64,
     /// Where images go.
     pub spread: Spread,
+    /// Are instructions scarce? Then images go where the queue of the read port is shorter, and loops are nested and paddings filled
+    /// with fewer instructions, whatever it costs in cycles.
+    pub sparing: bool,
 }
 
 /// Where an image goes of the places that have room for it.
@@ -120,6 +123,7 @@ impl Schedule {
             last_drain: None,
             end: 0,
             spread: Spread::Close,
+            sparing: false,
         }
     }
 
@@ -134,6 +138,11 @@ impl Schedule {
             let busy = last.operation.duration() + u64::from(more);
             last.issue + busy.max(self.minimum_interval())
         })
+    }
+
+    /// Instructions placed in the queue of `unit` so far.
+    pub fn instructions(&self, unit: Unit) -> usize {
+        self.queues.get(&unit).map_or(0, Vec::len)
     }
 
     fn minimum_interval(&self) -> u64 {

@@ -46,7 +46,7 @@ const BOARDS: [Files; 5] = [
     files!("tangnano20k", "pins.cst"),
     files!("ulx3s-12f", "pins.lpf"),
     files!("colorlight-i9", "pins.lpf"),
-    files!("ulx3s-85f", "pins.lpf", "int4", "language", "networks"),
+    files!("ulx3s-85f", "pins.lpf", "int4", "language", "networks", "vision"),
 ];
 
 /// Name of the board that is used where none is asked for.
@@ -227,9 +227,16 @@ impl Board {
             let name = format!("{}/{machine}", self.name);
             let wrong = |source| BoardError::Configuration { name: name.clone(), source };
             let configuration = Configuration::from_toml(text).map_err(wrong)?;
-            Ok(Board { configuration, name: name.clone(), ..self.clone() })
+            Ok(Board { name: name.clone(), ..self.with(configuration) })
         };
         others.map(board).collect()
+    }
+
+    /// The board with another machine, and the clock of that.
+    #[must_use]
+    pub fn with(&self, configuration: Configuration) -> Board {
+        let clock_mhz = configuration.clock_mhz.map_or(self.clock_mhz, f64::from);
+        Board { configuration, clock_mhz, ..self.clone() }
     }
 
     /// The text of the pin file of the known board called `name`.
@@ -259,7 +266,7 @@ impl Board {
             let (name, value) = (name.into(), board.link.baud.to_string());
             return Err(BoardError::Range { name, field: "link.baud", value, allowed: "1 to 3000000" });
         }
-        Ok(board)
+        Ok(board.with(board.configuration.clone()))
     }
 
     /// Whether `text` is meant as a board's file rather than as a bare configuration: it has a table `configuration`.
@@ -350,12 +357,25 @@ mod tests {
         let others = board.others().unwrap();
         assert_eq!(
             others.iter().map(|other| &other.name[..]).collect::<Vec<_>>(),
-            ["ulx3s-85f/int4", "ulx3s-85f/language", "ulx3s-85f/networks"]
+            ["ulx3s-85f/int4", "ulx3s-85f/language", "ulx3s-85f/networks", "ulx3s-85f/vision"]
         );
         for other in others {
             assert!(other.multipliers_used() <= other.multipliers, "{}", other.name);
             assert!(other.block_rams_used() <= other.block_rams, "{}: {}", other.name, other.block_rams_used());
         }
+    }
+
+    #[test]
+    fn a_machine_with_a_clock_of_its_own_takes_that_instead_of_the_boards() {
+        let board = Board::find("ulx3s-85f").unwrap();
+        let slower = Configuration { clock_mhz: Some(100), ..board.configuration.clone() };
+        assert_eq!(board.with(slower).clock_mhz, 100.0);
+        assert_eq!(board.with(board.configuration.clone()).clock_mhz, 150.0);
+        let text = BOARDS[4].board.replace("[configuration]", "[configuration]\nclock_mhz = 120");
+        assert_eq!(Board::from_toml("mine", &text).unwrap().clock_mhz, 120.0);
+        let text = BOARDS[4].board.replace("[configuration]", "[configuration]\nclock_mhz = 1200");
+        let message = Board::from_toml("mine", &text).unwrap_err();
+        assert!(format!("{message:?}").contains("clock_mhz"), "{message:?}");
     }
 
     #[test]

@@ -89,6 +89,9 @@ pub struct Configuration {
     /// logistic functions need that. Costs a destination of the crossbar and three registers of latency in the requantiser.
     #[serde(default, skip_serializing_if = "is_false")]
     pub lookup: bool,
+    /// Clock in MHz that the machine is meant for where it is not the one of its board: what its longest path allows. 1 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_mhz: Option<u32>,
     /// Registers added between units.
     #[serde(default)]
     pub pipeline: Pipeline,
@@ -221,6 +224,7 @@ impl Default for Configuration {
             requantise_interval: 2,
             scale_multiplier_lanes: 2,
             lookup: false,
+            clock_mhz: None,
             pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 2, compact: false },
             extensions: None,
         }
@@ -287,6 +291,7 @@ impl Configuration {
             return Err(ConfigurationError::Range { field: "weight_bits", value, allowed });
         }
         range("vector_slices", self.vector_slices, 1, 8)?;
+        range("clock_mhz", self.clock_mhz.unwrap_or(1), 1, 1000)?;
         range("vector_depth", self.vector_depth, 2, 1 << 14)?;
         range("scale_depth", self.scale_depth, if self.lookup { LOOKUP_ENTRIES } else { 2 }, 1 << 12)?;
         range("queue_depth", self.queue_depth, 4, 1 << 12)?;

@@ -359,6 +359,7 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
             vector_read: count(0, 4),
         },
         lookup: false,
+        clock_mhz: None,
         extensions: None,
     }
 }

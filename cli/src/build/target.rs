@@ -57,7 +57,7 @@ fn known_board(name: Option<&str>, config: Option<&Path>) -> Result<Target, Fail
     let folder = format!("constraints/{}", machine.name);
     let mut configured_by = format!("{folder}/board.toml");
     if let Some(path) = config {
-        board.configuration = machine::resolve(None, Some(path))?.configuration;
+        board = board.with(machine::resolve(None, Some(path))?.configuration);
         configured_by = path.display().to_string();
     }
     let pin_file = format!("{folder}/{}", board.family.pin_file());

@@ -48,6 +48,8 @@ pub(super) struct Tiling {
     pub(super) spread: Spread,
     /// Tensors that get no copy in another slice, though it would save time.
     single: BTreeSet<usize>,
+    /// Do the fullest queues get fewer instructions, though it may cost some cycles?
+    pub(super) sparing: bool,
 }
 
 /// The most bands: beyond that, almost all rows are computed twice.
@@ -67,6 +69,11 @@ impl Tiling {
     /// The same with images elsewhere.
     pub(super) fn placed(&self, spread: Spread) -> Tiling {
         Tiling { spread, ..self.clone() }
+    }
+
+    /// The same with fewer instructions in the fullest queues.
+    pub(super) fn with_fewer_instructions(&self) -> Tiling {
+        Tiling { sparing: true, ..self.clone() }
     }
 
     /// Are there no segments?

@@ -40,6 +40,7 @@ use crate::error::{CompileError, Resource};
 use crate::schedule::{Schedule, Stored};
 use layout::Layout;
 use lpu_isa::arithmetic::Rounding;
+use lpu_isa::instruction::Unit;
 use lpu_isa::program::{Constants, Region, Scale};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -145,11 +146,17 @@ impl Lowering<'_> {
         }
         let layout = target.layout;
         let beats = u32::try_from(layout.beats()).unwrap_or(u32::MAX);
+        let mut slices = target.slices.clone();
+        if self.schedule.sparing
+            && let Some(preferred) = slices.get_mut(..target.preferred)
+        {
+            preferred.sort_by_key(|&slice| self.schedule.instructions(Unit::Read(slice)));
+        }
         let (slice, base, mut last_read) =
-            self.schedule.allocate_early(self.model, target.name, beats, &target.slices, target.preferred)?;
+            self.schedule.allocate_early(self.model, target.name, beats, &slices, target.preferred)?;
         let mut twin = None;
         if target.twin {
-            let others: Vec<u32> = target.slices.iter().copied().filter(|&other| other != slice).collect();
+            let others: Vec<u32> = slices.iter().copied().filter(|&other| other != slice).collect();
             let place = self.schedule.allocate_early(self.model, target.name, beats, &others, others.len());
             if let Ok((slice, base, former)) = place {
                 twin = Some((slice, base));

@@ -269,7 +269,11 @@ impl Lowering<'_> {
                 self.place_filler(name, other, (from, ready));
             }
         }
-        let free = |&slice: &u32| self.schedule.free_from(Unit::Read(slice));
+        let free = |&slice: &u32| {
+            let unit = Unit::Read(slice);
+            let instructions = if self.schedule.sparing { self.schedule.instructions(unit) } else { 0 };
+            (instructions, self.schedule.free_from(unit))
+        };
         let slices = (0..self.fillers.len() as u32).filter(|&slice| self.fillers[slice as usize].is_some());
         let best = slices.min_by_key(free).unwrap_or(0);
         let (base, ready) = self.fillers[best as usize].unwrap_or((from, ready));
@@ -319,11 +323,15 @@ impl Lowering<'_> {
         let between = layout.block_pitch() - layout.columns * layout.block_beats;
         let lines = layout.rows * layout.blocks();
         // In front of the first row, between two rows, behind the last: first beat, beats, how often, at which distance.
-        let ranges = [
+        let mut ranges = [
             (0, first as u64, 1, 0),
             (layout.beat(0, layout.columns as i64, 0), between, lines - 1, layout.block_pitch() as i64),
             (last, layout.beats() - last as u64, 1, 0),
         ];
+        // Where there are as many behind as in front, both at once.
+        if self.schedule.sparing && ranges[0].1 == ranges[2].1 {
+            (ranges[0].2, ranges[0].3, ranges[2].2) = (2, last, 0);
+        }
         for (start, beats, times, distance) in ranges {
             if beats == 0 || times == 0 {
                 continue;

@@ -55,6 +55,7 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             sequence_levels,
             interval_bits,
             requantise_interval: 1 << halvings.min(stream_elements.trailing_zeros()),
+            clock_mhz: None,
             scale_multiplier_lanes: u32::from(halvings > 0 && !pipeline.compact),
             lookup: scale_depth >= LOOKUP_ENTRIES && tiles.is_multiple_of(2),
             narrow_scales: false,
