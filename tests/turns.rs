@@ -65,7 +65,7 @@ fn networks_with_too_many_instructions_get_by_with_fewer() {
     for seed in 0..24 {
         let mut random = Random::new(seed);
         let blocks = (0..4).map(|_| (random.within(1, 2) as i32, random.within(5, 90))).collect();
-        let (size, first) = (random.within(6, 16), random.within(5, 40));
+        let (size, first) = (random.within(16, 32), random.within(5, 40));
         let shape = Separable { size, channels: 3, first, blocks, classes: 2, pads: random.below(2) == 0 };
         let graph = import(&separable(&mut random, &shape).bytes(), "scarce").unwrap();
         let roomy = Configuration {
