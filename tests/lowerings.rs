@@ -107,7 +107,7 @@ fn windows(name: &str, seed: u64, machine: &Configuration) -> Option<(Graph, Cos
     let cost = match &kind {
         OperatorKind::Convolution(layer) => {
             let padded = layout(&inputs[0], (layer.window.padding, layer.accumulation.input_zero_point), machine);
-            let dense = Dense::best(layer, image(&inputs[0]).0, &output, machine);
+            let dense = Dense::best(layer, image(&inputs[0]).0, &output, None, machine);
             match dense.filter(|dense| dense.pays(layer, &padded, &output, machine)) {
                 Some(dense) => dense.cost(layer, &output, machine),
                 None => convolution::cost(layer, &padded, &output, machine),
@@ -313,7 +313,7 @@ fn the_formula_of_each_lowering_is_what_the_rtl_counts() {
 fn every_lowering_is_asked() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../compiler/src/lower");
     // What lowerings are made of, and the language models' own.
-    let others = ["cost", "layout", "line", "mod", "nest", "split", "stream", "tests", "window"];
+    let others = ["cost", "layout", "line", "mod", "nest", "split", "stream", "tables", "tests", "window"];
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();

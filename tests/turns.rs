@@ -10,10 +10,12 @@ use lpu_compiler::error::{CompileError, Resource};
 use lpu_compiler::graph::{Graph, OperatorKind};
 use lpu_compiler::import::import;
 use lpu_isa::configuration::Configuration;
+use lpu_isa::instruction::{Operation, Unit};
 use lpu_isa::program::Program;
 use lpu_tests::convolutional::{Separable, mobilenet, separable};
 use lpu_tests::random::Random;
 use lpu_tests::witnesses::{accept, compile_and_check, library, model_agrees, rtl_steps_agree};
+use std::collections::HashSet;
 
 /// The machine of the ULX3S for networks of many weights.
 fn vision_machine() -> Configuration {
@@ -107,6 +109,20 @@ fn with_small_weights(mut graph: Graph) -> Graph {
     graph
 }
 
+/// Whether runs of a depthwise convolution that no bands repeat share words of weights.
+fn takes_turns(program: &Program) -> bool {
+    let queue = program.queues.iter().find(|queue| queue.unit == Unit::TileGroup(0)).unwrap();
+    let mut seen = HashSet::new();
+    queue.instructions.iter().any(|placed| {
+        let layer = placed.layer.map(|layer| &program.layers[layer as usize]);
+        let depthwise = layer.is_some_and(|layer| layer.operator == "depthwise convolution" && layer.band.is_none());
+        match placed.instruction.operation {
+            Operation::Multiply { sequence, .. } if depthwise => !seen.insert((placed.layer, sequence.base)),
+            _ => false,
+        }
+    })
+}
+
 /// Random networks of depthwise and pointwise convolutions, with room for ever fewer words of weights.
 #[test]
 fn depthwise_convolutions_that_take_turns_are_exact() {
@@ -169,6 +185,8 @@ fn turns_agree_on_the_rtl() {
     let program = compile_and_check(&graph, &machine).unwrap();
     print(&roomy);
     print(&program);
+    assert!(program.weights[0].len() < roomy.weights[0].len());
+    assert!(takes_turns(&program) && !takes_turns(&roomy));
     let Some(library) = library(&machine, "turns on the RTL").unwrap() else { return };
     let inputs = random_inputs(&mut random, &program);
     rtl_steps_agree(&graph, &program, &library, &inputs).unwrap();

@@ -26,6 +26,8 @@ use std::path::Path;
 enum Lack {
     /// The network has more weights than all weight RAMs hold.
     Weights { network: u64, machine: u64 },
+    /// The machine's scales are narrow.
+    Narrow,
     /// The network has a weight that the multipliers do not take.
     Width { weight: i8, bits: u32 },
     /// The compiler refuses it.
@@ -42,7 +44,9 @@ impl Lack {
             Lack::Refused(CompileError::DoesNotFit { needed, available, .. }) => (0, times(*needed, *available)),
             Lack::Refused(CompileError::TooLarge { value, limit, .. }) => (1, times(*value, *limit)),
             Lack::Refused(CompileError::NotLowered { .. }) => (2, 0.0),
-            Lack::Width { .. } | Lack::Refused(CompileError::Unsupported { .. } | CompileError::Graph(_)) => (3, 0.0),
+            Lack::Narrow
+            | Lack::Width { .. }
+            | Lack::Refused(CompileError::Unsupported { .. } | CompileError::Graph(_)) => (3, 0.0),
         }
     }
 }
@@ -52,6 +56,7 @@ impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Lack::Weights { network, machine } => f.write_str(&too_many_weights(*network, *machine)),
+            Lack::Narrow => f.write_str("its scales are narrow (`narrow_scales = true`): it is for language models"),
             Lack::Width { weight, bits } => {
                 write!(f, "it multiplies weights of {bits} bits, and the network has one of {weight}")
             }
@@ -132,17 +137,17 @@ fn nearest(tried: Vec<(Machine, Result<u64, Lack>)>) -> Machine {
 /// Compiles where that has a chance: it takes long for a network that is far too large.
 fn compiled(graph: &Graph, machine: &Machine) -> Result<Program, Lack> {
     let configuration = &machine.configuration;
-    // Scales for language models are refused first, whatever the weights are.
-    if !configuration.narrow_scales {
-        let bits = configuration.weight_bits;
-        let too_wide = |weight: &i8| *weight >> (bits - 1) != *weight >> 7;
-        if let Some(&weight) = graph.operators.iter().flat_map(weights).find(|weight| too_wide(weight)) {
-            return Err(Lack::Width { weight, bits });
-        }
-        let (network, machine) = (weights_of(graph), most_weights(configuration));
-        if network > machine {
-            return Err(Lack::Weights { network, machine });
-        }
+    if configuration.narrow_scales {
+        return Err(Lack::Narrow);
+    }
+    let bits = configuration.weight_bits;
+    let too_wide = |weight: &i8| *weight >> (bits - 1) != *weight >> 7;
+    if let Some(&weight) = graph.operators.iter().flat_map(weights).find(|weight| too_wide(weight)) {
+        return Err(Lack::Width { weight, bits });
+    }
+    let (network, most) = (weights_of(graph), most_weights(configuration));
+    if network > most {
+        return Err(Lack::Weights { network, machine: most });
     }
     compile(graph, configuration, &machine.name).map_err(Lack::Refused)
 }

@@ -146,12 +146,12 @@ fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
             }
         }
         CompileError::NotLowered { .. } => {
-            "run it with `--on golden`; the machine executes all other operators of `docs/networks.md`, and SOFTMAX where it is the \
-             last one"
+            "run it with `--on golden`; the machine executes all other operators of `docs/networks.md`, and SOFTMAX at the end of the \
+             network, where changes of scale and shape alone stand behind it"
                 .into()
         }
         CompileError::Graph(_) | CompileError::Unsupported { .. } => {
-            "express the network with the operators that `docs/architecture.md` lists, with one input and one output"
+            "express the network with the operators that `docs/networks.md` lists, with one input and one output"
                 .into()
         }
     }

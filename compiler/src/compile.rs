@@ -46,10 +46,10 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
     let (mut price, mut too_low) = (0, 0);
     let mut waiting: Vec<Tiling> = Vec::new();
     let mut again = Some(Tiling::default());
-    let mut tried: HashSet<Tiling> = HashSet::new();
+    let mut found: HashSet<Tiling> = HashSet::new();
     let mut lowered = 0;
-    let mut least: Option<(u64, CompileError)> = None;
-    while let Some(tiling) = again.take().or_else(|| next_way(&mut waiting, tried.len())) {
+    let mut least: Option<(f64, CompileError)> = None;
+    while let Some(tiling) = again.take().or_else(|| next_way(&mut waiting, found.len())) {
         let all = vec![price; graph.operators.len()];
         let mut work = Work::new(task, all, tiling);
         let error = match work.compile(board) {
@@ -74,12 +74,12 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
             CompileError::DoesNotFit { resource, needed, available, .. } => {
                 if *resource == Resource::VectorMemory {
                     let ways = work.tiling.relieved(graph, work.at, &work.twins());
-                    waiting.extend(ways.into_iter().filter(|way| tried.insert(way.clone())).rev());
+                    waiting.extend(ways.into_iter().filter(|way| found.insert(way.clone())).rev());
                 }
                 // Of all ways that fail, the one that nearly does not.
-                let missing = needed.saturating_sub(*available);
-                if least.as_ref().is_none_or(|(least, _)| missing < *least) {
-                    least = Some((missing, error));
+                let times = *needed as f64 / (*available).max(1) as f64;
+                if least.as_ref().is_none_or(|(least, _)| times < *least) {
+                    least = Some((times, error));
                 }
                 if lowered > MOST_LOWERED {
                     break;
@@ -98,12 +98,13 @@ const PRICES: [u64; 9] = [1, 2, 4, 8, 32, 128, 512, 2048, 1 << 20];
 /// Layers, each band of an operator counted, that are lowered at most in search of room: about a second.
 const MOST_LOWERED: usize = 1500;
 
-/// Ways that are tried one behind the other, each more of the one before; then those that compute the least.
+/// Until so many ways are found, the last one found is tried, which is more of the one before; then always the one that computes the least.
 const MOST_IN_DEPTH: usize = 10;
 
-/// The way that is tried next: the last one found, or, where going on has led nowhere, one of least work, the last of these.
-fn next_way(waiting: &mut Vec<Tiling>, tried: usize) -> Option<Tiling> {
-    if tried <= MOST_IN_DEPTH {
+/// The way that is tried next of those `waiting`: the last one found, or, where going on has led nowhere, one of least work, the last of
+/// these. `found` counts those tried too.
+fn next_way(waiting: &mut Vec<Tiling>, found: usize) -> Option<Tiling> {
+    if found <= MOST_IN_DEPTH {
         return waiting.pop();
     }
     let least = (0..waiting.len()).rev().min_by_key(|&index| waiting[index].work())?;

@@ -44,13 +44,16 @@ pub fn block_rows(width: u32, depth: u32) -> Vec<BlockShape> {
 fn rows_of(width: u32, depth: u32, shapes: &[BlockShape]) -> Vec<BlockShape> {
     let Some((&deepest, shallower)) = shapes.split_first() else { return vec![] };
     let all = depth.div_ceil(deepest.depth).max(1);
+    // As many of the deepest as are full, or one more: two of half the depth take as many blocks as one or more, so fewer never pay.
+    let fewest = if shallower.is_empty() { all } else { all - 1 };
     let with = |count: u32| {
         let left = depth.saturating_sub(count * deepest.depth);
         let mut rows = vec![deepest; count as usize];
         rows.extend(if count == all { vec![] } else { rows_of(width, left, shallower) });
         rows
     };
-    let candidates = (0..=all).rev().map(with).filter(|rows| rows.iter().map(|row| row.depth).sum::<u32>() >= depth);
+    let candidates =
+        (fewest..=all).rev().map(with).filter(|rows| rows.iter().map(|row| row.depth).sum::<u32>() >= depth);
     // Of equal ones the first, which has the most of the deepest.
     candidates.min_by_key(|rows| (blocks_of(width, rows), rows.len())).unwrap_or_default()
 }
@@ -179,6 +182,24 @@ mod tests {
             assert_eq!(block_rows(width, depth), rows, "{width} × {depth}");
             assert_eq!(block_rams(width, depth), blocks, "{width} × {depth}");
         }
+    }
+
+    /// Of any counts of the three shapes, in a loop.
+    #[test]
+    fn no_counts_of_the_shapes_take_fewer_blocks_and_an_enormous_memory_is_counted_at_once() {
+        for width in [1, 9, 10, 19, 32, 36, 37, 64, 83] {
+            for depth in (1..9000).step_by(119) {
+                let fewest =
+                    (0..=5).flat_map(|deep| (0..=9).map(move |middle| [deep, middle])).map(|[deep, middle]| {
+                        let left = u32::saturating_sub(depth, deep * 2048 + middle * 1024);
+                        let columns = |index: usize| BLOCK_SHAPES[index].columns(width);
+                        deep * columns(2) + middle * columns(1) + left.div_ceil(BLOCK_DEPTH) * columns(0)
+                    });
+                assert_eq!(Some(block_rams(width, depth)), fewest.min(), "{width} × {depth}");
+            }
+        }
+        // As many words as an image of 1024 × 1024 × 3 takes: the last one stands in a row of the widest.
+        assert_eq!(block_rams(64, 524_289), 256 * 8 + 2);
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn where_no_machine_of_a_board_takes_a_network_the_nearest_refuses_it_and_the_ot
               why:   `net` does not fit: layer `dense_0` needs 14336 words of weight RAM in each tile, the machine has 2048: 888 block RAMs short
                      all its 4,194,304 weights must be in the weight RAMs, which hold 606,208
                      ulx3s-85f: all its 4,194,304 weights must be in the weight RAMs, which hold 303,104
-                     ulx3s-85f/language: layer `net`: this machine's scales are narrow (`narrow_scales = true`)
+                     ulx3s-85f/language: its scales are narrow (`narrow_scales = true`): it is for language models
                      ulx3s-85f/networks: all its 4,194,304 weights must be in the weight RAMs, which hold 151,552
                      ulx3s-85f/vision: all its 4,194,304 weights must be in the weight RAMs, which hold 262,144
               help:  it fits none of the known boards; make the network smaller, or describe a larger machine with `--config FILE.toml`

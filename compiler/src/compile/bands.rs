@@ -121,6 +121,7 @@ impl Work<'_> {
             for (position, operator) in operators.iter().enumerate() {
                 let index = segment.first + position;
                 self.at = Place::Band(index);
+                self.lowering.thrift = self.prices[index];
                 let Some(&made) = operator.outputs.first() else {
                     return Err(wrong("an operator must have one output"));
                 };

@@ -95,10 +95,12 @@ impl Work<'_> {
         let (output, channels) = image(&graph.tensor(to)?.shape);
         let plain = self.demands.layout(id, size, layer.input_channels, configuration);
         let output = self.demands.layout(to, output, channels, configuration);
-        let dense = Dense::best(layer, size, &output, configuration)?;
-        let gains = self.tiling.is_whole() && dense.pays(layer, &plain, &output, configuration);
-        let fits = room.is_some_and(|room| dense.layout.beats() <= u64::from(room));
-        ((gains || fits) && !shared && !kept).then_some((reader, dense))
+        let dense = Dense::best(layer, size, &output, room, configuration)?;
+        let wanted = match room {
+            None => self.tiling.around(reader).is_none() && dense.pays(layer, &plain, &output, configuration),
+            Some(room) => dense.layout.beats() <= u64::from(room),
+        };
+        (wanted && !shared && !kept).then_some((reader, dense))
     }
 
     /// Places the input's rows `rows`, each an image of its own.

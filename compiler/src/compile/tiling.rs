@@ -76,11 +76,6 @@ impl Tiling {
         Tiling { sparing: true, ..self.clone() }
     }
 
-    /// Are there no segments?
-    pub(super) fn is_whole(&self) -> bool {
-        self.segments.is_empty()
-    }
-
     /// How much runs in bands: operators times bands.
     pub(super) fn work(&self) -> u64 {
         let of = |segment: &Segment| (segment.last + 1 - segment.first) as u64 * segment.bands;
@@ -272,9 +267,8 @@ fn window(kind: &OperatorKind) -> Option<&Window> {
 fn runs_in_bands(graph: &Graph, operator: &Operator) -> bool {
     let shape = |id: &TensorId| graph.tensor(*id).map(|tensor| &tensor.shape[..]);
     match &operator.kind {
-        OperatorKind::Elementwise(_) | OperatorKind::Logistic(_) => true,
-        // No axis of an operand is repeated.
-        OperatorKind::Add(_) | OperatorKind::Multiply(_) => {
+        // No axis of an operand is repeated, and none is another one of the result.
+        OperatorKind::Elementwise(_) | OperatorKind::Logistic(_) | OperatorKind::Add(_) | OperatorKind::Multiply(_) => {
             operator.outputs.iter().all(|to| operator.inputs.iter().all(|from| shape(from) == shape(to)))
         }
         // Columns or channels come together: the last two axes.

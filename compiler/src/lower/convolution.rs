@@ -128,10 +128,16 @@ fn turns_to_a_beat(step: u64, dot: u64) -> u64 {
 }
 
 impl Dense {
-    /// The places for the input of `layer`, of size `size`, with which it takes the fewest cycles; `None` where a column fills a beat, or
-    /// the layer looks at groups of channels or at every other column.
+    /// The places for the input of `layer`, of size `size`, with which it takes the fewest cycles, of those that lie within `room` beats if
+    /// any do; `None` where a column fills a beat, or the layer looks at groups of channels or at every other column.
     #[must_use]
-    pub fn best(layer: &Convolution, size: Plane, output: &Layout, configuration: &Configuration) -> Option<Dense> {
+    pub fn best(
+        layer: &Convolution,
+        size: Plane,
+        output: &Layout,
+        room: Option<u32>,
+        configuration: &Configuration,
+    ) -> Option<Dense> {
         let (dot, channels) = (u64::from(configuration.dot), layer.input_channels as u64);
         let Window { padding, dilation, size: taps, .. } = layer.window;
         let contiguous = taps.columns == 1 || dilation.columns == 1;
@@ -154,7 +160,8 @@ impl Dense {
         };
         let all = (0..turns_to_a_beat(channels, dot)).map(dense);
         let costs = all.filter_map(|dense| Some((dense.cycles(layer, output, configuration)?, dense)));
-        costs.min_by_key(|&(cycles, _)| cycles).map(|(_, dense)| dense)
+        let too_large = |dense: &Dense| room.is_some_and(|room| dense.layout.beats() > u64::from(room));
+        costs.min_by_key(|(cycles, dense)| (too_large(dense), *cycles)).map(|(_, dense)| dense)
     }
 
     /// The same columns in rows that stand otherwise: a view of some of them.

@@ -142,7 +142,7 @@ impl Products {
             first_beats: first.beats,
             steps: last.last_step() + 1,
             last_beats: last.beats,
-            rows: last.split.blocks * last.split.rows * last.split.columns,
+            rows: last.split.taken(),
             single: last.runs() == 1,
         })
     }

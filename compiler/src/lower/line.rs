@@ -10,6 +10,38 @@ use std::ops::RangeInclusive;
 /// No bias is larger, and none less than this negated: sums stay within 32 bits.
 const LARGEST_BIAS: i64 = 1 << 30;
 
+/// Which results of a function a product makes, where the roundings bend the function at 0 and no line makes all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// All.
+    Both,
+    /// Those of at least the output's zero point, which stands for all others.
+    Above,
+    /// Those of at most that, less it; 0 for all others.
+    Below,
+}
+
+impl Side {
+    /// Zero point, least and largest of these results, where `whole` makes all.
+    pub(super) fn limits(self, whole: &Requantise) -> (i32, i32, i32) {
+        let Requantise { zero_point, minimum, maximum, .. } = *whole;
+        match self {
+            Side::Both => (zero_point, minimum, maximum),
+            Side::Above => (zero_point, zero_point, maximum),
+            Side::Below => (0, minimum - zero_point, 0),
+        }
+    }
+
+    /// What stands for `result` of `whole`.
+    pub(super) fn of(self, result: i32, whole: &Requantise) -> i32 {
+        match self {
+            Side::Both => result,
+            Side::Above => result.max(whole.zero_point),
+            Side::Below => result.min(whole.zero_point) - whole.zero_point,
+        }
+    }
+}
+
 /// The least integer of `range` for which `reached`, which holds for all behind the first, does; the one behind the range where it
 /// never does.
 fn first(range: RangeInclusive<i64>, reached: impl Fn(i64) -> bool) -> i64 {

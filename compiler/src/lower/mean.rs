@@ -11,7 +11,7 @@
 
 use super::cost::{Cost, Products, Streaming, words};
 use super::layout::Layout;
-use super::line;
+use super::line::{self, Side};
 use super::pool::MOST_TRIED;
 use super::stream::{Stream, Through, rows_of};
 use super::window::{self, Axis, Place, Product};
@@ -52,10 +52,10 @@ pub fn cost(
     let product = if goes[2] { Product { reads: &reads, ..product } } else { product };
     let one = Products::of(&product, input, output, configuration)?;
     let bits = configuration.weight_bits;
-    if weighting(mean, Half::Both, bits).is_some() {
+    if weighting(mean, Side::Both, bits).is_some() {
         return Some(one.cost(configuration));
     }
-    [Half::Above, Half::Below].into_iter().all(|half| weighting(mean, half, bits).is_some()).then_some(())?;
+    [Side::Above, Side::Below].into_iter().all(|half| weighting(mean, half, bits).is_some()).then_some(())?;
     let in_order = (output.rows, output.blocks()) == (1, 1) || output.rows * output.columns == 1;
     let both = one.then(one, configuration).cost(configuration);
     // The last sum needs the last result.
@@ -100,11 +100,11 @@ pub fn lower(
 ) -> Result<Lowered, CompileError> {
     super::check_rounding(target.name, mean.requantise.rounding)?;
     let bits = lowering.schedule.configuration.weight_bits;
-    if let Some(scale) = weighting(mean, Half::Both, bits) {
+    if let Some(scale) = weighting(mean, Side::Both, bits) {
         return lower_product(lowering, goes, scale, (input, input_layout), target);
     }
     // One line has a bend where the mean is 0: a product for each side, clamped there, and their sum.
-    let halves = [Half::Above, Half::Below].map(|half| weighting(mean, half, bits));
+    let halves = [Side::Above, Side::Below].map(|half| weighting(mean, half, bits));
     let [Some(above), Some(below)] = halves else {
         let why = "no scale of the requantiser rounds its mean as the operator does".to_string();
         return Err(CompileError::Unsupported { layer: target.name.into(), why });
@@ -145,17 +145,6 @@ pub fn lower(
     Ok(Lowered { result: stored, tiles: first.tiles, start: first.start, last_read })
 }
 
-/// Which results a product makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Half {
-    /// All.
-    Both,
-    /// Those of at least the output's zero point, which stands for all others.
-    Above,
-    /// Those of at most that, less it; 0 for all others.
-    Below,
-}
-
 /// Weight, scale, and what is behind the scaling: how a product makes a mean.
 #[derive(Clone, Copy, Debug)]
 struct Weighting {
@@ -166,25 +155,14 @@ struct Weighting {
     maximum: i32,
 }
 
-/// How a product with weights of `weight_bits` bits makes a half of a mean for every sum that there can be; `None` where none does.
+/// How a product with weights of `weight_bits` bits makes a side of a mean for every sum that there can be; `None` where none does.
 ///
 /// The operator's multiplier may lack its highest bit: then another scale has to do, with weights that move the first rounding.
-fn weighting(mean: &Mean, half: Half, weight_bits: u32) -> Option<Weighting> {
+fn weighting(mean: &Mean, side: Side, weight_bits: u32) -> Option<Weighting> {
     let own = mean.requantise;
     let count = i64::try_from(mean.count).ok().filter(|count| (1..=MOST_TRIED as i64).contains(count))?;
-    let (zero_point, minimum, maximum) = match half {
-        Half::Both => (own.zero_point, own.minimum, own.maximum),
-        Half::Above => (own.zero_point, own.zero_point, own.maximum),
-        Half::Below => (0, own.minimum - own.zero_point, 0),
-    };
-    let function = |sum: i64| {
-        let result = own.apply((sum - count * i64::from(mean.input_zero_point)) as i32);
-        match half {
-            Half::Both => result,
-            Half::Above => result.max(own.zero_point),
-            Half::Below => result.min(own.zero_point) - own.zero_point,
-        }
-    };
+    let (zero_point, minimum, maximum) = side.limits(&own);
+    let function = |sum: i64| side.of(own.apply((sum - count * i64::from(mean.input_zero_point)) as i32), &own);
     // The operator's own multiplier first. A bias moves the line by a part of an element, as many as the weight is: where none of those is
     // right with a power of two, one is with another weight.
     let exact = (0..weight_bits - 1).flat_map(|bits| {

@@ -23,7 +23,7 @@
 
 use super::cost::{Cost, Streaming};
 use super::layout::Layout;
-use super::line;
+use super::line::{self, Side};
 use super::lookup::{OPERAND_SHIFT, refused};
 use super::stream::{Stream, Streamed, Through, rows_of};
 use super::{Lowered, Lowering, Target};
@@ -39,17 +39,6 @@ use std::ops::RangeInclusive;
 /// How far the two sides of an operand are moved apart: further than any difference of two elements.
 const APART: i32 = 512;
 
-/// Which results a table makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// All.
-    Both,
-    /// Those of at least the output's zero point, which stands for all others.
-    Above,
-    /// Those of at most that, less it; 0 for all others.
-    Below,
-}
-
 /// The line of each element that chooses.
 #[derive(Clone, Copy, Debug)]
 struct Lines<'a> {
@@ -62,32 +51,15 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// Zero point, least and largest result of a table.
-    fn limits(&self, side: Side) -> (i32, i32, i32) {
-        let Requantise { zero_point, minimum, maximum, .. } = *self.requantise;
-        match side {
-            Side::Both => (zero_point, minimum, maximum),
-            Side::Above => (zero_point, zero_point, maximum),
-            Side::Below => (0, minimum - zero_point, 0),
-        }
-    }
-
     /// Entries in the order of the bytes of the element that chooses; `None` where a line is none.
     fn table(&self, side: Side) -> Option<Vec<Scale>> {
-        let (zero_point, minimum, maximum) = self.limits(side);
+        let (zero_point, minimum, maximum) = side.limits(self.requantise);
         let own = self.requantise;
         let real = f64::from(own.multiplier) * f64::from(own.shift - 31).exp2();
         let range: RangeInclusive<i64> = self.range.0.into()..=self.range.1.into();
         let entry = |byte: u32| {
             let factor = (i32::from(byte as u8 as i8) - self.chooser).abs();
-            let function = |operand: i64| {
-                let result = own.apply(factor * (operand as i32 - self.origin));
-                match side {
-                    Side::Both => result,
-                    Side::Above => result.max(zero_point),
-                    Side::Below => result.min(own.zero_point) - own.zero_point,
-                }
-            };
+            let function = |operand: i64| side.of(own.apply(factor * (operand as i32 - self.origin)), own);
             let slope = f64::from(factor) * real / f64::from(1 << OPERAND_SHIFT);
             let (multiplier, shift) = quantize_multiplier(slope);
             // To the left, the sum could leave its 32 bits.
@@ -298,7 +270,7 @@ pub fn lower(
         Ok([(above, first), (below, second)]) => {
             let mut halves = Vec::new();
             for (side, table) in [(above, first), (below, second)] {
-                let (zero_point, minimum, maximum) = lines.limits(side);
+                let (zero_point, minimum, maximum) = side.limits(lines.requantise);
                 let through = passes.lookup(table, zero_point)?;
                 let beside = halves.first().map(|half: &Stored| half.region.slice);
                 halves.push(passes.between(&[operand, index], through, (minimum, maximum), beside)?);
@@ -314,7 +286,7 @@ pub fn lower(
         Err(one) => {
             let (mut result, former) = passes.lowering.place_image(target)?;
             for (side, table) in one {
-                let (zero_point, minimum, maximum) = lines.limits(side);
+                let (zero_point, minimum, maximum) = side.limits(lines.requantise);
                 let through = passes.lookup(table, zero_point)?;
                 let to = (&mut result, &target.layout, former);
                 passes.pass(&[operand, index], through, (minimum, maximum), to, Some(target.number))?;
@@ -355,7 +327,7 @@ mod tests {
                     let s = b_zero + if a >= a_zero { APART } else { -APART };
                     let operand = (s - b).min(b - s);
                     let part = |(side, table): &(Side, Vec<Scale>)| {
-                        let (zero_point, minimum, maximum) = lines.limits(*side);
+                        let (zero_point, minimum, maximum) = side.limits(lines.requantise);
                         let Scale { multiplier, shift, bias } = table[usize::from(a as u8)];
                         Requantise { multiplier, shift, zero_point, minimum, maximum, rounding: Rounding::Double }
                             .apply((operand << OPERAND_SHIFT) + bias)

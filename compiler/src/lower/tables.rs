@@ -1,7 +1,7 @@
 //! Tables for look-ups, each computed once: an operator is lowered for each band of its rows, and for each way of cutting its network
 //! that the compiler tries.
 
-use super::product::Side;
+use super::line::Side;
 use crate::graph::Multiply;
 use lpu_isa::arithmetic::addition::Addition;
 use lpu_isa::program::Scale;

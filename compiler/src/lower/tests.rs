@@ -162,7 +162,7 @@ proptest! {
         let result = Layout::new(output, layer.output_channels, (Padding::default(), 0), &configuration);
         let formula = convolution::cycles(&layer, &input, &result, &configuration);
         let program = compile(&graph, &configuration, "bench").unwrap();
-        let dense = Dense::best(&layer, Plane { rows, columns }, &result, &configuration);
+        let dense = Dense::best(&layer, Plane { rows, columns }, &result, None, &configuration);
         let dense = dense.and_then(|dense| dense.cycles(&layer, &result, &configuration));
         match dense.filter(|&dense| Some(dense) < formula) {
             // Phases follow each other as their drains allow.

@@ -162,7 +162,7 @@ pub fn lower(
         let nests = |order: Order| nests(part, product, [&input, &output], place, (word, order));
         let (rows_first, passes_first) = (nests(Order::Row), nests(Order::Pass));
         let reads_of = |nests: &Nests| nests.reads.pieces(name, &configuration, run_gap, 0);
-        // The order that takes the fewest instructions where turns multiply them, or they are scarce.
+        // The order that takes the fewest reads, of which there are most, where turns multiply instructions or they are scarce.
         let scarce = part.split.turns > 1 || lowering.schedule.sparing;
         let fewer = scarce && reads_of(&passes_first)?.len() < reads_of(&rows_first)?.len();
         let nests = if fewer { passes_first } else { rows_first };
