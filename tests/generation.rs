@@ -23,24 +23,8 @@ use lpu_sim::rtl::{RtlError, source};
 use lpu_sim::verilated::lint;
 use lpu_tests::conformance;
 use lpu_tests::llama::{random_model, small_shape};
+use lpu_tests::machines::generating as machine;
 use lpu_tests::witnesses::{library, recording, rtl_options, toolchain};
-
-/// Two rows of tiles: sixteen positions a pass.
-fn machine() -> Configuration {
-    Configuration {
-        tiles: 16,
-        weight_depth: 1024,
-        vector_depth: 512,
-        scale_depth: 512,
-        queue_depth: 1024,
-        queue_word_bits: 72,
-        requantise_interval: 1,
-        scale_multiplier_lanes: 0,
-        narrow_scales: true,
-        extensions: Some(Extensions { registers: 15, scalars: 64, tables: 16, tokens: 64 }),
-        ..Configuration::default()
-    }
-}
 
 /// Machines that generate, with names for messages: instructions in several words and in one, rows of a number that is no power of two,
 /// few pipeline registers and many, beats of one bus word, compact.

@@ -17,10 +17,11 @@ use lpu_isa::program::{Placed, Program, Queue};
 use lpu_isa::resources::{multipliers, total_block_rams};
 use lpu_sim::golden_llama::GoldenLlama;
 use lpu_sim::language::{LanguageError, LanguageModel};
+use lpu_sim::rtl::language::LanguageRtl;
 use lpu_tests::conformance;
 use lpu_tests::llama::{random_model, small_shape};
-use lpu_tests::machines::{language_machine_of_the_board, with_room_for_language_models as machine};
-use lpu_tests::witnesses::accept_schedules;
+use lpu_tests::machines::{generating, language_machine_of_the_board, with_room_for_language_models as machine};
+use lpu_tests::witnesses::{accept_schedules, library, recording, rtl_options};
 use proptest::prelude::*;
 
 /// A generation of `count` tokens from the begin token on, the machine's own choices as next tokens.
@@ -208,6 +209,30 @@ fn two_sequences_in_one_schedule_are_golden_s_each() {
     assert_eq!(Program::from_json(&program.to_json().unwrap()).unwrap(), program);
     let refused = compile_sequences(&graph, &machine(), "test", None, 3).unwrap_err().to_string();
     assert!(refused.contains("one sequence or of two, not of 3"), "{refused}");
+}
+
+/// On the RTL each step is the cycle model's, for both sequences.
+#[test]
+fn two_sequences_in_one_schedule_agree_on_the_rtl() {
+    let shape = Shape { context: 20, ..small_shape() };
+    let graph = quantise(&random_model(14, &shape, true), WeightFormat::Int8).unwrap();
+    let program = compile_sequences(&graph, &generating(), "test", None, 2).unwrap();
+    two_agree(&graph, &program, [7, 100], shape.context);
+    let Some(library) = library(&program.configuration, "two sequences on the RTL").unwrap() else { return };
+    let mut rtl = LanguageRtl::with_library(&program, &library, &rtl_options()).unwrap();
+    let mut model = LanguageModel::with_options(&program, recording(&program.configuration)).unwrap();
+    let mut tokens = [Some(7), Some(100)];
+    for position in 0..shape.context {
+        let (expected, got) = (model.step_all(&tokens).unwrap(), rtl.step_all(&tokens).unwrap());
+        assert_eq!(got.len(), 2);
+        for (sequence, (expected, got)) in expected.iter().zip(&got).enumerate() {
+            let what = format!("position {position}, sequence {sequence}");
+            assert_eq!((&got.elements, got.next), (&expected.elements, expected.next), "{what}");
+            assert_eq!((got.cycles, got.cycles), (got.predicted, expected.cycles), "{what}");
+            assert_eq!(got.writes, expected.writes, "{what}");
+        }
+        tokens = [None, None];
+    }
 }
 
 #[test]

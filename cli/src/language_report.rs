@@ -21,7 +21,7 @@ pub struct MachineReport {
     board: String,
     /// Positions that the program has room for.
     context: usize,
-    /// Clock of the board; none for a bare configuration.
+    /// The machine's clock; none for a bare configuration without one.
     clock_mhz: Option<f64>,
     /// Cycles of all runs that took in the prompt; the last of them made the first new token.
     prompt_cycles: u64,

@@ -30,6 +30,24 @@ pub fn with_room_for_language_models() -> Configuration {
     }
 }
 
+/// A small machine that generates: two rows of tiles, sixteen positions a pass.
+#[must_use]
+pub fn generating() -> Configuration {
+    Configuration {
+        tiles: 16,
+        weight_depth: 1024,
+        vector_depth: 512,
+        scale_depth: 512,
+        queue_depth: 1024,
+        queue_word_bits: 72,
+        requantise_interval: 1,
+        scale_multiplier_lanes: 0,
+        narrow_scales: true,
+        extensions: Some(Extensions { registers: 15, scalars: 64, tables: 16, tokens: 64 }),
+        ..Configuration::default()
+    }
+}
+
 /// Machines whose RTL is built and simulated, with names for messages. Together they have every dot width, one to three rows
 /// of tiles, one bank and several, one slice and several, incomplete rows and groups, odd depths, each pipeline field at both
 /// ends, each pace of the requantiser, its products in logic and in multipliers, instructions in one word of RAM and in many, and

@@ -92,8 +92,8 @@ const ALIKE: [&str; 2] = [
 const NOT_ALIKE: [&str; 5] = [
     "theirs: boards measured by their submitters; ours: cycles of the cycle model, which are those of the RTL, at the board's target \
      clock. Nobody has measured a board",
-    "the target clock is met by the board's own machine after place and route (docs/benchmarks.md); its machine `networks`, which \
-     holds the convolutional networks, has not been routed yet",
+    "the target clock is met by the board's own machine after place and route (docs/benchmarks.md); its machines `networks` and \
+     `vision`, which hold the convolutional networks, have not been routed yet",
     "the open division's networks are others: smaller, or of fewer bits",
     "our weights stay on the chip from one inference to the next; where theirs are, the result files do not say",
     "bringing the input to the machine over its serial line is not counted; theirs reads it from memory",
@@ -117,7 +117,7 @@ struct Row {
     cycles_measured: u64,
     outputs_equal_golden: bool,
     mac_utilization: f64,
-    /// The board's target; none for a bare configuration.
+    /// The machine's clock; none for a bare configuration without one.
     clock_mhz: Option<f64>,
     inferences_per_second: Option<f64>,
     published: &'static [Published],

@@ -75,7 +75,7 @@ struct Report {
     multipliers: u32,
     /// Useful multiplications ÷ (what the machine can do in a cycle × cycles). None without cycles.
     mac_utilization: Option<f64>,
-    /// The board's target; none for a bare configuration.
+    /// The machine's clock; none for a bare configuration without one.
     clock_mhz: Option<f64>,
     /// Cycles ÷ clock.
     seconds_per_inference: Option<f64>,

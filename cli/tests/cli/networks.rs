@@ -88,7 +88,7 @@ fn a_board_chooses_its_machine_for_an_onnx_network_and_for_images_beyond_its_own
     let why = "a sum needs a machine whose requantiser looks up scales); taken instead is ulx3s-85f/networks";
     assert!(called.stderr.contains(why) && called.stderr.lines().count() == 1, "{}", called.stderr);
     // An input that no slice of the board's own machine holds.
-    let shape = Separable { size: 48, channels: 3, first: 8, blocks: vec![(2, 16)], classes: 2, pads: false };
+    let shape = Separable { size: 64, channels: 3, first: 8, blocks: vec![(2, 16)], classes: 2, pads: false };
     let network = scratch.write("net.tflite", separable(&mut Random::new(1), &shape).bytes());
     let called = compile(&network);
     assert_eq!((called.status, &called.json()["board"]), (0, &"ulx3s-85f/networks".into()), "{}", called.stderr);

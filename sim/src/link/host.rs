@@ -191,7 +191,15 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> Host<'a, L> {
     /// # Errors
     /// A failing link.
     pub fn read_elements(&mut self) -> Result<Vec<i16>, HostError<L::Error>> {
-        let Region { slice, base, beats, positions, .. } = &self.program.output;
+        self.read_elements_of(&self.program.output)
+    }
+
+    /// The elements of `region`, in its order of positions.
+    ///
+    /// # Errors
+    /// A failing link.
+    pub fn read_elements_of(&mut self, region: &Region) -> Result<Vec<i16>, HostError<L::Error>> {
+        let Region { slice, base, beats, positions, .. } = region;
         let words = self.read_beats(Memory::Vector(*slice), *base, *beats)?;
         let configuration = &self.program.configuration;
         Ok(positions.iter().map(|&position| element(&words, configuration, position)).collect())

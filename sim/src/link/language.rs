@@ -7,7 +7,7 @@ use lpu_firmware::Link;
 use lpu_isa::generation::PredictedRun;
 use lpu_isa::host::STAMP_BITS;
 use lpu_isa::latency::between_runs;
-use lpu_isa::program::Language;
+use lpu_isa::program::{Language, Region};
 use std::fmt::{Debug, Display};
 
 /// A sequence in progress on a machine behind a link.
@@ -94,21 +94,56 @@ impl<'a, L: Link<Error: Debug + Display + 'static>> LanguageHost<'a, L> {
     /// # Errors
     /// A token that there is not, no room, a failing link.
     pub fn step(&mut self, token: Option<u32>) -> Result<Token, HostError<L::Error>> {
+        let (cycles, predicted) = self.run(&[token])?;
+        self.answer(self.language.token, &self.host.program().output, cycles, predicted)
+    }
+
+    /// The same for all sequences of which a run takes in a token, in the program's order; a sequence without a token of its own in
+    /// `tokens` goes on as if it were `None`. Cycles are those of the run, the same for all.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_all(&mut self, tokens: &[Option<u32>]) -> Result<Vec<Token>, HostError<L::Error>> {
+        let (cycles, predicted) = self.run(tokens)?;
+        let first = (self.language.token, &self.host.program().output);
+        let others = self.language.others.iter().map(|other| (other.token, &other.output));
+        std::iter::once(first)
+            .chain(others)
+            .map(|(register, output)| self.answer(register, output, cycles, predicted))
+            .collect()
+    }
+
+    /// Runs once with the tokens that the host has: cycles, and those predicted.
+    fn run(&mut self, tokens: &[Option<u32>]) -> Result<(u64, u64), HostError<L::Error>> {
         let entry = entry_of(self.language, self.position)?;
-        if let Some(token) = token {
-            let slot = slot_of(self.language, token)?;
-            self.host.write_register(self.language.token, slot)?;
+        let others = self.language.others.iter().map(|other| other.token);
+        for (token, register) in tokens.iter().zip(std::iter::once(self.language.token).chain(others)) {
+            if let Some(token) = *token {
+                let slot = slot_of(self.language, token)?;
+                self.host.write_register(register, slot)?;
+            }
         }
         let cycles = self.host.run_from(entry.instruction, entry.cycles)?;
         self.position += 1;
         self.remembered = None;
-        let slot = self.host.read_register(self.language.token)?;
+        Ok((cycles, entry.cycles))
+    }
+
+    /// What a run has left for the sequence whose token stands in `register` and whose results in `output`.
+    fn answer(
+        &mut self,
+        register: u32,
+        output: &Region,
+        cycles: u64,
+        predicted: u64,
+    ) -> Result<Token, HostError<L::Error>> {
+        let slot = self.host.read_register(register)?;
         Ok(Token {
             next: token_of(self.language, slot)?,
-            elements: self.elements()?,
+            elements: self.host.read_elements_of(output)?,
             factor: None,
             cycles,
-            predicted: entry.cycles,
+            predicted,
             writes: Vec::new(),
             busy: Vec::new(),
         })

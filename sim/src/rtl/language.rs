@@ -68,6 +68,16 @@ impl<'a> LanguageRtl<'a> {
         Ok(Token { writes: self.take_writes(), ..token })
     }
 
+    /// The same for all sequences of which a run takes in a token; see [`LanguageHost::step_all`]. Each token has the writes of the whole run.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_all(&mut self, tokens: &[Option<u32>]) -> Result<Vec<Token>, RtlError> {
+        let all = self.host.step_all(tokens)?;
+        let writes = self.take_writes();
+        Ok(all.into_iter().map(|token| Token { writes: writes.clone(), ..token }).collect())
+    }
+
     /// Begins with `runs` runs, of which the first ones take in `tokens`; see [`LanguageHost::generate`].
     ///
     /// # Errors
