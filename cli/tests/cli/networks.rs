@@ -91,8 +91,8 @@ fn a_board_chooses_its_machine_for_an_onnx_network_and_for_images_beyond_its_own
     let shape = Separable { size: 64, channels: 3, first: 8, blocks: vec![(2, 16)], classes: 2, pads: false };
     let network = scratch.write("net.tflite", separable(&mut Random::new(1), &shape).bytes());
     let called = compile(&network);
-    assert_eq!((called.status, &called.json()["board"]), (0, &"ulx3s-85f/networks".into()), "{}", called.stderr);
-    assert!(called.stderr.contains("taken instead is ulx3s-85f/networks"), "{}", called.stderr);
+    assert_eq!((called.status, &called.json()["board"]), (0, &"ulx3s-85f/vision".into()), "{}", called.stderr);
+    assert!(called.stderr.contains("taken instead is ulx3s-85f/vision"), "{}", called.stderr);
 }
 
 #[test]
