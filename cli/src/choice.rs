@@ -94,28 +94,35 @@ pub fn settle(machine: Machine, path: &Path) -> Machine {
     // What is wrong with the network is said where it is needed.
     let Ok(graph) = import::read_model(path) else { return machine };
     let own = compiled(&graph, &machine);
-    if own.as_ref().is_ok_and(|program| program.layers.iter().all(|layer| layer.band.is_none())) {
-        return machine;
-    }
     let why = match &own {
+        Ok(program) if program.layers.iter().all(|layer| layer.band.is_none()) => {
+            return chosen(vec![(machine, own)], 0, graph);
+        }
         Ok(program) => format!("takes {} cycles for it, band by band of its images", count(program.cycles)),
         Err(lack) => format!("cannot execute it ({lack})"),
     };
-    let mut tried = vec![(machine, own.map(|program| program.cycles))];
+    let mut tried = vec![(machine, own)];
     for other in others {
-        let cycles = compiled(&graph, &other).map(|program| program.cycles);
-        tried.push((other, cycles));
+        let program = compiled(&graph, &other);
+        tried.push((other, program));
     }
-    let fastest = tried.iter().enumerate().filter_map(|(number, (_, cycles))| Some((cycles.as_ref().ok()?, number)));
+    let cycles = |program: &Result<Program, Lack>| program.as_ref().ok().map(|program| program.cycles);
+    let fastest = tried.iter().enumerate().filter_map(|(number, (_, program))| Some((cycles(program)?, number)));
     match fastest.min().map(|(_, number)| number) {
-        Some(0) => tried.swap_remove(0).0,
-        Some(number) => instead(tried.swap_remove(number).0, &why),
+        Some(0) => chosen(tried, 0, graph),
+        Some(number) => instead(chosen(tried, number, graph), &why),
         None => nearest(tried),
     }
 }
 
+/// The machine `number` of those tried for the network, with its program: compiling it takes seconds for large images.
+fn chosen(mut tried: Vec<(Machine, Result<Program, Lack>)>, number: usize, graph: Graph) -> Machine {
+    let (machine, program) = tried.swap_remove(number);
+    Machine { chosen_for: program.ok().map(|program| Box::new((graph, program))), ..machine }
+}
+
 /// Of machines that do not take a network, the one that lacks least, the first of equals; it knows what the others lack.
-fn nearest(tried: Vec<(Machine, Result<u64, Lack>)>) -> Machine {
+fn nearest(tried: Vec<(Machine, Result<Program, Lack>)>) -> Machine {
     let mut tried: Vec<(Machine, Lack)> =
         tried.into_iter().filter_map(|(machine, result)| Some((machine, result.err()?))).collect();
     let (mut least, mut number) = (tried[0].1.distance(), 0);

@@ -3,8 +3,10 @@
 use crate::failure::Failure;
 use crate::output::count;
 use clap::Args;
+use lpu_compiler::graph::Graph;
 use lpu_isa::board::{Board, BoardError, DEFAULT_BOARD};
 use lpu_isa::configuration::Configuration;
+use lpu_isa::program::Program;
 use lpu_isa::resources::{multipliers, vector_block_rams, weight_block_rams};
 use std::path::{Path, PathBuf};
 
@@ -43,6 +45,8 @@ pub struct Machine {
     pub board: Option<Board>,
     /// Why the other machines of its board do not take the network that it has been tried for, a line each, where none does.
     pub refusals: Vec<String>,
+    /// The network that it has been chosen for, and its program.
+    pub chosen_for: Option<Box<(Graph, Program)>>,
 }
 
 impl RequiredMachine {
@@ -103,7 +107,7 @@ impl Machine {
 
     fn of_board(board: Board) -> Machine {
         let (name, configuration) = (board.name.clone(), board.configuration.clone());
-        Machine { name, configuration, board: Some(board), refusals: vec![] }
+        Machine { name, configuration, board: Some(board), refusals: vec![], chosen_for: None }
     }
 }
 
@@ -142,5 +146,5 @@ fn read(path: &Path) -> Result<Machine, Failure> {
         return Board::from_toml(&name, &text).map(Machine::of_board).map_err(|error| failed(&error, help));
     }
     let configuration = Configuration::from_toml(&text).map_err(|error| failed(&error, help))?;
-    Ok(Machine { name, configuration, board: None, refusals: vec![] })
+    Ok(Machine { name, configuration, board: None, refusals: vec![], chosen_for: None })
 }

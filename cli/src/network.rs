@@ -53,8 +53,15 @@ pub fn read(path: &Path) -> Result<Graph, Failure> {
 /// # Errors
 /// The network does not fit the machine.
 pub fn compile_and_check(graph: &Graph, machine: &Machine, path: &Path) -> Result<Compiled, Failure> {
-    let program = compile(graph, &machine.configuration, &machine.name);
-    program.map(judged).map_err(|error| refused(&error, graph, machine, path))
+    program_of(graph, machine).map(judged).map_err(|error| refused(&error, graph, machine, path))
+}
+
+/// The program of `graph`: the one that the machine was chosen for, or a new one.
+fn program_of(graph: &Graph, machine: &Machine) -> Result<Program, CompileError> {
+    match &machine.chosen_for {
+        Some(known) if known.0 == *graph => Ok(known.1.clone()),
+        _ => compile(graph, &machine.configuration, &machine.name),
+    }
 }
 
 /// The compiler refuses the network.
@@ -97,7 +104,7 @@ fn accepted(Compiled { program, judgement }: Compiled, path: &Path) -> Result<Pr
 /// # Errors
 /// The network does not fit, or the checker rejects the compiler's schedule.
 pub fn compile_for_golden(graph: &Graph, machine: &Machine, path: &Path) -> Result<Option<Program>, Failure> {
-    match compile(graph, &machine.configuration, &machine.name) {
+    match program_of(graph, machine) {
         Err(CompileError::NotLowered { .. }) => Ok(None),
         Err(_) if graph.operators.iter().any(|operator| !is_plain(&operator.kind)) => Ok(None),
         Err(error) => Err(refused(&error, graph, machine, path)),

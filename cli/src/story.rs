@@ -41,7 +41,7 @@ pub fn load() -> Result<Story, Failure> {
 pub fn machine() -> Result<Machine, Failure> {
     let text = include_str!("../../constraints/ulx3s-85f/language.toml");
     let configuration = Configuration::from_toml(text).map_err(|error| broken(&error))?;
-    Ok(Machine { name: "ulx3s-85f/language".into(), configuration, board: None, refusals: vec![] })
+    Ok(Machine { name: "ulx3s-85f/language".into(), configuration, board: None, refusals: vec![], chosen_for: None })
 }
 
 fn broken(why: &dyn std::fmt::Display) -> Failure {

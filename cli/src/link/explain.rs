@@ -120,7 +120,7 @@ mod tests {
     fn machine(name: &str) -> Machine {
         let board = Board::find(name).unwrap_or_else(|error| panic!("{error}"));
         let configuration = board.configuration.clone();
-        Machine { name: name.into(), configuration, board: Some(board), refusals: vec![] }
+        Machine { name: name.into(), configuration, board: Some(board), refusals: vec![], chosen_for: None }
     }
 
     #[test]

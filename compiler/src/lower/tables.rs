@@ -9,13 +9,16 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::Hash;
 
+/// The tables of a product, one or two, each with the results that it makes.
+type OfProduct = Vec<(Side, Vec<Scale>)>;
+
 /// The tables of a compilation.
 #[derive(Debug, Default)]
 pub struct Tables {
     /// Of a sum: the table, and whether it looks up by the second operand. `None` where there is none.
     pub(super) sums: Memo<Addition, Option<(Vec<Scale>, bool)>>,
-    /// Of a product: one table or two. `None` where there are none.
-    pub(super) products: Memo<Multiply, Option<Vec<(Side, Vec<Scale>)>>>,
+    /// Of a product. `None` where there are none.
+    pub(super) products: Memo<Multiply, Option<OfProduct>>,
 }
 
 /// What has been computed for each of some keys.
