@@ -285,16 +285,7 @@ pub fn lower_dense(
             minimum: layer.accumulation.minimum,
             maximum: layer.accumulation.maximum,
         };
-        let mut place = Place {
-            name: target.name,
-            input,
-            input_layout: dense.layout,
-            result: &stored.region,
-            layout: target.layout,
-            twin: stored.twin,
-            last_read,
-            ready: &mut stored.ready,
-        };
+        let mut place = Place::of(target, (input, dense.layout), &mut stored, last_read);
         let lowered = window::lower(lowering, &product, &mut place, target.number)?;
         whole = Some(lowered.behind(whole));
     }
@@ -368,15 +359,6 @@ fn products(
         maximum: accumulation.maximum,
     };
     let (mut stored, last_read) = lowering.place_image(target)?;
-    let mut place = Place {
-        name: target.name,
-        input,
-        input_layout,
-        result: &stored.region,
-        layout: target.layout,
-        twin: stored.twin,
-        last_read,
-        ready: &mut stored.ready,
-    };
+    let mut place = Place::of(target, (input, input_layout), &mut stored, last_read);
     window::lower(lowering, &product, &mut place, target.number)
 }

@@ -207,15 +207,6 @@ fn lower_product(
         ..product_of(goes, &input_layout)
     };
     let (mut stored, last_read) = lowering.place_image(target)?;
-    let mut place = Place {
-        name: target.name,
-        input,
-        input_layout,
-        result: &stored.region,
-        layout: target.layout,
-        twin: stored.twin,
-        last_read,
-        ready: &mut stored.ready,
-    };
+    let mut place = Place::of(target, (input, input_layout), &mut stored, last_read);
     window::lower(lowering, &product, &mut place, target.number)
 }

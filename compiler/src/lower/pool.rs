@@ -184,16 +184,7 @@ fn lower_average(
                 maximum: pool.maximum,
                 ..average_of(axes_of(pool, [row, column]))
             };
-            let mut place = Place {
-                name: target.name,
-                input,
-                input_layout,
-                result: &stored.region,
-                layout: target.layout,
-                twin: stored.twin,
-                last_read,
-                ready: &mut stored.ready,
-            };
+            let mut place = Place::of(target, (input, input_layout), &mut stored, last_read);
             let lowered = window::lower(lowering, &product, &mut place, target.number)?;
             whole = Some(lowered.behind(whole));
         }

@@ -32,7 +32,7 @@
 use super::layout::Layout;
 use super::nest::{Nest, repeat};
 use super::split::{Part, Split, best, block_steps, cycles, parts, same_weights, span};
-use super::{Lowered, Lowering};
+use super::{Lowered, Lowering, Target};
 use crate::error::{CompileError, Resource};
 use crate::graph::Plane;
 use crate::schedule::{Draft, Stored};
@@ -119,6 +119,28 @@ pub struct Place<'a> {
     pub last_read: u64,
     /// For each beat of the result, the first cycle in which it may be read: renewed.
     pub ready: &'a mut [u64],
+}
+
+impl<'a> Place<'a> {
+    /// From an input and its layout to the image `stored`, which has been placed for `target` where former content is read until
+    /// `last_read`.
+    pub fn of(
+        target: &Target<'a>,
+        (input, input_layout): (&'a Stored, Layout),
+        stored: &'a mut Stored,
+        last_read: u64,
+    ) -> Place<'a> {
+        Place {
+            name: target.name,
+            input,
+            input_layout,
+            result: &stored.region,
+            layout: target.layout,
+            twin: stored.twin,
+            last_read,
+            ready: &mut stored.ready,
+        }
+    }
 }
 
 /// Places `product` behind everything placed so far.
