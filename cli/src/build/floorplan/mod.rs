@@ -287,12 +287,15 @@ mod tests {
         }
     }
 
+    /// The large board with its machine for language models.
+    fn language_board() -> Board {
+        let others = Board::find("ulx3s-85f").unwrap().others().unwrap();
+        others.into_iter().find(|board| board.name == "ulx3s-85f/language").unwrap()
+    }
+
     #[test]
     fn the_vector_unit_of_a_language_machine_stands_above_the_vectors_and_tiles_share_the_clusters_below() {
-        let mut board = Board::find("ulx3s-85f").unwrap();
-        let text =
-            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../constraints/ulx3s-85f/language.toml"));
-        board.configuration = Configuration::from_toml(&text.unwrap()).unwrap();
+        let board = language_board();
         let names = [
             ("lpu.tile_group_1.row_3.tile_3.multiplier_3.mult18x18d", "MULT18X18D", true),
             ("lpu.tile_group_0.row_0.tile_0.weight_ram.block_0_3", "DP16KD", true),
@@ -322,10 +325,7 @@ mod tests {
 
     #[test]
     fn every_tile_of_a_language_machine_has_a_cluster_and_five_block_rams_no_further_than_the_next_row() {
-        let mut board = Board::find("ulx3s-85f").unwrap();
-        let text =
-            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../constraints/ulx3s-85f/language.toml"));
-        board.configuration = Configuration::from_toml(&text.unwrap()).unwrap();
+        let board = language_board();
         let mut names = Vec::new();
         for tile in 0..32 {
             let tile = format!("lpu.tile_group_{}.row_{}.tile_{}", tile / 16, tile / 4 % 4, tile % 4);
