@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Function, Instruction, Operation, RequantiseFrom, Source, Tracking, Unit};
+use lpu_isa::instruction::{Drain, Function, Instruction, Operation, RequantiseFrom, Source, Tracking, Unit};
 use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
 use lpu_isa::program::{FORMAT, Placed, Program, Queue, Region, Scale};
 use lpu_isa::sequence::{LEVELS, Sequence};
@@ -131,17 +131,19 @@ impl Timeline {
         let (run, runs) = shape.count.split_at(shape.run_levels as usize);
         let (steps, runs) = (run.iter().product::<u32>(), runs.iter().product::<u32>());
         let run = (steps - 1) * (1 + shape.pause) + 1;
-        shape.gap = shape.gap.max(configuration.drain_cycles().saturating_sub(run));
+        let separate = configuration.separate_sums && self.random.coin();
+        let sums = if separate { Drain::Separate } else { Drain::AllRows };
+        shape.gap = shape.gap.max(configuration.drain_cycles(sums).saturating_sub(run));
         let period = run + shape.gap;
         let sequence = self.addressed(shape, LOADED.0);
-        let operation = Operation::Multiply { source: Source::Slice(0), full_rows: false, sequence };
+        let operation = Operation::Multiply { source: Source::Slice(0), drain: sums, sequence };
         let mut operations: Vec<_> =
             (0..configuration.tile_groups()).map(|group| (Unit::TileGroup(group), 0, operation)).collect();
         let beats = self.beats();
         let read = self.addressed(shape, beats);
         let arrival = -i64::from(self.latency.vector_read);
         operations.push((Unit::Read(0), arrival, Operation::Read { sequence: read }));
-        let (rows, pace) = (configuration.rows(), configuration.requantise_interval);
+        let (rows, pace) = (configuration.drain_rows(sums), configuration.requantise_interval);
         let drain = Sequence {
             count: [rows, runs, 1, 1],
             run_levels: 1,
@@ -156,7 +158,8 @@ impl Timeline {
         let tracking = Tracking::default();
         let requantise = Operation::Requantise { from, zero_point, minimum, maximum, tracking, sequence };
         operations.push((Unit::Requantiser, taken, requantise));
-        let width = configuration.tiles - (configuration.tile_rows() - 1) * configuration.stream_elements;
+        let incomplete = configuration.tiles - (configuration.tile_rows() - 1) * configuration.stream_elements;
+        let width = if separate { configuration.stream_elements } else { incomplete };
         let sequence = self.addressed(drain, beats);
         let (unit, write) = self.write(Source::Requantiser, sequence, width.div_ceil(configuration.dot));
         operations.push((unit, taken + i64::from(self.latency.requantise), write));

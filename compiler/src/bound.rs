@@ -59,9 +59,9 @@ pub fn bounds(program: &Program) -> Vec<(Bound, u64)> {
                 continue;
             };
             match (queue.unit, &placed.instruction.operation) {
-                (Unit::TileGroup(0), Operation::Multiply { sequence, .. }) => {
+                (Unit::TileGroup(0), Operation::Multiply { sequence, drain, .. }) => {
                     let (runs, steps) = (u64::from(sequence.runs()), u64::from(sequence.run_steps()));
-                    if sequence.gap > 0 && steps < u64::from(configuration.drain_cycles()) {
+                    if sequence.gap > 0 && steps < u64::from(configuration.drain_cycles(*drain)) {
                         spent[layer].drains += runs * (steps + u64::from(sequence.gap));
                     } else {
                         spent[layer].steps += runs * steps;

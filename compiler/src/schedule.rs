@@ -3,7 +3,7 @@
 use crate::error::{CompileError, Resource};
 use crate::lower::layout::Layout;
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Instruction, Operation, Unit};
+use lpu_isa::instruction::{Drain, Instruction, Operation, Unit};
 use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
 use lpu_isa::program::{Placed, Queue, Region};
 use std::collections::BTreeMap;
@@ -88,7 +88,7 @@ pub struct Schedule {
     /// For each beat of each slice: the last cycle in which a former owner is read.
     last_read: Vec<Vec<u64>>,
     /// Cycle in which the last write of a drain left the tiles; the next result must keep clear of it.
-    last_drain: Option<u64>,
+    last_drain: Option<(u64, Drain)>,
     end: u64,
     /// Where images go.
     pub spread: Spread,
@@ -180,12 +180,12 @@ impl Schedule {
 
     /// The first cycle for the last step of a product such that its drain follows the drain before it.
     pub fn drain_free_from(&self) -> u64 {
-        self.last_drain.map_or(0, |last| last + u64::from(self.configuration.drain_cycles()))
+        self.last_drain.map_or(0, |(last, drain)| last + u64::from(self.configuration.drain_cycles(drain)))
     }
 
-    /// Notes the last step of the last product placed.
-    pub fn note_drain(&mut self, last_step: u64) {
-        self.last_drain = Some(last_step);
+    /// Notes the last step of the last product placed, and what of it drains.
+    pub fn note_drain(&mut self, last_step: u64, drain: Drain) {
+        self.last_drain = Some((last_step, drain));
     }
 
     /// Notes that the program must not end before `cycle`.

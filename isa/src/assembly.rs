@@ -25,7 +25,8 @@
 
 use crate::configuration::Configuration;
 use crate::instruction::{
-    Assignment, Function, Instruction, InstructionError, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
+    Assignment, Drain, Function, Instruction, InstructionError, Operation, RequantiseFrom, Source, Spread, Tracking,
+    Unit,
 };
 use crate::latency::ISSUE_TO_STEP;
 use crate::program::{Placed, Program, Queue};
@@ -216,9 +217,13 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
     let mut fields = match operation {
         Operation::Nop | Operation::Halt | Operation::Read { .. } => vec![],
         Operation::Repeat { back, times } => vec![field("back", back), field("times", times)],
-        Operation::Multiply { source, full_rows, .. } => {
+        Operation::Multiply { source, drain, .. } => {
             let mut fields = vec![field("source", source)];
-            fields.extend(full_rows.then(|| field("full_rows", 1)));
+            fields.extend(match drain {
+                Drain::AllRows => None,
+                Drain::FullRows => Some(field("full_rows", 1)),
+                Drain::Separate => Some(field("separate", 1)),
+            });
             fields
         }
         Operation::Write { source, last_beats, .. } => vec![field("source", source), field("last_beats", last_beats)],
@@ -330,7 +335,7 @@ pub fn assemble(text: &str, configuration: &Configuration) -> Result<Vec<Queue>,
         let Some((position, queue)) = current.and_then(|position| Some((position, queues[position].as_mut()?))) else {
             return Err(failure(Problem::NoUnit));
         };
-        let placed = instruction(line, cycle, units[position], configuration.extensions.is_some()).map_err(failure)?;
+        let placed = instruction(line, cycle, units[position], configuration).map_err(failure)?;
         placed.instruction.check(units[position], configuration).map_err(|error| failure(error.into()))?;
         cycle = cycle.saturating_add(u64::from(placed.instruction.interval));
         queue.push(placed);
@@ -342,7 +347,8 @@ pub fn assemble(text: &str, configuration: &Configuration) -> Result<Vec<Queue>,
 }
 
 /// Reads one instruction of `unit`, issued at `cycle`.
-fn instruction(line: &str, cycle: u64, unit: Unit, extended: bool) -> Result<Placed, Problem> {
+fn instruction(line: &str, cycle: u64, unit: Unit, configuration: &Configuration) -> Result<Placed, Problem> {
+    let extended = configuration.extensions.is_some();
     let mut words = line.split_whitespace().peekable();
     let syntax = |found: Option<&&str>, expected| Problem::Syntax {
         found: found.map_or("the end of the line".into(), |word| format!("`{word}`")),
@@ -374,7 +380,8 @@ fn instruction(line: &str, cycle: u64, unit: Unit, extended: bool) -> Result<Pla
         let allowed = format!("{}, {}", own.join(", "), every.join(", "));
         return Err(Problem::UnknownOperation { found: found.into(), unit, allowed });
     };
-    let mut fields = Fields { operation, extended, given: Vec::new(), known: Vec::new() };
+    let mut fields =
+        Fields { operation, extended, separate: configuration.separate_sums, given: Vec::new(), known: Vec::new() };
     for word in words {
         let (name, value) = word.split_once('=').ok_or_else(|| syntax(Some(&word), "a field, `name=value`"))?;
         if fields.given.iter().any(|&(other, _)| other == name) {
@@ -393,6 +400,8 @@ struct Fields<'a> {
     operation: &'static str,
     /// Has the machine extensions? Others do not know their fields.
     extended: bool,
+    /// Has it separate sums?
+    separate: bool,
     /// Those not yet taken.
     given: Vec<(&'a str, &'a str)>,
     /// Those asked for.
@@ -458,6 +467,19 @@ impl Fields<'_> {
         Ok(Sequence { base, count, delta, run_levels, gap, pause, register })
     }
 
+    fn drain(&mut self) -> Result<Drain, Problem> {
+        let full_rows = self.extended && self.number_or_zero("full_rows")? != 0;
+        let separate = self.separate && self.number_or_zero("separate")? != 0;
+        match (full_rows, separate) {
+            (true, true) => {
+                Err(Problem::Value { field: "separate", found: "1".into(), allowed: "0 where `full_rows` is 1".into() })
+            }
+            (_, true) => Ok(Drain::Separate),
+            (true, _) => Ok(Drain::FullRows),
+            _ => Ok(Drain::AllRows),
+        }
+    }
+
     fn tracking(&mut self) -> Result<Tracking, Problem> {
         let mask = self.number_or_zero("mask")?;
         let maximum = self.optional("largest", "a number", |value| value.parse().ok())?;
@@ -481,11 +503,9 @@ impl Fields<'_> {
 
     fn operation(&mut self) -> Result<Operation, Problem> {
         Ok(match self.operation {
-            "multiply" => Operation::Multiply {
-                source: self.source("source")?,
-                full_rows: self.extended && self.number_or_zero("full_rows")? != 0,
-                sequence: self.sequence()?,
-            },
+            "multiply" => {
+                Operation::Multiply { source: self.source("source")?, drain: self.drain()?, sequence: self.sequence()? }
+            }
             "read" => Operation::Read { sequence: self.sequence()? },
             "write" => Operation::Write {
                 source: self.source("source")?,

@@ -1,7 +1,7 @@
 //! The configuration of one LPU: every count, width and depth from which the rest of the project derives.
 
 use crate::encoding::{register_fields, word_bits};
-use crate::instruction::{MOST_INTERVAL_BITS, OPCODE_BITS};
+use crate::instruction::{Drain, MOST_INTERVAL_BITS, OPCODE_BITS};
 use crate::latency::SHORTEST_INTERVAL;
 use crate::sequence::{LEVELS, MOST_COUNT_BITS};
 use crate::unit::Unit;
@@ -89,6 +89,10 @@ pub struct Configuration {
     /// logistic functions need that. Costs a destination of the crossbar and three registers of latency in the requantiser.
     #[serde(default, skip_serializing_if = "is_false")]
     pub lookup: bool,
+    /// Can each multiplier have a sum of its own ([`Drain::Separate`])? Depthwise convolutions then compute `dot` times as many positions
+    /// at once. Costs an accumulator, its shadow and a multiplexer for each multiplier. Needs weights of 8 bits.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub separate_sums: bool,
     /// Clock in MHz that the machine is meant for where it is not the one of its board: what its longest path allows. 1 to 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_mhz: Option<u32>,
@@ -224,6 +228,7 @@ impl Default for Configuration {
             requantise_interval: 2,
             scale_multiplier_lanes: 2,
             lookup: false,
+            separate_sums: false,
             clock_mhz: None,
             pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 2, compact: false },
             extensions: None,
@@ -290,6 +295,9 @@ impl Configuration {
             let (value, allowed) = (self.weight_bits, "4 or 8".into());
             return Err(ConfigurationError::Range { field: "weight_bits", value, allowed });
         }
+        // Two weights of one multiplier have two sums already; and a drain without a whole row of tiles would be empty.
+        let separate = u32::from(self.weight_bits == WEIGHT_BITS && self.tiles >= self.stream_elements);
+        range("separate_sums", u32::from(self.separate_sums), 0, separate)?;
         range("vector_slices", self.vector_slices, 1, 8)?;
         range("clock_mhz", self.clock_mhz.unwrap_or(1), 1, 1000)?;
         range("vector_depth", self.vector_depth, 2, 1 << 14)?;
@@ -455,9 +463,14 @@ impl Configuration {
         self.tile_rows() * self.channels_per_tile()
     }
 
-    /// Rows of results that the drain of a product delivers, with or without those of an incomplete row of tiles.
-    pub fn drain_rows(&self, full_rows: bool) -> u32 {
-        if full_rows { self.tiles / self.stream_elements * self.channels_per_tile() } else { self.rows() }
+    /// Rows of results that the drain of a product delivers.
+    pub fn drain_rows(&self, drain: Drain) -> u32 {
+        let full = self.tiles / self.stream_elements;
+        match drain {
+            Drain::AllRows => self.rows(),
+            Drain::FullRows => full * self.channels_per_tile(),
+            Drain::Separate => full * self.dot,
+        }
     }
 
     /// Columns that hold at least one tile.
@@ -546,10 +559,16 @@ impl Configuration {
         self.stream_elements / self.requantise_interval
     }
 
-    /// Cycles between the drains of two products, at least: the requantiser takes a row of tiles each
+    /// Cycles from the drain of a product to the next, at least: the requantiser takes a row of results each
     /// `requantise_interval` cycles.
-    pub fn drain_cycles(&self) -> u32 {
-        self.rows() * self.requantise_interval
+    pub fn drain_cycles(&self, drain: Drain) -> u32 {
+        self.drain_rows(drain) * self.requantise_interval
+    }
+
+    /// The longest drain that a product may have, in cycles.
+    pub fn longest_drain(&self) -> u32 {
+        let separate = if self.separate_sums { self.drain_cycles(Drain::Separate) } else { 0 };
+        self.drain_cycles(Drain::AllRows).max(separate)
     }
 
     /// Source ports of the crossbar: the slices' read ports, the requantiser, the vector unit if there is one, and the weights that

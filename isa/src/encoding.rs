@@ -4,7 +4,8 @@
 
 use crate::configuration::{Configuration, ELEMENT_BITS, REGISTER_BITS, bits_for};
 use crate::instruction::{
-    Assignment, Function, Instruction, InstructionError, Operation, RequantiseFrom, Spread, Tracking, last_beats_bits,
+    Assignment, Drain, Function, Instruction, InstructionError, Operation, RequantiseFrom, Spread, Tracking,
+    last_beats_bits,
 };
 use crate::instruction::{FUNCTION_BITS, MOST_TIMES, OPCODE_BITS, OPCODE_HALT, OPCODE_NOP, OPCODE_REPEAT, OPCODE_RUN};
 use crate::sequence::{LEVELS, Sequence, field_bits};
@@ -109,6 +110,9 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     if unit == Unit::Requantiser && configuration.lookup {
         specification.extend([("lookup".to_string(), 1, false), ("index".to_string(), source_bits, false)]);
     }
+    if matches!(unit, Unit::TileGroup(_)) && configuration.separate_sums {
+        specification.push(("separate".to_string(), 1, false));
+    }
     let address_bits = unit.address_bits(configuration);
     if unit == Unit::Registers {
         return placed(specification);
@@ -187,9 +191,10 @@ impl Instruction {
             }
         }
         match self.operation {
-            Operation::Multiply { source, full_rows, .. } => match name {
+            Operation::Multiply { source, drain, .. } => match name {
                 "source" => port(source),
-                "full_rows" => i64::from(full_rows),
+                "full_rows" => i64::from(drain == Drain::FullRows),
+                "separate" => i64::from(drain == Drain::Separate),
                 _ => 0,
             },
             Operation::Fetch { tile, .. } => match name {
@@ -343,7 +348,13 @@ impl Instruction {
                 Operation::Fetch { tile: value("tile") as u32, sequence }
             }
             (OPCODE_RUN, Unit::TileGroup(_)) => {
-                Operation::Multiply { source: source("source")?, full_rows: value("full_rows") == 1, sequence }
+                let drain = match (value("full_rows"), value("separate")) {
+                    (0, 0) => Drain::AllRows,
+                    (1, 0) => Drain::FullRows,
+                    (0, 1) => Drain::Separate,
+                    _ => return Err(undecodable("both `full_rows` and `separate` are set".into())),
+                };
+                Operation::Multiply { source: source("source")?, drain, sequence }
             }
             (OPCODE_RUN, Unit::Weights) => Operation::Store {
                 source: source("source")?,

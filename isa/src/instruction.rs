@@ -33,6 +33,21 @@ pub fn last_beats_bits(configuration: &Configuration) -> u32 {
     bits_for(configuration.beats_per_word())
 }
 
+/// What the runs of a multiplication sum up in the tiles, and which of the sums drain: [`Configuration::drain_rows`] words of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Drain {
+    /// A sum of each tile, or of each of its channels, from all rows of tiles.
+    #[default]
+    AllRows,
+    /// The same without an incomplete last row, whose cycles the drain of the next product may have. Only a machine with extensions can
+    /// leave a row out.
+    FullRows,
+    /// A sum of each multiplier. All multipliers of a tile take one element of the beat, that of the tile's column: number `column mod
+    /// dot`. A row of tiles delivers `dot` words, first the sums of the weights that come first in their words; an incomplete row
+    /// delivers none. Only a machine with [`Configuration::separate_sums`] has it.
+    Separate,
+}
+
 /// What the requantiser works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RequantiseFrom {
@@ -186,10 +201,9 @@ pub enum Operation {
     Multiply {
         /// Where the activations come from.
         source: Source,
-        /// Do only the complete rows of tiles take part in the drains? Then the next product's drain may follow the sooner by the
-        /// cycles of the last row ([`Configuration::drain_rows`]). Only a machine with extensions can leave a row out.
+        /// What its runs sum up, and which of it drains.
         #[serde(default, skip_serializing_if = "is_default")]
-        full_rows: bool,
+        drain: Drain,
         /// Weight addresses.
         sequence: Sequence,
     },
@@ -503,8 +517,10 @@ impl Instruction {
                 range("back", back.into(), 1, if exists { i64::from(configuration.queue_depth) - 1 } else { 0 })?;
                 range("times", times.into(), 2, MOST_TIMES.into())
             }
-            Operation::Multiply { full_rows, .. } if configuration.extensions.is_none() => {
-                range("full_rows", i64::from(full_rows), 0, 0)
+            Operation::Multiply { drain, .. } => {
+                let extended = i64::from(configuration.extensions.is_some());
+                range("full_rows", i64::from(drain == Drain::FullRows), 0, extended)?;
+                range("separate", i64::from(drain == Drain::Separate), 0, configuration.separate_sums.into())
             }
             Operation::Requantise { from, tracking, .. } => {
                 let looks_up = matches!(from, RequantiseFrom::Lookup { .. });

@@ -8,7 +8,7 @@ use crate::random::Random;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::fixed_point::table::Table;
 use lpu_isa::instruction::{
-    Assignment, Function, Instruction, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
+    Assignment, Drain, Function, Instruction, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
 };
 use lpu_isa::latency::{ExtensionLatency, ISSUE_TO_STEP, Latency};
 use lpu_isa::program::{Constants, Entry, FORMAT, Language, Placed, Program, Queue, Region, Scale};
@@ -189,7 +189,7 @@ impl Timeline {
             Operation::Multiply { .. } => stored,
             // No result is on its way down the chains.
             Operation::Fetch { .. } => {
-                let drained = self.latency.step_to_drain + self.configuration.drain_cycles();
+                let drained = self.latency.step_to_drain + self.configuration.longest_drain();
                 stored.max(self.ends[0] + i64::from(drained))
             }
             // A product's weights stay what they are until its last step.
@@ -438,12 +438,16 @@ impl Timeline {
         let (run, runs) = shape.count.split_at(shape.run_levels as usize);
         let (steps, runs) = (run.iter().product::<u32>(), runs.iter().product::<u32>());
         let run = (steps - 1) * (1 + shape.pause) + 1;
-        let full_rows = self.random.coin();
-        let (rows, pace) = (configuration.drain_rows(full_rows), configuration.requantise_interval);
+        let sums = match self.random.coin() {
+            true => Drain::FullRows,
+            false if configuration.separate_sums && self.random.coin() => Drain::Separate,
+            false => Drain::AllRows,
+        };
+        let (rows, pace) = (configuration.drain_rows(sums), configuration.requantise_interval);
         shape.gap = shape.gap.max((rows * pace).saturating_sub(run));
         let period = run + shape.gap;
         let sequence = self.addressed(shape, LOADED.0);
-        let operation = Operation::Multiply { source: Source::Slice(0), full_rows, sequence };
+        let operation = Operation::Multiply { source: Source::Slice(0), drain: sums, sequence };
         let mut operations: Vec<_> =
             (0..configuration.tile_groups()).map(|group| (Unit::TileGroup(group), 0, operation)).collect();
         operations.push(self.read(0, shape));

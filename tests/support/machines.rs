@@ -51,7 +51,7 @@ pub fn generating() -> Configuration {
 /// Machines whose RTL is built and simulated, with names for messages. Together they have every dot width, one to three rows
 /// of tiles, one bank and several, one slice and several, incomplete rows and groups, odd depths, each pipeline field at both
 /// ends, each pace of the requantiser, its products in logic and in multipliers, instructions in one word of RAM and in many, and
-/// both widths of weights.
+/// both widths of weights, sums of tiles alone and of multipliers too.
 #[must_use]
 pub fn simulated() -> Vec<(&'static str, Configuration)> {
     let base = Configuration {
@@ -86,7 +86,13 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
         ),
         (
             "39 tiles in three rows",
-            Configuration { tiles: 39, pipeline: pipeline(3, 0, 2, 2, 1), queue_depth: 41, ..base.clone() },
+            Configuration {
+                tiles: 39,
+                separate_sums: true,
+                pipeline: pipeline(3, 0, 2, 2, 1),
+                queue_depth: 41,
+                ..base.clone()
+            },
         ),
         (
             "pairs of multipliers, shortest pipelines",
@@ -108,6 +114,7 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
                 tiles: 17,
                 dot: 8,
                 stream_elements: 8,
+                separate_sums: true,
                 vector_depth: 83,
                 vector_slices: 2,
                 requantise_interval: 1,
@@ -201,7 +208,7 @@ pub fn extended() -> Vec<(&'static str, Configuration)> {
         ..Configuration::default()
     };
     vec![
-        ("extensions in rows of eight", base.clone()),
+        ("extensions in rows of eight", Configuration { separate_sums: true, ..base.clone() }),
         (
             "extensions, shortest pipelines",
             Configuration {
@@ -298,6 +305,7 @@ pub fn icebreaker() -> Configuration {
 pub fn small() -> Configuration {
     Configuration {
         tiles: 6,
+        separate_sums: true,
         dot: 4,
         stream_elements: 4,
         weight_depth: 701,
@@ -377,6 +385,7 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
             vector_read: count(0, 4),
         },
         lookup: false,
+        separate_sums: false,
         clock_mhz: None,
         extensions: None,
     }

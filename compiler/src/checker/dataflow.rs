@@ -8,7 +8,7 @@ use super::timeline::{Stepping, Timeline};
 use super::violation::{Place, Violation, Violations};
 use super::{Activity, Remark, ScheduleReport};
 use lpu_isa::configuration::{Configuration, LOOKUP_ENTRIES};
-use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
+use lpu_isa::instruction::{Drain, Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::latency::Latency;
 use lpu_isa::program::{Program, Region};
 use lpu_isa::sequence::{Step, Steps};
@@ -194,8 +194,8 @@ impl<'a> Dataflow<'a> {
                 let beats = if now.step.end_of_level_0 { last_beats } else { whole };
                 self.store(now, slice, source, beats, violations);
             }
-            (Unit::TileGroup(group), Operation::Multiply { source, full_rows, .. }) => {
-                self.multiply(now, group, source, self.configuration.drain_rows(full_rows), violations);
+            (Unit::TileGroup(group), Operation::Multiply { source, drain, .. }) => {
+                self.multiply(now, group, source, drain, violations);
             }
             (Unit::Weights, Operation::Store { source, spread, .. }) => {
                 let flaws = self.listen(now, source, violations);
@@ -274,8 +274,8 @@ impl<'a> Dataflow<'a> {
         (beat * dot, beat * dot + dot - 1)
     }
 
-    /// A step of `group`, whose product drains `rows` rows when it is finished.
-    fn multiply(&mut self, now: &Now<'_>, group: u32, source: Source, rows: u32, violations: &mut Violations) {
+    /// A step of `group`, whose product drains when it is finished.
+    fn multiply(&mut self, now: &Now<'_>, group: u32, source: Source, drain: Drain, violations: &mut Violations) {
         self.take_weights(now, group, violations);
         let flaws = self.listen(now, source, violations);
         if let Some(&(0, cause)) = flaws.first().filter(|_| !self.all_zero(now, group)) {
@@ -285,11 +285,11 @@ impl<'a> Dataflow<'a> {
         }
         if now.step.last {
             let start = now.cycle + u64::from(self.latency.step_to_drain);
-            let cycles = rows * self.configuration.requantise_interval;
+            let cycles = self.configuration.drain_cycles(drain);
             let product = Entered { cycle: now.cycle, instruction: now.stepping.index, cycles };
             let chain = &mut self.chains[group as usize];
             let fetched = chain.meets_fetch(start, u64::from(cycles));
-            let before = chain.enter(product, start, rows);
+            let before = chain.enter(product, start, self.configuration.drain_rows(drain), drain);
             if let Some(cycle) = fetched {
                 violations.add(Violation::FetchMeetsResult { at: self.place(now), cycle });
             }
@@ -304,8 +304,8 @@ impl<'a> Dataflow<'a> {
 
     /// The row of results that the requantiser takes; a mask counts elements run by run, or not.
     fn drain(&mut self, now: &Now<'_>, each_run: bool, violations: &mut Violations) -> Flaws {
-        let delivered: Vec<Option<u32>> = self.chains.iter_mut().map(|chain| chain.take(now.cycle)).collect();
-        let Some(row) = delivered.iter().flatten().copied().min() else {
+        let delivered: Vec<Option<(u32, Drain)>> = self.chains.iter_mut().map(|chain| chain.take(now.cycle)).collect();
+        let Some((row, drain)) = delivered.iter().flatten().copied().min_by_key(|&(row, _)| row) else {
             violations.add(Violation::SilentDrain { at: self.place(now) });
             return Flaws::new();
         };
@@ -315,10 +315,15 @@ impl<'a> Dataflow<'a> {
         let last = row + 1 == self.configuration.rows();
         let zero = |group: u32| {
             let chosen = || self.has_scales(now, group) || each_run && self.is_masked(now, group);
-            rows_of_group(self.configuration, group) <= row && (!last || chosen())
+            drain != Drain::Separate && rows_of_group(self.configuration, group) <= row && (!last || chosen())
+        };
+        // All groups have to deliver sums of the same kind.
+        let missing = |group: u32| {
+            let own = delivered.get(group as usize).copied().flatten();
+            own.is_none_or(|(_, other)| (other == Drain::Separate) != (drain == Drain::Separate))
         };
         (0..self.configuration.beats_per_word())
-            .filter(|&group| delivered.get(group as usize).copied().flatten().is_none() && !zero(group))
+            .filter(|&group| missing(group) && !zero(group))
             .map(|group| (group, Cause::NotDelivered { group, cycle: now.cycle }))
             .collect()
     }

@@ -45,7 +45,7 @@ impl<'a> Dataflow<'a> {
                 violations.add(Violation::FetchAlone { at: self.place(first), group });
             }
         }
-        let results = u64::from(self.configuration.drain_cycles());
+        let results = u64::from(self.configuration.longest_drain());
         for (group, now) in &fetching {
             self.take_weights(now, *group, violations);
             // Behind the end of the chain come the way back and the choice of a column; the requantiser looks `crossbar` later.

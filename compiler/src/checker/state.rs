@@ -2,6 +2,7 @@
 //! something.
 
 use super::cause::Cause;
+use lpu_isa::instruction::Drain;
 use std::collections::VecDeque;
 
 /// The beats of a word that mean nothing, ascending, each with the reason. A flawless word has none.
@@ -153,6 +154,7 @@ struct Draining {
     start: u64,
     /// Rows that hold tiles of the group and are drained.
     rows: u32,
+    drain: Drain,
     taken: u32,
 }
 
@@ -162,9 +164,11 @@ impl Chain {
     }
 
     /// A product whose row 0 comes out at `start`, followed by others up to `rows` in all. Returns the product before.
-    pub(super) fn enter(&mut self, product: Entered, start: u64, rows: u32) -> Option<Entered> {
+    pub(super) fn enter(&mut self, product: Entered, start: u64, rows: u32, drain: Drain) -> Option<Entered> {
         self.retire(product.cycle);
-        self.results.push_back(Draining { start, rows: rows.min(self.rows), taken: 0 });
+        // Whole rows of tiles hold tiles of every group.
+        let rows = if drain == Drain::Separate { rows } else { rows.min(self.rows) };
+        self.results.push_back(Draining { start, rows, drain, taken: 0 });
         self.last.replace(product)
     }
 
@@ -180,8 +184,8 @@ impl Chain {
         self.fetches.front().copied().filter(|&cycle| cycle < start + cycles)
     }
 
-    /// The row that the chain delivers at `cycle`, the current one, if any. It is taken.
-    pub(super) fn take(&mut self, cycle: u64) -> Option<u32> {
+    /// The row that the chain delivers at `cycle`, the current one, if any, and of what drain. It is taken.
+    pub(super) fn take(&mut self, cycle: u64) -> Option<(u32, Drain)> {
         self.retire(cycle);
         let pace = u64::from(self.pace);
         let result = self.results.front_mut()?;
@@ -191,7 +195,7 @@ impl Chain {
             return None;
         }
         result.taken += 1;
-        Some(row)
+        Some((row, result.drain))
     }
 
     fn retire(&mut self, now: u64) {

@@ -123,6 +123,8 @@ pub(super) struct Products {
     /// Beats of the last run, and rows of results.
     pub(super) last_beats: u64,
     pub(super) rows: u64,
+    /// Cycles of the last run's drain.
+    pub(super) drain: u64,
     /// Is the last run an instruction of its own?
     pub(super) single: bool,
 }
@@ -143,6 +145,7 @@ impl Products {
             steps: last.last_step() + 1,
             last_beats: last.beats,
             rows: last.split.taken(),
+            drain: configuration.drain_cycles(last.split.drain()).into(),
             single: last.runs() == 1,
         })
     }
@@ -150,8 +153,7 @@ impl Products {
     /// These, and `next` behind them: at once, but where its runs are so short that their results would come before all rows of the last
     /// one have left the tiles, or an instruction of one run so short that its queues are not ready for the next.
     pub(super) fn then(self, next: Products, configuration: &Configuration) -> Products {
-        let drain = u64::from(configuration.drain_cycles());
-        let mut start = self.steps + drain.saturating_sub(next.first_beats);
+        let mut start = self.steps + self.drain.saturating_sub(next.first_beats);
         if self.single {
             let shortest = u64::from(configuration.minimum_interval());
             let last = self.last_beats.min(next.first_beats);

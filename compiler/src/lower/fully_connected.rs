@@ -27,7 +27,7 @@ use crate::error::{CompileError, Resource};
 use crate::graph::FullyConnected;
 use crate::schedule::{Draft, Stored};
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Tracking, Unit};
+use lpu_isa::instruction::{Drain, Operation, RequantiseFrom, Source, Tracking, Unit};
 use lpu_isa::program::{Region, Scale};
 use lpu_isa::sequence::Sequence;
 
@@ -87,7 +87,7 @@ fn rows(channels: u32, configuration: &Configuration) -> u32 {
 
 /// Cycles from one pass to the next, for so many beats of input.
 fn period(input_beats: u32, configuration: &Configuration) -> u32 {
-    input_beats.max(configuration.drain_cycles()).max(configuration.minimum_interval())
+    input_beats.max(configuration.drain_cycles(Drain::AllRows)).max(configuration.minimum_interval())
 }
 
 /// The cycles of a layer of `channels` outputs alone, for so many beats of input.
@@ -105,6 +105,7 @@ pub fn cost(channels: u32, input_beats: u32, configuration: &Configuration) -> C
         steps: (passes - 1) * period + beats,
         last_beats: beats,
         rows: rows(own_channels, configuration).into(),
+        drain: configuration.drain_cycles(Drain::AllRows).into(),
         single: own_passes == 1,
     }
     .cost(configuration)
@@ -164,7 +165,7 @@ pub fn lower(
         drafts.push(Draft {
             unit: Unit::TileGroup(group),
             offset: 0,
-            operation: Operation::Multiply { source, full_rows: false, sequence: weights },
+            operation: Operation::Multiply { source, drain: Drain::AllRows, sequence: weights },
         });
     }
     let read_offset = -i64::from(latency.vector_read);
@@ -234,7 +235,7 @@ pub fn lower(
     let origin = lowering.schedule.earliest(origin as u64, &drafts);
     lowering.schedule.place(origin, &drafts, Some(number));
     let last_pass = u64::from(shape.passes - 1) * u64::from(period);
-    lowering.schedule.note_drain(origin + last_pass + last_step as u64);
+    lowering.schedule.note_drain(origin + last_pass + last_step as u64, Drain::AllRows);
 
     let mut ready = vec![0; result_beats as usize];
     for (beat, cycle) in ready.iter_mut().enumerate() {

@@ -17,7 +17,7 @@ use crate::error::CompileError;
 use crate::schedule::{Draft, Stored};
 use lpu_isa::arithmetic::Requantise;
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Function, Operation, RequantiseFrom, Source, Tracking, Unit};
+use lpu_isa::instruction::{Drain, Function, Operation, RequantiseFrom, Source, Tracking, Unit};
 use lpu_isa::program::{Region, Scale};
 use lpu_isa::sequence::Sequence;
 
@@ -29,6 +29,7 @@ pub fn cost(turns: &[(u64, u64)], configuration: &Configuration) -> Option<Cost>
         steps: beats,
         last_beats: beats,
         rows: words,
+        drain: configuration.drain_cycles(Drain::AllRows).into(),
         single: true,
     };
     let together = turns.iter().map(turn).reduce(|before, next| before.then(next, configuration));
@@ -213,7 +214,7 @@ impl Lowering<'_> {
         for tiles in 0..group.wide {
             let operation = Operation::Multiply {
                 source: Source::Slice(from.region.slice),
-                full_rows: false,
+                drain: Drain::AllRows,
                 sequence: Sequence::linear(weights, beats),
             };
             drafts.push(Draft { unit: Unit::TileGroup(tiles), offset: 0, operation });
@@ -254,7 +255,7 @@ impl Lowering<'_> {
         origin = origin.max(self.schedule.drain_free_from() as i64 - (i64::from(beats) - 1));
         let origin = self.schedule.earliest(origin as u64, &drafts);
         self.schedule.place(origin, &drafts, number);
-        self.schedule.note_drain(origin + u64::from(beats) - 1);
+        self.schedule.note_drain(origin + u64::from(beats) - 1, Drain::AllRows);
         let mut landed = Vec::new();
         for step in sequence.steps() {
             let cycle = (origin as i64 + write) as u64 + u64::from(step.offset) + u64::from(latency.write_to_read);

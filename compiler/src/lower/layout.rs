@@ -19,7 +19,7 @@ use lpu_isa::configuration::Configuration;
 use std::ops::Range;
 
 /// Places of an image's elements, in beats from its region's first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     /// Rows.
     pub rows: u64,

@@ -6,6 +6,7 @@
 use super::layout::Layout;
 use super::window::{Axis, Product};
 use lpu_isa::configuration::Configuration;
+use lpu_isa::instruction::Drain;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -18,6 +19,8 @@ pub(super) struct Split {
     pub(super) rows: u64,
     /// Output columns.
     pub(super) columns: u64,
+    /// Has each multiplier of a tile a sum of its own? A row of tiles then makes `dot` rows of results.
+    pub(super) separate: bool,
     /// Turns that share words of weights: in each of them other rows of tiles hear the stream that their weights are for, and the
     /// results of all others are left on the drain.
     pub(super) turns: u64,
@@ -44,14 +47,24 @@ impl Piece {
 
 impl Split {
     /// One block at one position.
-    const ONE: Split = Split { blocks: 1, rows: 1, columns: 1, turns: 1, overlaps: false };
+    const ONE: Split = Split { blocks: 1, rows: 1, columns: 1, separate: false, turns: 1, overlaps: false };
 
-    /// Rows of tiles whose results a run takes.
+    /// What a run sums up in the tiles.
+    pub(super) fn drain(&self) -> Drain {
+        if self.separate { Drain::Separate } else { Drain::AllRows }
+    }
+
+    /// Rows of results that a row of tiles makes.
+    pub(super) fn sums(&self, configuration: &Configuration) -> u64 {
+        u64::from(if self.separate { configuration.dot } else { configuration.channels_per_tile() })
+    }
+
+    /// Rows of results that a run takes.
     pub(super) fn taken(&self) -> u64 {
         self.blocks * self.rows * self.columns
     }
 
-    /// Rows of tiles that hold weights: those of all turns.
+    /// Rows of results that there are weights for: those of all turns.
     pub(super) fn held(&self) -> u64 {
         self.turns * self.taken()
     }
@@ -144,8 +157,8 @@ pub(super) fn span(axis: &Axis, outputs: u64) -> u64 {
 }
 
 /// Rows of results that are as wide as a block, in the order of the drain.
-fn usable_rows(layout: &Layout, configuration: &Configuration) -> u64 {
-    let parts = u64::from(configuration.channels_per_tile());
+fn usable_rows(layout: &Layout, split: &Split, configuration: &Configuration) -> u64 {
+    let parts = split.sums(configuration);
     let wide = layout.block_channels.min(layout.channels);
     // Every beat that is written must come from somewhere, even where none of its channels means anything.
     let least = wide.max((layout.block_beats - 1) * u64::from(configuration.dot) + 1);
@@ -153,7 +166,7 @@ fn usable_rows(layout: &Layout, configuration: &Configuration) -> u64 {
         let first = row / parts * u64::from(configuration.stream_elements);
         u64::from(configuration.tiles).saturating_sub(first) >= least
     };
-    (0..u64::from(configuration.rows())).take_while(|&row| full(row)).count() as u64
+    (0..u64::from(configuration.drain_rows(split.drain()))).take_while(|&row| full(row)).count() as u64
 }
 
 /// The parts of a product that is cut into `pieces`; `None` where the rows of tiles do not suffice.
@@ -166,7 +179,8 @@ pub(super) fn parts(
     let mut parts: Vec<Part> = Vec::new();
     let mut at = 0;
     for piece in pieces {
-        parts_of(product, piece, layouts, configuration, (&mut parts, &mut at))?;
+        let passes = passes(product, &piece.split, layouts)?;
+        parts_of(product, piece, &passes, layouts, configuration, (&mut parts, &mut at))?;
     }
     Some(parts)
 }
@@ -175,39 +189,19 @@ pub(super) fn parts(
 fn parts_of(
     product: &Product<'_>,
     piece: &Piece,
+    passes: &[Passes],
     [input, output]: [&Layout; 2],
     configuration: &Configuration,
     (parts, at): (&mut Vec<Part>, &mut u64),
 ) -> Option<()> {
     let split = piece.split;
-    let channels = output.channels;
-    let rows_of_tiles = usable_rows(output, configuration);
-    if split.held() > rows_of_tiles {
+    if split.held() > usable_rows(output, &split, configuration) {
         return None;
     }
     // Taps in between would have to be read too.
     let dense = |axis: &Axis, outputs: u64| outputs == 1 || axis.dilation == 1 || axis.taps == 1;
     if !dense(&product.rows, split.rows) || !dense(&product.columns, split.columns) {
         return None;
-    }
-    let blocks = output.blocks();
-    let reads = |first: u64, count: u64| {
-        let channels = first * output.block_channels..((first + count) * output.block_channels).min(channels);
-        let ranges = channels.map(|channel| (product.reads)(channel));
-        let all = ranges.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)).unwrap_or(0..1);
-        all.start / input.block_channels..all.end.div_ceil(input.block_channels)
-    };
-    // Passes that read as much at a constant distance are one part. A rest of blocks has fewer turns, or fewer blocks in one turn.
-    let mut passes: Vec<Passes> = Vec::new();
-    let mut block = 0;
-    while block < blocks {
-        let turns = split.turns.min((blocks - block) / split.blocks).max(1);
-        let width = split.blocks.min(blocks - block);
-        let own = Passes::one(block, turns, width, &reads)?;
-        block += turns * width;
-        if !passes.last_mut().is_some_and(|before| before.joins(&own)) {
-            passes.push(own);
-        }
     }
     let grid = |outputs: u64, size: u64| {
         let (whole, rest) = (outputs / size, outputs % size);
@@ -217,15 +211,15 @@ fn parts_of(
         };
         all.into_iter().filter(|&(_, size, runs)| size > 0 && runs > 0).collect::<Vec<_>>()
     };
-    let drain = u64::from(configuration.drain_cycles());
     let pace = u64::from(configuration.requantise_interval);
-    let shortest = drain.max(configuration.minimum_interval().into());
-    for Passes { first, number, turns, width, reads, step, of_turn } in &passes {
+    let shortest =
+        |split: &Split| u64::from(configuration.drain_cycles(split.drain()).max(configuration.minimum_interval()));
+    for Passes { first, number, turns, width, reads, step, of_turn } in passes {
         for &(row, rows, row_runs) in &grid(piece.rows, split.rows) {
             for &(column, columns, column_runs) in &grid(piece.columns, split.columns) {
                 let positions = span(&product.rows, rows).checked_mul(span(&product.columns, columns))?;
                 let beats = positions.checked_mul((reads.end - reads.start) * block_steps(product, input))?;
-                let period = beats.max(shortest);
+                let period = beats.max(shortest(&split));
                 for turn in 0..*turns {
                     let further = turn * of_turn;
                     let mut part = Part {
@@ -248,7 +242,9 @@ fn parts_of(
                         // A short product behind a long one must not drain into it, and the requantiser has to be done with rows far
                         // down before it takes one further up.
                         let later = (last.first_row() * pace).saturating_sub(part.first_row() * pace);
-                        part.start = part.start.max((last.last_step() + shortest + 1 + later).saturating_sub(beats));
+                        part.start = part
+                            .start
+                            .max((last.last_step() + shortest(&last.split) + 1 + later).saturating_sub(beats));
                     }
                     *at = part.start.checked_add(part.runs().checked_mul(period)?)?;
                     parts.push(part);
@@ -259,7 +255,32 @@ fn parts_of(
     Some(())
 }
 
+/// The passes of a split over all blocks of output channels: those that read as much at a constant distance are one part. A rest of blocks has
+/// fewer turns, or fewer blocks in one turn. `None` where turns have nothing to take turns for.
+fn passes(product: &Product<'_>, split: &Split, [input, output]: [&Layout; 2]) -> Option<Vec<Passes>> {
+    let reads = |first: u64, count: u64| {
+        let channels = first * output.block_channels..((first + count) * output.block_channels).min(output.channels);
+        let ranges = channels.map(|channel| (product.reads)(channel));
+        let all = ranges.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)).unwrap_or(0..1);
+        all.start / input.block_channels..all.end.div_ceil(input.block_channels)
+    };
+    let blocks = output.blocks();
+    let mut passes: Vec<Passes> = Vec::new();
+    let mut block = 0;
+    while block < blocks {
+        let turns = split.turns.min((blocks - block) / split.blocks).max(1);
+        let width = split.blocks.min(blocks - block);
+        let own = Passes::one(block, turns, width, &reads)?;
+        block += turns * width;
+        if !passes.last_mut().is_some_and(|before| before.joins(&own)) {
+            passes.push(own);
+        }
+    }
+    Some(passes)
+}
+
 /// Passes over blocks of output channels that are alike but for the blocks.
+#[derive(Debug)]
 struct Passes {
     /// The first block.
     first: u64,
@@ -323,23 +344,48 @@ struct Search<'a> {
     configuration: &'a Configuration,
     /// Cycles that a word of weights in each tile counts for.
     thrift: u64,
+    /// Can multipliers have sums of their own?
+    separable: bool,
+    /// The passes of a number of blocks and turns.
+    passes: HashMap<(u64, u64), Option<Vec<Passes>>>,
     /// Rows, columns and depth of rectangles that have been looked at.
     known: HashMap<(u64, u64, u32), Cut>,
 }
 
 impl Search<'_> {
+    /// All splits of so many rows and columns.
+    fn splits(&self, rows: u64, columns: u64) -> Vec<Split> {
+        let mut splits = Vec::new();
+        for separate in [false, true].into_iter().filter(|separate| !separate || self.separable) {
+            let one = Split { separate, ..Split::ONE };
+            let most = u64::from(self.configuration.drain_rows(one.drain()));
+            for blocks in 1..=most.min(self.layouts[1].blocks()) {
+                for down in 1..=(most / blocks).min(rows) {
+                    for across in 1..=(most / blocks / down).min(columns) {
+                        splits.extend(self.turns(Split { blocks, rows: down, columns: across, ..one }));
+                    }
+                }
+            }
+        }
+        splits
+    }
+
     /// The splits whose runs compute so much: by the turns that they share words of weights in. These save words alone, so they are
     /// looked at where words cost something.
     fn turns(&self, split: Split) -> impl Iterator<Item = Split> + use<> {
-        let rows = u64::from(self.configuration.rows()) / split.taken();
+        let rows = u64::from(self.configuration.drain_rows(split.drain())) / split.taken();
         let most = rows.min(self.layouts[1].blocks() / split.blocks);
         let most = if self.thrift > 0 && !self.product.alike { most.max(1) } else { 1 };
         (1..=most).map(move |turns| Split { turns, ..split })
     }
 
     /// The cost of one piece.
-    fn cost(&self, piece: &Piece) -> Option<Cost> {
-        let parts = parts(self.product, std::slice::from_ref(piece), self.layouts, self.configuration)?;
+    fn cost(&mut self, piece: &Piece) -> Option<Cost> {
+        let split = &piece.split;
+        let known = self.passes.entry((split.blocks, split.turns));
+        let passes = known.or_insert_with(|| passes(self.product, split, self.layouts)).as_ref()?;
+        let (mut parts, mut at) = (Vec::new(), 0);
+        parts_of(self.product, piece, passes, self.layouts, self.configuration, (&mut parts, &mut at))?;
         let words = words(self.product, &parts, self.layouts[0]);
         // Each turn takes instructions of its own.
         let more = (parts.len() - parts.len() / piece.split.turns as usize) as u64 * PIECE;
@@ -351,33 +397,17 @@ impl Search<'_> {
         if let Some(known) = self.known.get(&(rows, columns, depth)) {
             return known.clone();
         }
-        let most = u64::from(self.configuration.rows());
         let mut best: Cut = None;
-        let mut offer = |cost: Cost, pieces: Vec<Piece>| {
-            if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                best = Some((cost, pieces));
-            }
-        };
         let whole = Piece { row: 0, rows, column: 0, columns, split: Split::ONE };
-        for blocks in 1..=most.min(self.layouts[1].blocks()) {
-            for down in 1..=most.min(rows) {
-                for across in 1..=most.min(columns) {
-                    if blocks * down * across > most {
-                        break;
-                    }
-                    let split = Split { blocks, rows: down, columns: across, ..Split::ONE };
-                    for split in self.turns(split) {
-                        for overlaps in [false, true] {
-                            let piece = Piece { split: Split { overlaps, ..split }, ..whole };
-                            if let Some(cost) = self.cost(&piece) {
-                                offer(cost, vec![piece]);
-                            }
-                        }
-                        if let Some((cost, pieces)) = self.with_rests((rows, columns), split, depth) {
-                            offer(cost, pieces);
-                        }
-                    }
+        for split in self.splits(rows, columns) {
+            for overlaps in [false, true] {
+                let piece = Piece { split: Split { overlaps, ..split }, ..whole };
+                if let Some(cost) = self.cost(&piece).filter(|cost| is_less(cost, &best)) {
+                    best = Some((cost, vec![piece]));
                 }
+            }
+            if let Some(better) = self.with_rests((rows, columns), split, depth, &best) {
+                best = Some(better);
             }
         }
         self.known.insert((rows, columns, depth), best.clone());
@@ -385,14 +415,15 @@ impl Search<'_> {
     }
 
     /// As many whole runs as a rectangle holds; the rest below and that beside each cut as is best for it, and the corner with either.
-    fn with_rests(&mut self, (rows, columns): (u64, u64), split: Split, depth: u32) -> Cut {
+    /// `None` where that is no better than `least`.
+    fn with_rests(&mut self, (rows, columns): (u64, u64), split: Split, depth: u32, least: &Cut) -> Cut {
         let (below, beside) = (rows % split.rows, columns % split.columns);
         if depth == 0 || (below, beside) == (0, 0) {
             return None;
         }
         let (inner_rows, inner_columns) = (rows - below, columns - beside);
         let main = Piece { row: 0, rows: inner_rows, column: 0, columns: inner_columns, split };
-        let own = self.cost(&main)?;
+        let own = self.cost(&main).filter(|own| is_less(own, least))?;
         let mut best: Cut = None;
         for (below_columns, beside_rows) in [(columns, inner_rows), (inner_columns, rows)] {
             let rests = [(below, below_columns, inner_rows, 0), (beside_rows, beside, 0, inner_columns)];
@@ -410,11 +441,37 @@ impl Search<'_> {
                     None => possible = false,
                 }
             }
-            if possible && best.as_ref().is_none_or(|(least, _)| cost < *least) {
+            if possible && is_less(&cost, least) && is_less(&cost, &best) {
                 best = Some((cost, pieces));
             }
         }
         best
+    }
+}
+
+/// Is that less than what has been found so far?
+fn is_less(cost: &Cost, least: &Cut) -> bool {
+    least.as_ref().is_none_or(|(least, _)| cost < least)
+}
+
+/// All that the pieces of a product on one machine depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    axes: [Axis; 2],
+    reads: Vec<Range<u64>>,
+    alike: bool,
+    streams: bool,
+    layouts: [Layout; 2],
+    thrift: u64,
+}
+
+impl Question {
+    pub(super) fn of(product: &Product<'_>, [input, output]: [&Layout; 2], thrift: u64) -> Question {
+        // Where the rectangle lies shifts its pieces.
+        let axes = [product.rows, product.columns];
+        let reads = (0..output.channels).map(product.reads).collect();
+        let Product { alike, streams, .. } = *product;
+        Question { axes, reads, alike, streams, layouts: [*input, *output], thrift }
     }
 }
 
@@ -427,8 +484,16 @@ pub(super) fn best(
     thrift: u64,
 ) -> Option<Vec<Piece>> {
     let (rows, columns) = (product.rows.outputs, product.columns.outputs);
-    let mut search = Search { product, layouts, configuration, thrift, known: HashMap::new() };
+    let separable = configuration.separate_sums && reads_its_own(product, layouts);
+    let mut search =
+        Search { product, layouts, configuration, thrift, separable, passes: HashMap::new(), known: HashMap::new() };
     search.best(rows, columns, DEPTH).map(|(_, pieces)| pieces)
+}
+
+/// Does each output channel read the input channel of its own number, which stands at the place that it gets itself?
+fn reads_its_own(product: &Product<'_>, [input, output]: [&Layout; 2]) -> bool {
+    (input.channels, input.block_channels) == (output.channels, output.block_channels)
+        && (0..output.channels).all(|channel| (product.reads)(channel) == (channel..channel + 1))
 }
 
 /// Words of weights that the parts take in each tile.
@@ -456,7 +521,7 @@ mod tests {
     use crate::graph::{Padding, Plane};
     use lpu_isa::program::Scale;
 
-    fn reads_its_own(channel: u64) -> Range<u64> {
+    fn reads_own_channel(channel: u64) -> Range<u64> {
         channel..channel + 1
     }
 
@@ -508,7 +573,7 @@ mod tests {
     fn depthwise_convolutions_take_turns_where_words_of_weights_are_dear() {
         let machine = Configuration { tiles: 32, ..Configuration::default() };
         let prices = [0, 1, 8, 1 << 20];
-        let found = prices.map(|thrift| best_with(&reads_its_own, true, thrift, &machine));
+        let found = prices.map(|thrift| best_with(&reads_own_channel, true, thrift, &machine));
         for (price, (cycles, words, turns)) in prices.iter().zip(&found) {
             println!("a word costs {price:7}: {cycles} cycles, {words} words, {turns} turns");
         }
@@ -521,11 +586,11 @@ mod tests {
             assert!(pair[0].0 <= pair[1].0 && pair[0].1 >= pair[1].1, "{found:?}");
         }
         // Both beats of a block in one stream: twice the words and steps.
-        let alone = best_with(&reads_its_own, false, 1 << 20, &machine);
+        let alone = best_with(&reads_own_channel, false, 1 << 20, &machine);
         assert_eq!(alone, (36 * 16 * 18, 16 / 4 * 18, 4));
         // Without turns a word is of use to one row of tiles.
         let one_row = Configuration { tiles: 8, ..machine };
-        assert_eq!(best_with(&reads_its_own, true, 1 << 20, &one_row).1, 16 * 9);
+        assert_eq!(best_with(&reads_own_channel, true, 1 << 20, &one_row).1, 16 * 9);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::lower::convolution::{self, Dense};
 use crate::lower::layout::Layout;
 use lpu_isa::arithmetic::{Requantise, Rounding};
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Operation, Unit};
+use lpu_isa::instruction::{Drain, Operation, Unit};
 use lpu_isa::program::{Program, Scale};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -166,7 +166,7 @@ proptest! {
         let dense = dense.and_then(|dense| dense.cycles(&layer, &result, &configuration));
         match dense.filter(|&dense| Some(dense) < formula) {
             // Phases follow each other as their drains allow.
-            Some(dense) => prop_assert!(tile_cycles(&program) <= dense + 3 * u64::from(configuration.drain_cycles())),
+            Some(dense) => prop_assert!(tile_cycles(&program) <= dense + 3 * u64::from(configuration.drain_cycles(Drain::AllRows))),
             None => prop_assert_eq!(Some(tile_cycles(&program)), formula),
         }
     }

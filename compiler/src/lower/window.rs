@@ -31,7 +31,7 @@
 
 use super::layout::Layout;
 use super::nest::{Nest, repeat};
-use super::split::{Part, Split, best, block_steps, cycles, parts, same_weights, span};
+use super::split::{Part, Question, Split, best, block_steps, cycles, parts, same_weights, span};
 use super::{Lowered, Lowering, Target};
 use crate::error::{CompileError, Resource};
 use crate::graph::Plane;
@@ -43,7 +43,7 @@ use lpu_isa::sequence::Sequence;
 use std::ops::Range;
 
 /// The taps of a window along one axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Axis {
     /// Taps.
     pub taps: u64,
@@ -157,7 +157,9 @@ pub fn lower(
     let latency = lowering.schedule.latency.clone();
     let name = place.name;
     let (input, output) = (place.input_layout, place.layout);
-    let pieces = best(product, [&input, &output], &configuration, lowering.thrift);
+    let question = Question::of(product, [&input, &output], lowering.thrift);
+    let answer = || best(product, [&input, &output], &configuration, lowering.thrift);
+    let pieces = lowering.tables.splits.get(&question, answer);
     let parts = pieces.and_then(|pieces| parts(product, &pieces, [&input, &output], &configuration));
     let Some(parts) = parts else {
         let why = "no row of tiles is as wide as a block of its channels".to_string();
@@ -212,7 +214,7 @@ pub fn lower(
                     offset: start + offset(&piece),
                     operation: Operation::Multiply {
                         source: source_of(group),
-                        full_rows: false,
+                        drain: part.split.drain(),
                         sequence: piece.sequence,
                     },
                 });
@@ -286,7 +288,7 @@ pub fn lower(
     let origin = lowering.schedule.earliest(origin as u64, &drafts);
     lowering.schedule.place(origin, &drafts, Some(number));
     if let Some(last) = parts.last() {
-        lowering.schedule.note_drain(origin + last.last_step());
+        lowering.schedule.note_drain(origin + last.last_step(), last.split.drain());
     }
     for (step, address) in writes {
         let landed = (origin as i64 + step) as u64 + u64::from(latency.write_to_read);
@@ -297,9 +299,9 @@ pub fn lower(
         lowering.schedule.note_end(landed);
     }
     let last_read = reads.iter().map(|&(step, _)| step).max().unwrap_or(0);
-    let rows = parts.iter().map(|part| part.split.taken()).max().unwrap_or(0);
+    let rows = parts.iter().map(|part| part.split.taken().div_ceil(part.split.sums(&configuration))).max().unwrap_or(0);
     let wide = output.block_channels.min(output.channels);
-    let tiles = (rows.div_ceil(configuration.channels_per_tile().into()) * wide).min(configuration.tiles.into()) as u32;
+    let tiles = (rows * wide).min(configuration.tiles.into()) as u32;
     let result =
         Stored { region: place.result.clone(), ready: place.ready.to_vec(), layout: Some(output), twin: place.twin };
     Ok(Lowered {
@@ -420,7 +422,8 @@ fn add_weights(
     let [(halves, _), (across, _), (blocks, _), (down, _)] = run_reads(part, product, input);
     let (across, down) = if part.taps_alike(product) { (1, 1) } else { (across, down) };
     let elements = u64::from(configuration.stream_elements);
-    let parts = configuration.channels_per_tile();
+    // Results of a tile: of one multiplier each, or of a channel each.
+    let parts = part.split.sums(configuration);
     let bits = configuration.weight_bits;
     let (least, largest) = (-(1i32 << (bits - 1)), (1i32 << (bits - 1)) - 1);
     let Split { blocks: own_blocks, columns, .. } = part.split;
@@ -437,9 +440,9 @@ fn add_weights(
         for pass in 0..part.weight_passes(product) {
             // What the tile computes: a channel and the position in the run, for each of its parts, in a turn of theirs, in which the
             // stream begins with a block.
-            let results: Vec<Option<(u64, u64, u64, u64)>> = (0..u64::from(parts))
+            let results: Vec<Option<(u64, u64, u64, u64)>> = (0..parts)
                 .map(|piece| {
-                    let row = tile_row * u64::from(parts) + piece;
+                    let row = tile_row * parts + piece;
                     let (turn, row) = (row / part.split.taken(), row % part.split.taken());
                     let block = first_block + pass * part.block_step() + turn * own_blocks + row % own_blocks;
                     let (x, y) = (row / own_blocks % columns, row / own_blocks / columns);
@@ -455,9 +458,10 @@ fn add_weights(
                     (0..across).flat_map(move |dx| (0..halves).map(move |half| (dy, block, dx, half)))
                 })
             }) {
-                for element in 0..dot {
+                for multiplier in 0..dot {
                     // With streams of their own, the groups hear different beats of a block.
                     let half = if product.streams { lane / dot } else { half };
+                    let element = if part.split.separate { lane % dot } else { multiplier };
                     let lane = half * dot + element;
                     let weight = |piece: usize| {
                         let (channel, x, y, first) = results[piece]?;
@@ -476,6 +480,7 @@ fn add_weights(
                         weight
                     };
                     ram.push(match parts {
+                        _ if part.split.separate => value(multiplier as usize),
                         1 => value(0),
                         _ => value(0) & 0xf | value(1) << 4,
                     });

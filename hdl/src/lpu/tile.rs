@@ -1,5 +1,7 @@
 //! Tile: one column of weight RAM, `dot` multipliers, an accumulator and its shadow.
 //!
+//! With separate sums each multiplier has an accumulator and a shadow too.
+//!
 //! With weights of 4 bits each multiplier takes two of them (see [`lpu_isa::image`]), and the tile has two accumulators.
 
 use super::{bit, own_register};
@@ -77,6 +79,7 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let drain_in = m.input("drain_in", drain_type);
     let drain_out = m.output("drain_out", drain_type);
     let tokens = m.input("drain_tokens", Type::bits(parts));
+    let separate_tokens = configuration.separate_sums.then(|| m.input("separate_tokens", Type::bits(dot)));
     // Comes with the word of weights.
     let fetch = configuration.extensions.map(|_| m.input("fetch", bit()));
     m.section("Load");
@@ -154,6 +157,17 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
 
     m.section("Sum");
     let suffix = |part: usize| if parts == 1 { String::new() } else { format!("_{part}") };
+    // Those of one multiplier each wait for the sums of all.
+    let waiting: Vec<Expr> = match &separate_tokens {
+        Some(_) => (0..)
+            .zip(&terms[0])
+            .map(|(lane, product)| {
+                let waited = m.delay(&format!("separate_{lane}"), product.clone(), latency.adder_tree as usize);
+                Expr::from(&waited).extend(ACCUMULATOR_BITS as usize)
+            })
+            .collect(),
+        None => Vec::new(),
+    };
     let sums: Vec<Expr> = terms
         .into_iter()
         .enumerate()
@@ -182,15 +196,25 @@ pub fn tile(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
     let capture = own_register(&mut m, "own_capture", &Expr::from(&capture))?;
     let accumulator_module = primitives::accumulator(ACCUMULATOR_BITS as usize);
     let mut leaving = Expr::from(&drain_in);
-    for (part, sum) in sums.into_iter().enumerate().rev() {
+    // A sum, with its accumulator and shadow, and the bit that lets it leave.
+    let mut sum_up = |name: String, sum: Expr, token: Expr| -> Result<(), DesignError> {
         let accumulator = m.instance(
-            &format!("accumulator{}", suffix(part)),
+            &format!("accumulator{name}"),
             &accumulator_module,
             vec![("enable", accumulate.clone()), ("keep", keep.clone()), ("addend", sum)],
         )?;
-        let shadow = m.register(&format!("shadow{}", suffix(part)), accumulator_type);
+        let shadow = m.register(&format!("shadow{name}"), accumulator_type);
         m.next_when(&shadow, capture.clone(), Expr::from(&accumulator.output("total")));
-        leaving = Expr::from(&tokens).bit(part).choose(Expr::from(&shadow).extend(drain_type.width()), leaving);
+        leaving = token.choose(Expr::from(&shadow).extend(drain_type.width()), leaving.clone());
+        Ok(())
+    };
+    if let Some(tokens) = &separate_tokens {
+        for (lane, product) in waiting.into_iter().enumerate().rev() {
+            sum_up(format!("_of_{lane}"), product, Expr::from(tokens).bit(lane))?;
+        }
+    }
+    for (part, sum) in sums.into_iter().enumerate().rev() {
+        sum_up(suffix(part), sum, Expr::from(&tokens).bit(part))?;
     }
     if let Some(fetch) = fetch {
         // A product of the group that leaves at the same time would be lost: no program has one.

@@ -84,6 +84,16 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
     let step = sequencer.output("step");
     let mut last = sequencer.output("last");
     let mut fetch = None;
+    // Are sums of multipliers asked for, with a step and with its beat?
+    let separate = configuration.separate_sums.then(|| {
+        let beat = latency.crossbar.max(latency.weight_read) as usize;
+        let places = fields.follow_to(&mut m, &run, "separate", fields.get("separate"), &[0, beat]);
+        (places[0].clone(), places[1].clone())
+    });
+    let summed = |drains: Expr| match &separate {
+        Some((of_step, _)) => of_step.not().and(drains),
+        None => drains,
+    };
     // The token of the last row of tiles, if that is incomplete: products may leave it out.
     let mut incomplete = None;
     if configuration.extensions.is_some() {
@@ -96,13 +106,13 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
         if whole as usize + 1 == rows.len() {
             let full_rows = fields.follow(&mut m, &run, "full_rows", 0);
             let delay = latency.step_to_shadow as usize + whole as usize * token_pace(configuration);
-            let drains = full_rows.not().and(&last);
+            let drains = summed(full_rows.not().and(&last));
             incomplete = Some(Expr::from(&m.delay("drain_token_of_incomplete_row", drains, delay)));
         } else {
             m.unused(fields.bits("full_rows"));
         }
     }
-    let token = m.delay("drain_token", Expr::from(&last), latency.step_to_shadow as usize);
+    let token = m.delay("drain_token", summed(Expr::from(&last)), latency.step_to_shadow as usize);
     // A weight meets its activation at the multiplier: the address leads by the read of the weight RAM. It is made to here, once
     // for all tiles of the group: either the address and its controls wait for the activation to cross, or the other way round.
     let (crossing, reading) = (latency.crossbar as usize, latency.weight_read as usize);
@@ -118,6 +128,11 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
         ("capture", wait(&mut m, "capture", Expr::from(&last))),
     ];
     control.push(("drain_token_in", Expr::from(&token)));
+    if let Some((of_step, of_beat)) = &separate {
+        // Sums of multipliers leave by tokens of their own.
+        let token = m.delay("separate_token", of_step.and(&last), latency.step_to_shadow as usize);
+        control.extend([("separate", of_beat.clone()), ("separate_token_in", Expr::from(&token))]);
+    }
     if let Some([row, columns]) = fetch {
         control.extend([
             ("fetch_row", wait(&mut m, "fetch_row", row)),
@@ -136,6 +151,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
 
     m.section("Tiles");
     let mut drains: Vec<Expr> = vec![literal(0, drain_type); columns];
+    let whole = (configuration.tiles / configuration.stream_elements) as usize;
     let mut enable_position = 0;
     for (row, tiles) in rows.iter().enumerate() {
         let module = tile_row(configuration, tiles.len() as u32)?;
@@ -152,7 +168,12 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
         for (name, value) in &mut control {
             let (port, own) = match *name {
                 "drain_token_in" => {
-                    ("drain_token_out".to_string(), incomplete.as_ref().filter(|_| row + 2 == rows.len()))
+                    ("drain_token_out".to_string(), incomplete.clone().filter(|_| row + 2 == rows.len()))
+                }
+                // An incomplete row of tiles has none.
+                "separate_token_in" => {
+                    let none = (row + 1 == whole).then(|| literal(0, bit()));
+                    ("separate_token_out".to_string(), none)
                 }
                 name => (format!("{name}_hop"), None),
             };
@@ -160,7 +181,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
                 instance.ignore(&port);
             }
             match own {
-                Some(own) => *value = own.clone(),
+                Some(own) => *value = own,
                 None if is_last => {}
                 None => *value = Expr::from(&instance.output(&port)),
             }

@@ -1,7 +1,7 @@
 //! Tile row: the tiles of one group that stand in one row, behind one set of operand and control registers.
 
 use super::tile::{control_delay, drain_bits, offset_delay, tile};
-use super::{bit, decrement};
+use super::{bit, decrement, own_register};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS, PACKED_ELEMENT_BITS, WEIGHT_BITS, bits_for};
 use lpu_isa::image::PACKED_OFFSET;
@@ -75,6 +75,64 @@ pub fn token_pace(configuration: &Configuration) -> usize {
     (1 + configuration.channels_per_tile() * configuration.requantise_interval) as usize
 }
 
+/// The same for a drain of separate sums.
+fn separate_pace(configuration: &Configuration) -> usize {
+    (1 + configuration.dot * configuration.requantise_interval) as usize
+}
+
+/// What makes a drain of separate sums, and lets the tiles multiply for them.
+struct Separate {
+    /// Tokens, one for each multiplier of a tile.
+    tokens: Expr,
+    /// Whether the beat is multiplied for them, in a register of each column's own.
+    columns: Vec<Expr>,
+}
+
+impl Separate {
+    fn of(m: &mut ModuleBuilder, configuration: &Configuration, columns: u32) -> Result<Separate, DesignError> {
+        m.section("Separate sums");
+        // Comes with the beat, one for all tiles.
+        let separate_in = m.input("separate", bit());
+        let separate_hop = m.output("separate_hop", bit());
+        let separate = m.delay("separate_q", Expr::from(&separate_in), 1);
+        m.drive(&separate_hop, Expr::from(&separate));
+        let token_in = m.input("separate_token_in", bit());
+        let token_out = m.output("separate_token_out", bit());
+        let interval = configuration.requantise_interval as usize;
+        let tokens: Vec<Expr> = (0..configuration.dot as usize)
+            .rev()
+            .map(|lane| Expr::from(&m.delay(&format!("separate_token_{lane}"), Expr::from(&token_in), lane * interval)))
+            .collect();
+        let tokens = Expr::from(&m.wire("separate_tokens", concat(&tokens)));
+        let token = m.delay("separate_token", Expr::from(&token_in), separate_pace(configuration));
+        m.drive(&token_out, Expr::from(&token));
+        let columns = (0..columns)
+            .map(|column| own_register(m, &format!("own_separate_{column}"), &Expr::from(&separate_in)))
+            .collect::<Result<_, _>>()?;
+        Ok(Separate { tokens, columns })
+    }
+
+    /// The beat as the tile in `column` multiplies it: as it is, or the column's element for each multiplier.
+    fn operands(
+        &self,
+        m: &mut ModuleBuilder,
+        configuration: &Configuration,
+        activation: &Signal,
+        column: usize,
+    ) -> Expr {
+        let element = |lane: usize| {
+            let bits = ELEMENT_BITS as usize;
+            Expr::from(activation).slice(lane * bits, bits)
+        };
+        let own = |lane: usize| match lane == column {
+            true => element(lane),
+            false => self.columns[column].choose(element(column), element(lane)),
+        };
+        let operands: Vec<Expr> = (0..configuration.dot as usize).rev().map(own).collect();
+        Expr::from(&m.wire(&format!("activation_of_{column}"), concat(&operands)))
+    }
+}
+
 /// A row of `columns` tiles.
 ///
 /// # Errors
@@ -122,6 +180,10 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     let tokens = m.wire("drain_tokens", concat(&tokens));
     let token = m.delay("drain_token", Expr::from(&token_in), token_pace);
     m.drive(&token_out, Expr::from(&token));
+    let separate = match configuration.separate_sums {
+        true => Some(Separate::of(&mut m, configuration, columns)?),
+        false => None,
+    };
     m.section("Load");
     let load_enable = m.input("load_enable", Type::bits(columns as usize));
     let load_address = m.input("load_address", address_type);
@@ -147,9 +209,13 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     for column in 0..columns as usize {
         let drain_in = m.input(&format!("drain_in_{column}"), drain_type);
         let drain_out = m.output(&format!("drain_out_{column}"), drain_type);
+        let operands = match &separate {
+            Some(separate) => separate.operands(&mut m, configuration, &activation, column),
+            None => Expr::from(&activation),
+        };
         let mut connections: Vec<(&str, Expr)> = vec![
             ("weight_address", Expr::from(&address)),
-            ("activation", Expr::from(&activation)),
+            ("activation", operands),
             ("drain_in", Expr::from(&drain_in)),
             ("drain_tokens", Expr::from(&tokens)),
             ("load_enable", Expr::from(&load_enable).bit(column)),
@@ -168,6 +234,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
         }
         connections.extend(fetch.iter().map(|fetch| ("fetch", fetch[column].clone())));
         connections.extend(controls.into_iter().zip(followed.iter().cloned()));
+        connections.extend(separate.iter().map(|separate| ("separate_tokens", separate.tokens.clone())));
         connections.extend(offset.iter().map(|offset| ("offset", offset.clone())));
         let instance = m.instance(&format!("tile_{column}"), &tile, connections)?;
         m.drive(&drain_out, Expr::from(&instance.output("drain_out")));

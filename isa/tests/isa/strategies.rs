@@ -2,7 +2,7 @@
 
 use lpu_isa::configuration::{Configuration, Extensions, LOOKUP_ENTRIES, Pipeline};
 use lpu_isa::instruction::{
-    Assignment, Function, Instruction, MOST_TIMES, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
+    Assignment, Drain, Function, Instruction, MOST_TIMES, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
 };
 use lpu_isa::program::{Band, FORMAT, InputPart, Layer, Placed, Program, Queue, Region, Scale};
 use lpu_isa::sequence::{LEVELS, Sequence};
@@ -58,6 +58,7 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             clock_mhz: None,
             scale_multiplier_lanes: u32::from(halvings > 0 && !pipeline.compact),
             lookup: scale_depth >= LOOKUP_ENTRIES && tiles.is_multiple_of(2),
+            separate_sums: weight_bits == 8 && tiles >= stream_elements && tiles.is_multiple_of(3),
             narrow_scales: false,
             pipeline,
             extensions: extensions
@@ -146,6 +147,12 @@ fn source(configuration: &Configuration) -> impl Strategy<Value = Source> + use<
     prop_oneof![(0..configuration.vector_slices).prop_map(Source::Slice), Just(Source::Requantiser), Just(last)]
 }
 
+fn drain(configuration: &Configuration) -> impl Strategy<Value = Drain> + use<> {
+    let full_rows = configuration.extensions.map(|_| Drain::FullRows);
+    let separate = configuration.separate_sums.then_some(Drain::Separate);
+    select([Some(Drain::AllRows), full_rows, separate].into_iter().flatten().collect::<Vec<_>>())
+}
+
 fn clamp() -> impl Strategy<Value = (i32, i32)> {
     (any::<i16>(), any::<i16>()).prop_map(|(a, b)| (i32::from(a.min(b)), i32::from(a.max(b))))
 }
@@ -156,11 +163,12 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
     let limit = unit.address_limit(configuration);
     let operation = match unit {
         Unit::TileGroup(_) if configuration.extensions.is_some() => {
-            let sources = (proptest::option::of(1..=configuration.registers()), source(configuration), any::<bool>());
+            let sources =
+                (proptest::option::of(1..=configuration.registers()), source(configuration), drain(configuration));
             (sources, moved(limit, noisy, configuration))
-                .prop_map(|((tile, source, full_rows), sequence)| match tile {
+                .prop_map(|((tile, source, drain), sequence)| match tile {
                     Some(tile) => Operation::Fetch { tile, sequence },
-                    None => Operation::Multiply { source, full_rows, sequence },
+                    None => Operation::Multiply { source, drain, sequence },
                 })
                 .boxed()
         }
@@ -176,8 +184,8 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
                 .boxed()
         }
         Unit::Registers => assignment(configuration.registers()).prop_map(Operation::Assign).boxed(),
-        Unit::TileGroup(_) => (source(configuration), sequence(limit, noisy, configuration))
-            .prop_map(|(source, sequence)| Operation::Multiply { source, full_rows: false, sequence })
+        Unit::TileGroup(_) => (source(configuration), drain(configuration), sequence(limit, noisy, configuration))
+            .prop_map(|(source, drain, sequence)| Operation::Multiply { source, drain, sequence })
             .boxed(),
         Unit::Read(_) => moved(limit, noisy, configuration).prop_map(|sequence| Operation::Read { sequence }).boxed(),
         Unit::Write(_) => {

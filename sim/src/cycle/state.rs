@@ -6,7 +6,7 @@ use super::{Options, WriteEvent};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::fixed_point::normalise::Factor;
 use lpu_isa::image::nibbles;
-use lpu_isa::instruction::{Operation, Source, Tracking, Unit};
+use lpu_isa::instruction::{Drain, Operation, Source, Tracking, Unit};
 use lpu_isa::latency::ISSUE_TO_STEP;
 use lpu_isa::program::{Placed, Program, Region, Scale};
 use std::collections::VecDeque;
@@ -128,7 +128,7 @@ impl State {
         let dot = configuration.dot as usize;
         let latency = &options.latency;
         let longest =
-            latency.step_to_drain + configuration.drain_cycles() + latency.requantise.max(latency.vector_unit);
+            latency.step_to_drain + configuration.longest_drain() + latency.requantise.max(latency.vector_unit);
         let mut shortest = vec![
             latency.vector_read,
             latency.requantise,
@@ -442,23 +442,27 @@ impl State {
         source.port(&self.configuration) as usize
     }
 
-    /// The first `rows` rows of results of `group` leave its drain chains, row 0 at `cycle`. Columns without a tile in the last row
-    /// deliver zero.
-    fn drain(&mut self, group: usize, rows: u32, cycle: u64) {
+    /// The results of `group` leave its drain chains, row 0 at `cycle`. Columns without a tile in the last row deliver zero.
+    fn drain(&mut self, group: usize, drain: Drain, cycle: u64) {
         let dot = self.configuration.dot as usize;
+        let rows = self.configuration.drain_rows(drain);
         let pace = u64::from(self.configuration.requantise_interval);
         for row in 0..u64::from(rows) {
             let at = self.slot(cycle + row * pace) + group * dot;
             self.drains[at..at + dot].fill(0);
         }
         for tile in &self.tiles[group] {
-            for (part, weights) in tile.weights.iter().enumerate() {
-                let row = tile.row * tile.weights.len() + part;
+            let sums = if drain == Drain::Separate { dot } else { tile.weights.len() };
+            for part in 0..sums {
+                let row = tile.row * sums + part;
                 if row >= rows as usize {
                     continue;
                 }
                 let at = self.slot(cycle + row as u64 * pace) + tile.column;
-                self.drains[at] = self.runs[group].accumulator(weights, dot);
+                self.drains[at] = match drain {
+                    Drain::Separate => self.runs[group].separate_sum(&tile.weights[0], (dot, part), tile.column % dot),
+                    Drain::AllRows | Drain::FullRows => self.runs[group].accumulator(&tile.weights[part], dot),
+                };
             }
         }
     }
@@ -471,14 +475,13 @@ impl State {
         let now = self.slot(cycle);
         let latency = &options.latency;
         match (self.units[index], operation) {
-            (Unit::TileGroup(group), Operation::Multiply { source, full_rows, .. }) => {
+            (Unit::TileGroup(group), Operation::Multiply { source, drain, .. }) => {
                 let group = group as usize;
                 let port = self.port(*source);
                 self.runs[group].step(&step, &self.ports[port][now..now + dot], self.multiplied_bits);
                 if step.last {
                     self.land_stores(group, cycle);
-                    let rows = self.configuration.drain_rows(*full_rows);
-                    self.drain(group, rows, cycle + u64::from(latency.step_to_drain));
+                    self.drain(group, *drain, cycle + u64::from(latency.step_to_drain));
                 }
             }
             (Unit::TileGroup(group), Operation::Fetch { .. }) => {

@@ -121,6 +121,14 @@ impl Run {
             sum.wrapping_add(dot_product(&weights[address * dot..(address + 1) * dot], beat))
         })
     }
+
+    /// The sum of the multiplier of weight `part`, where all multipliers of a tile take element `element` of the beats.
+    pub fn separate_sum(&self, weights: &[i16], (dot, part): (usize, usize), element: usize) -> i32 {
+        let beats = self.addresses.iter().zip(self.activations.chunks_exact(dot));
+        beats.fold(0i32, |sum, (&address, beat)| {
+            sum.wrapping_add(i32::from(weights[address * dot + part]) * i32::from(beat[element]))
+        })
+    }
 }
 
 /// The sum of products, modulo 2³².

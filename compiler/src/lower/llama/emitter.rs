@@ -11,7 +11,7 @@ use super::job::{
 use super::timeline::{Drains, Passages, Timeline};
 use crate::schedule::Draft;
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Assignment, Operation, RequantiseFrom, Source, Spread, Unit};
+use lpu_isa::instruction::{Assignment, Drain, Operation, RequantiseFrom, Source, Spread, Unit};
 use lpu_isa::latency::{ExtensionLatency, ISSUE_TO_STEP, Latency};
 use lpu_isa::program::Queue;
 use lpu_isa::sequence::{Sequence, Step};
@@ -288,9 +288,9 @@ impl Emitter {
         let latency = self.latency.clone();
         let pace = self.configuration.requantise_interval;
         let whole = self.configuration.beats_per_word() as i32;
-        let full_rows = job.rows.0 + job.rows.1 <= self.configuration.drain_rows(true);
-        let drain = self.configuration.drain_rows(full_rows) * pace;
-        let period = job.beats.max(drain);
+        let in_full_rows = job.rows.0 + job.rows.1 <= self.configuration.drain_rows(Drain::FullRows);
+        let drain = if in_full_rows { Drain::FullRows } else { Drain::AllRows };
+        let period = job.beats.max(self.configuration.drain_cycles(drain));
         let gap = period - job.beats;
         let rows = Rows { rows: job.rows.1, passes: job.passes, pace, period };
         let mut drafts = Vec::new();
@@ -303,7 +303,7 @@ impl Emitter {
         let arrival = -i64::from(latency.vector_read);
         for Stream { groups, slice, base } in &job.streams {
             let source = Source::Slice(*slice);
-            let multiply = Operation::Multiply { source, full_rows, sequence: weights };
+            let multiply = Operation::Multiply { source, drain, sequence: weights };
             let tiles =
                 groups.iter().map(|&group| Draft { unit: Unit::TileGroup(group), offset: 0, operation: multiply });
             drafts.extend(tiles);
@@ -367,7 +367,8 @@ impl Emitter {
         }
         // Of the streams the tiles take a beat, of what stands beside the results the vector unit takes words.
         let later = i64::from((job.passes - 1) * period);
-        let drains = Drains { offset: last_step, cycles: later as u64 + u64::from(drain) };
+        let drains =
+            Drains { offset: last_step, cycles: later as u64 + u64::from(self.configuration.drain_cycles(drain)) };
         let register =
             operator.and_then(|(operator, sequence, at)| self.found(operator, &sequence).map(|cycles| at + cycles));
         let scalar = made.map(|made| made.offset);

@@ -24,7 +24,7 @@ pub(super) fn merged(queue: &[Timed], unit: Unit, configuration: &Configuration)
 /// The operation with another sequence.
 fn with(operation: Operation, sequence: Sequence) -> Operation {
     match operation {
-        Operation::Multiply { source, full_rows, .. } => Operation::Multiply { source, full_rows, sequence },
+        Operation::Multiply { source, drain, .. } => Operation::Multiply { source, drain, sequence },
         Operation::Store { source, spread, place, .. } => Operation::Store { source, spread, place, sequence },
         Operation::Read { .. } => Operation::Read { sequence },
         Operation::Write { source, last_beats, .. } => Operation::Write { source, last_beats, sequence },
