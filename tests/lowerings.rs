@@ -65,8 +65,15 @@ fn machines() -> Vec<(&'static str, Configuration)> {
     let mut machines = looking_up().to_vec();
     machines.push(("five rows", deep.clone()));
     machines.push((
-        "three rows, fast queues, short pipelines",
-        Configuration { tiles: 24, requantise_interval: 1, queue_word_bits: 200, pipeline: fast, ..deep },
+        "three rows, fast queues, short pipelines, separate sums",
+        Configuration {
+            tiles: 24,
+            requantise_interval: 1,
+            queue_word_bits: 200,
+            pipeline: fast,
+            separate_sums: true,
+            ..deep
+        },
     ));
     machines
 }

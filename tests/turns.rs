@@ -10,8 +10,8 @@ use lpu_compiler::error::{CompileError, Resource};
 use lpu_compiler::graph::{Graph, OperatorKind};
 use lpu_compiler::import::import;
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Operation, Unit};
-use lpu_isa::program::Program;
+use lpu_isa::instruction::{Drain, Operation, Unit};
+use lpu_isa::program::{Placed, Program};
 use lpu_tests::convolutional::{Separable, mobilenet, separable};
 use lpu_tests::random::Random;
 use lpu_tests::witnesses::{accept, compile_and_check, library, model_agrees, rtl_steps_agree};
@@ -139,6 +139,7 @@ fn depthwise_convolutions_that_take_turns_are_exact() {
         let roomy = Configuration {
             tiles: random.within(16, 37) as u32,
             weight_bits,
+            separate_sums: weight_bits == 8 && seed % 2 == 0,
             weight_depth: 1 << 13,
             vector_depth: 1 << 12,
             queue_depth: 1 << 10,
@@ -188,6 +189,41 @@ fn turns_agree_on_the_rtl() {
     assert!(program.weights[0].len() < roomy.weights[0].len());
     assert!(takes_turns(&program) && !takes_turns(&roomy));
     let Some(library) = library(&machine, "turns on the RTL").unwrap() else { return };
+    let inputs = random_inputs(&mut random, &program);
+    rtl_steps_agree(&graph, &program, &library, &inputs).unwrap();
+}
+
+/// How many instructions of the tiles have sums of multipliers.
+fn separate_products(program: &Program) -> usize {
+    let queue = program.queues.iter().find(|queue| queue.unit == Unit::TileGroup(0)).unwrap();
+    let separate =
+        |placed: &&Placed| matches!(placed.instruction.operation, Operation::Multiply { drain: Drain::Separate, .. });
+    queue.instructions.iter().filter(separate).count()
+}
+
+/// Depthwise convolutions between pointwise ones, on a machine with an incomplete row of tiles: sums of multipliers and of tiles leave
+/// the same drain chains one behind the other.
+#[test]
+fn separate_sums_agree_on_the_rtl() {
+    let machine = Configuration {
+        tiles: 19,
+        weight_depth: 512,
+        vector_depth: 2048,
+        scale_depth: 64,
+        queue_depth: 200,
+        scale_multiplier_lanes: 0,
+        ..Configuration::default()
+    };
+    let mut random = Random::new(11);
+    let shape = Separable { size: 13, channels: 3, first: 20, blocks: vec![(1, 12), (2, 8)], classes: 3, pads: false };
+    let graph = import(&separable(&mut random, &shape).bytes(), "separate").unwrap();
+    let separate = Configuration { separate_sums: true, ..machine.clone() };
+    let [alone, program] = [&machine, &separate].map(|machine| compile_and_check(&graph, machine).unwrap());
+    println!("{} cycles with sums of tiles, {} with sums of multipliers too", alone.cycles, program.cycles);
+    assert!(program.cycles < alone.cycles);
+    assert_eq!(separate_products(&alone), 0);
+    assert!(separate_products(&program) > 0);
+    let Some(library) = library(&separate, "separate sums on the RTL").unwrap() else { return };
     let inputs = random_inputs(&mut random, &program);
     rtl_steps_agree(&graph, &program, &library, &inputs).unwrap();
 }

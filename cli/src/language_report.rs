@@ -2,10 +2,11 @@
 
 use crate::machine::Machine;
 use crate::output::{count, pairs, percent};
-use crate::speaker::{Difference, TokenRun, Witnessed};
+use crate::speaker::{Difference, Differing, TokenRun, Witnessed};
 use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_compiler::occupation::{CyclesSpent, Occupation};
 use lpu_compiler::tokenizer::Tokenizer;
+use lpu_isa::fixed_point::normalise::Factor;
 use lpu_isa::latency::between_runs;
 use lpu_isa::program::Program;
 use lpu_isa::timeline::entry_points;
@@ -166,13 +167,19 @@ fn mean(cycles: &[u64]) -> Option<f64> {
 /// Where the machine did not keep its promises: the first wrong result, the first wrong count of cycles.
 pub fn broken_promises(witnessed: &Witnessed<'_>, tokenizer: &Tokenizer) -> Vec<String> {
     let mut broken = Vec::new();
-    if let Some(Difference { position, element, value, golden }) = witnessed.difference() {
-        let piece = tokenizer.decode(&[element as u32]);
-        let what = match value {
-            Some(value) => format!("the result for token {element} ({piece:?}) is {value}, golden {golden}"),
-            None => format!(
-                "the choice is token {element} ({piece:?}), whose result golden has as {golden}, not the largest"
-            ),
+    if let Some(Difference { position, what }) = witnessed.difference() {
+        let named = |token: u32| format!("token {token} ({:?})", tokenizer.decode(&[token]));
+        let what = match what {
+            Differing::Result { token, value, golden } => {
+                format!("the result for {} is {value}, golden {golden}", named(token))
+            }
+            Differing::Choice { token, golden } => {
+                format!("the choice is {}, whose result golden has as {golden}, not the largest", named(token))
+            }
+            Differing::Factor { value, golden } => {
+                let text = |factor: Factor| format!("{} × 2^{}", factor.mantissa, factor.exponent);
+                format!("the factor of the last norm is {}, golden {}", text(value), text(golden))
+            }
         };
         broken.push(format!("position {position}: {what}: the machine is not the golden model"));
     }

@@ -7,6 +7,7 @@ use crate::language::failed;
 use crate::link::LinkReport;
 use crate::witnesses::{build_rtl, rtl_failed, rtl_options};
 use lpu_compiler::llama::graph::QuantisedLlama;
+use lpu_isa::fixed_point::normalise::Factor;
 use lpu_isa::program::Program;
 use lpu_sim::cycle::CycleError;
 use lpu_sim::golden_llama::{Answer, GoldenLlama};
@@ -83,12 +84,36 @@ pub struct TokenRun {
 pub struct Difference {
     /// Position of the token taken in.
     pub position: usize,
-    /// The result that differs: the token that it belongs to.
-    pub element: usize,
-    /// The machine's; none where it shows its choice alone.
-    pub value: Option<i16>,
-    /// Golden's.
-    pub golden: i16,
+    /// What differs.
+    pub what: Differing,
+}
+
+/// What of a run differs from the golden model's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Differing {
+    /// The result of a token.
+    Result {
+        /// The token that it belongs to.
+        token: u32,
+        /// The machine's.
+        value: i16,
+        /// Golden's.
+        golden: i16,
+    },
+    /// The choice, of equal results or where the machine shows nothing else.
+    Choice {
+        /// The machine's.
+        token: u32,
+        /// The result that golden has for it.
+        golden: i16,
+    },
+    /// The factor of the last norm, which all results have in common.
+    Factor {
+        /// The machine's.
+        value: Factor,
+        /// Golden's.
+        golden: Factor,
+    },
 }
 
 /// A machine that takes tokens in, whatever it is made of.
@@ -323,23 +348,41 @@ impl<'a> Witnessed<'a> {
         self.runs.push(TokenRun { cycles, predicted, schedule });
     }
 
-    /// Compares what the run at `position` has come to with what golden says: its choice, and its results where they are known.
-    fn compare(&mut self, position: usize, expected: &Answer, next: Option<u32>, elements: Option<&[i16]>) {
+    /// Compares what the run at `position` has come to with what golden says: its choice, and its results and their factor where they are
+    /// known.
+    fn compare(
+        &mut self,
+        position: usize,
+        expected: &Answer,
+        next: Option<u32>,
+        (elements, factor): (Option<&[i16]>, Option<Factor>),
+    ) {
         self.results += elements.map_or(0, |elements| elements.len() as u64);
-        if self.difference.is_some() {
-            return;
-        }
-        let differs = |elements: &[i16]| {
-            let mut pairs = elements.iter().zip(&expected.elements);
-            pairs.position(|(value, golden)| value != golden)
-        };
-        let wrong_choice = next.filter(|&next| next != expected.most_likely()).map(|next| next as usize);
-        if let Some(element) = elements.and_then(differs).or(wrong_choice) {
-            let value = elements.and_then(|elements| elements.get(element).copied());
-            let golden = expected.elements.get(element).copied().unwrap_or(0);
-            self.difference = Some(Difference { position, element, value, golden });
+        if self.difference.is_none() {
+            let what = differing(expected, next, elements, factor);
+            self.difference = what.map(|what| Difference { position, what });
         }
     }
+}
+
+/// What of a machine's run differs first from golden's answer: results, where they are known, then the choice, then the factor.
+fn differing(
+    expected: &Answer,
+    next: Option<u32>,
+    elements: Option<&[i16]>,
+    factor: Option<Factor>,
+) -> Option<Differing> {
+    let golden = |token: u32| expected.elements.get(token as usize).copied().unwrap_or(0);
+    let results = (0..).zip(elements.into_iter().flatten());
+    let wrong = results.map(|(token, &value)| (token, value)).find(|&(token, value)| value != golden(token));
+    if let Some((token, value)) = wrong {
+        return Some(Differing::Result { token, value, golden: golden(token) });
+    }
+    if let Some(token) = next.filter(|&next| next != expected.most_likely()) {
+        return Some(Differing::Choice { token, golden: golden(token) });
+    }
+    let golden = expected.factor;
+    factor.filter(|&value| value != golden).map(|value| Differing::Factor { value, golden })
 }
 
 impl Speaker for Witnessed<'_> {
@@ -349,15 +392,10 @@ impl Speaker for Witnessed<'_> {
         // Where the machine's own choice is the token, nothing comes from the host.
         let got = self.machine.run(Some(token).filter(|_| self.chosen != Some(token)))?;
         self.note(got.cycles, got.predicted);
+        self.compare(position, &expected, Some(got.next), (Some(&got.elements), got.factor));
         // What a machine does not show of the factor cannot differ from the golden model's.
         let factor = got.factor.unwrap_or(expected.factor);
         let answer = Answer { elements: got.elements, factor, right_shift: expected.right_shift };
-        self.compare(position, &expected, Some(got.next), Some(&answer.elements));
-        if self.difference.is_none() && answer != expected {
-            // All elements are the same, the factor is not.
-            let (element, value) = (got.next as usize, Some(0));
-            self.difference = Some(Difference { position, element, value, golden: 0 });
-        }
         self.chosen = Some(got.next);
         Ok(answer)
     }
@@ -385,7 +423,7 @@ impl Speaker for Witnessed<'_> {
                 let position = self.position();
                 let expected = self.golden.step(token)?;
                 self.note(run.cycles, run.predicted);
-                self.compare(position, &expected, run.next, None);
+                self.compare(position, &expected, run.next, (None, None));
                 last = Some((position, expected));
                 self.chosen = run.next;
                 if let Some(token) = run.next
@@ -399,7 +437,7 @@ impl Speaker for Witnessed<'_> {
         // Nobody has overwritten the results of the last run.
         let elements = self.machine.elements()?;
         if let Some((position, expected)) = last {
-            self.compare(position, &expected, None, Some(&elements));
+            self.compare(position, &expected, None, (Some(&elements), None));
         }
         Ok(true)
     }
@@ -432,5 +470,26 @@ pub fn broken(place: &str, error: &LanguageError) -> Failure {
     match error {
         LanguageError::Cycle(CycleError::Endless(_)) | LanguageError::Slot(_) => failure.disagreement(),
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_named_for_what_it_is() {
+        let golden = Factor { mantissa: 20_000, exponent: -3 };
+        let expected = Answer { elements: vec![5, 9, -2], factor: golden, right_shift: 4 };
+        let all = |elements: &[i16], next, factor| differing(&expected, Some(next), Some(elements), Some(factor));
+        assert_eq!(all(&[5, 9, -2], 1, golden), None);
+        let wrong = Differing::Result { token: 2, value: 7, golden: -2 };
+        assert_eq!(all(&[5, 9, 7], 0, golden), Some(wrong));
+        assert_eq!(all(&[5, 9, -2], 0, golden), Some(Differing::Choice { token: 0, golden: 5 }));
+        let value = Factor { exponent: -2, ..golden };
+        assert_eq!(all(&[5, 9, -2], 1, value), Some(Differing::Factor { value, golden }));
+        // A machine that goes from token to token by itself shows its choice alone.
+        assert_eq!(differing(&expected, Some(1), None, None), None);
+        assert_eq!(differing(&expected, Some(2), None, None), Some(Differing::Choice { token: 2, golden: -2 }));
     }
 }

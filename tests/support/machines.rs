@@ -264,7 +264,8 @@ pub fn extended() -> Vec<(&'static str, Configuration)> {
     ]
 }
 
-/// Machines whose requantiser looks up, small enough to be built quickly: full and compact pipelines, one part of a word and several.
+/// Machines whose requantiser looks up, small enough to be built quickly: full and compact pipelines, one part of a word and several, sums
+/// of tiles alone and of multipliers too.
 #[must_use]
 pub fn looking_up() -> [(&'static str, Configuration); 3] {
     let small = Configuration {
@@ -284,11 +285,15 @@ pub fn looking_up() -> [(&'static str, Configuration); 3] {
             "one part, fast crossbar",
             Configuration {
                 requantise_interval: 1,
+                separate_sums: true,
                 pipeline: Pipeline { crossbar: 1, ..small.pipeline },
                 ..small.clone()
             },
         ),
-        ("compact, four parts", Configuration { requantise_interval: 4, pipeline: compact, ..small }),
+        (
+            "compact, four parts",
+            Configuration { requantise_interval: 4, separate_sums: true, pipeline: compact, ..small },
+        ),
     ]
 }
 

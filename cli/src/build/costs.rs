@@ -59,6 +59,11 @@ mod language {
     pub const REGISTERS_AND_STORES: f64 = 1050.0;
 }
 
+/// What a sum of its own takes for each multiplier, in sites of an ECP5's look-up tables: an accumulator, a way into the drain, a
+/// choice of its element. The cells of a row of four tiles of `constraints/ulx3s-85f/vision.toml`, weighed by [`sites`], less those of
+/// the same row without: 1,544 for 16 multipliers.
+const SEPARATE_SUM: f64 = 96.5;
+
 /// All units, in the order of the report.
 pub const UNITS: [Unit; 9] = [
     Unit::Tiles,
@@ -153,8 +158,17 @@ impl Unit {
         }
     }
 
-    /// Sites of look-up tables beyond the sum of [`sizes`](Self::sizes): what only machines for language models have.
-    pub fn language_sites(self, configuration: &Configuration) -> f64 {
+    /// Sites of look-up tables beyond the sum of [`sizes`](Self::sizes): what only some machines have.
+    pub fn optional_sites(self, configuration: &Configuration) -> f64 {
+        let separate = match self {
+            Unit::Tiles if configuration.separate_sums => f64::from(configuration.multipliers()) * SEPARATE_SUM,
+            _ => 0.0,
+        };
+        separate + self.language_sites(configuration)
+    }
+
+    /// What machines for language models have.
+    fn language_sites(self, configuration: &Configuration) -> f64 {
         let Some(_) = configuration.extensions else { return 0.0 };
         match self {
             Unit::TileRows => f64::from(configuration.tiles) * language::TILE,

@@ -59,7 +59,7 @@ impl Estimate {
             .map(|unit| {
                 let sizes = unit.sizes(&board.configuration);
                 let cost: f64 = sizes.iter().zip(unit.coefficients(board.family)).map(|(size, cost)| size * cost).sum();
-                let cost = cost + unit.language_sites(&board.configuration);
+                let cost = cost + unit.optional_sites(&board.configuration);
                 UnitCost { unit: unit.name(), lut: cost.max(0.0).round() as u32 }
             })
             .collect();

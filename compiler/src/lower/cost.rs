@@ -24,7 +24,7 @@
 //! `cargo test -p lpu-tests --test lowerings` compares these formulas with the compiler's prediction, the cycle model and the RTL.
 
 use super::layout::Layout;
-use super::split::{best, parts};
+use super::split::{Prices, best, parts};
 use super::window::{Axis, Product};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::latency::Latency;
@@ -137,7 +137,7 @@ impl Products {
         output: &Layout,
         configuration: &Configuration,
     ) -> Option<Products> {
-        let pieces = best(product, [input, output], configuration, 0)?;
+        let pieces = best(product, [input, output], configuration, Prices::NONE)?;
         let parts = parts(product, &pieces, [input, output], configuration)?;
         let (first, last) = (parts.first()?, parts.last()?);
         Some(Products {

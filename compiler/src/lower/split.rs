@@ -178,20 +178,21 @@ pub(super) fn parts(
 ) -> Option<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::new();
     let mut at = 0;
+    let interval = configuration.minimum_interval();
     for piece in pieces {
         let passes = passes(product, &piece.split, layouts)?;
-        parts_of(product, piece, &passes, layouts, configuration, (&mut parts, &mut at))?;
+        parts_of(product, piece, &passes, layouts, (configuration, interval), (&mut parts, &mut at))?;
     }
     Some(parts)
 }
 
-/// Appends the parts of one piece, from cycle `at` on.
+/// Appends the parts of one piece, from cycle `at` on; `interval` is the least of an instruction, which is not to be computed for each.
 fn parts_of(
     product: &Product<'_>,
     piece: &Piece,
     passes: &[Passes],
     [input, output]: [&Layout; 2],
-    configuration: &Configuration,
+    (configuration, interval): (&Configuration, u32),
     (parts, at): (&mut Vec<Part>, &mut u64),
 ) -> Option<()> {
     let split = piece.split;
@@ -212,8 +213,7 @@ fn parts_of(
         all.into_iter().filter(|&(_, size, runs)| size > 0 && runs > 0).collect::<Vec<_>>()
     };
     let pace = u64::from(configuration.requantise_interval);
-    let shortest =
-        |split: &Split| u64::from(configuration.drain_cycles(split.drain()).max(configuration.minimum_interval()));
+    let shortest = |split: &Split| u64::from(configuration.drain_cycles(split.drain()).max(interval));
     for Passes { first, number, turns, width, reads, step, of_turn } in passes {
         for &(row, rows, row_runs) in &grid(piece.rows, split.rows) {
             for &(column, columns, column_runs) in &grid(piece.columns, split.columns) {
@@ -331,8 +331,27 @@ type Cost = (u64, u64);
 /// How a rectangle is cut, and at what cost; none where it cannot be.
 type Cut = Option<(Cost, Vec<Piece>)>;
 
-/// Cycles that a further piece must save: it takes an instruction of each queue.
-const PIECE: u64 = 12;
+/// Cycles that a further piece or turn must save, since it takes an instruction of each queue; and where these are scarce.
+const INSTRUCTION: u64 = 12;
+const SCARCE_INSTRUCTION: u64 = 200;
+
+/// What counts beside cycles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Prices {
+    /// Cycles that a word of weights in each tile counts for.
+    pub(super) thrift: u64,
+    /// Are instructions scarce?
+    pub(super) sparing: bool,
+}
+
+impl Prices {
+    /// Cycles alone count.
+    pub(super) const NONE: Prices = Prices { thrift: 0, sparing: false };
+
+    fn instruction(self) -> u64 {
+        if self.sparing { SCARCE_INSTRUCTION } else { INSTRUCTION }
+    }
+}
 
 /// How deep rests are cut again: the rest of a rectangle, and the rest of that.
 const DEPTH: u32 = 2;
@@ -342,8 +361,9 @@ struct Search<'a> {
     product: &'a Product<'a>,
     layouts: [&'a Layout; 2],
     configuration: &'a Configuration,
-    /// Cycles that a word of weights in each tile counts for.
-    thrift: u64,
+    /// Least interval of an instruction.
+    interval: u32,
+    prices: Prices,
     /// Can multipliers have sums of their own?
     separable: bool,
     /// The passes of a number of blocks and turns.
@@ -353,16 +373,18 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// All splits of so many rows and columns.
+    /// All splits of so many rows and columns. What a sum of each tile holds needs none of each multiplier.
     fn splits(&self, rows: u64, columns: u64) -> Vec<Split> {
         let mut splits = Vec::new();
+        let of_tiles = u64::from(self.configuration.drain_rows(Drain::FullRows));
         for separate in [false, true].into_iter().filter(|separate| !separate || self.separable) {
             let one = Split { separate, ..Split::ONE };
             let most = u64::from(self.configuration.drain_rows(one.drain()));
             for blocks in 1..=most.min(self.layouts[1].blocks()) {
                 for down in 1..=(most / blocks).min(rows) {
                     for across in 1..=(most / blocks / down).min(columns) {
-                        splits.extend(self.turns(Split { blocks, rows: down, columns: across, ..one }));
+                        let split = Split { blocks, rows: down, columns: across, ..one };
+                        splits.extend(self.turns(split).filter(|split| !separate || split.held() > of_tiles));
                     }
                 }
             }
@@ -375,7 +397,7 @@ impl Search<'_> {
     fn turns(&self, split: Split) -> impl Iterator<Item = Split> + use<> {
         let rows = u64::from(self.configuration.drain_rows(split.drain())) / split.taken();
         let most = rows.min(self.layouts[1].blocks() / split.blocks);
-        let most = if self.thrift > 0 && !self.product.alike { most.max(1) } else { 1 };
+        let most = if self.prices.thrift > 0 && !self.product.alike { most.max(1) } else { 1 };
         (1..=most).map(move |turns| Split { turns, ..split })
     }
 
@@ -385,11 +407,18 @@ impl Search<'_> {
         let known = self.passes.entry((split.blocks, split.turns));
         let passes = known.or_insert_with(|| passes(self.product, split, self.layouts)).as_ref()?;
         let (mut parts, mut at) = (Vec::new(), 0);
-        parts_of(self.product, piece, passes, self.layouts, self.configuration, (&mut parts, &mut at))?;
+        parts_of(
+            self.product,
+            piece,
+            passes,
+            self.layouts,
+            (self.configuration, self.interval),
+            (&mut parts, &mut at),
+        )?;
         let words = words(self.product, &parts, self.layouts[0]);
         // Each turn takes instructions of its own.
-        let more = (parts.len() - parts.len() / piece.split.turns as usize) as u64 * PIECE;
-        Some((cycles(&parts).saturating_add(words.saturating_mul(self.thrift)).saturating_add(more), words))
+        let more = (parts.len() - parts.len() / piece.split.turns as usize) as u64 * self.prices.instruction();
+        Some((cycles(&parts).saturating_add(words.saturating_mul(self.prices.thrift)).saturating_add(more), words))
     }
 
     /// The best way to cut a rectangle of so many rows and columns.
@@ -400,7 +429,8 @@ impl Search<'_> {
         let mut best: Cut = None;
         let whole = Piece { row: 0, rows, column: 0, columns, split: Split::ONE };
         for split in self.splits(rows, columns) {
-            for overlaps in [false, true] {
+            let divides = rows.is_multiple_of(split.rows) && columns.is_multiple_of(split.columns);
+            for overlaps in [false, true].into_iter().filter(|overlaps| !(divides && *overlaps)) {
                 let piece = Piece { split: Split { overlaps, ..split }, ..whole };
                 if let Some(cost) = self.cost(&piece).filter(|cost| is_less(cost, &best)) {
                     best = Some((cost, vec![piece]));
@@ -435,7 +465,8 @@ impl Search<'_> {
                 }
                 match self.best(rows, columns, depth - 1) {
                     Some((more, others)) => {
-                        cost = (cost.0.saturating_add(more.0).saturating_add(PIECE), cost.1 + more.1);
+                        cost =
+                            (cost.0.saturating_add(more.0).saturating_add(self.prices.instruction()), cost.1 + more.1);
                         pieces.extend(others.into_iter().map(|piece| piece.shifted(down, right)));
                     }
                     None => possible = false,
@@ -462,31 +493,38 @@ pub(super) struct Question {
     alike: bool,
     streams: bool,
     layouts: [Layout; 2],
-    thrift: u64,
+    prices: Prices,
 }
 
 impl Question {
-    pub(super) fn of(product: &Product<'_>, [input, output]: [&Layout; 2], thrift: u64) -> Question {
+    pub(super) fn of(product: &Product<'_>, [input, output]: [&Layout; 2], prices: Prices) -> Question {
         // Where the rectangle lies shifts its pieces.
         let axes = [product.rows, product.columns];
         let reads = (0..output.channels).map(product.reads).collect();
         let Product { alike, streams, .. } = *product;
-        Question { axes, reads, alike, streams, layouts: [*input, *output], thrift }
+        Question { axes, reads, alike, streams, layouts: [*input, *output], prices }
     }
 }
 
-/// The pieces of fewest cycles, where a word of weights in each tile counts as `thrift` of them; of equal ones those of fewest
-/// weights. `None` where no row of tiles is wide enough.
+/// The pieces of fewest cycles, with what else counts as some of them; of equal ones those of fewest weights. `None` where no row of tiles is wide enough.
 pub(super) fn best(
     product: &Product<'_>,
     layouts: [&Layout; 2],
     configuration: &Configuration,
-    thrift: u64,
+    prices: Prices,
 ) -> Option<Vec<Piece>> {
     let (rows, columns) = (product.rows.outputs, product.columns.outputs);
     let separable = configuration.separate_sums && reads_its_own(product, layouts);
-    let mut search =
-        Search { product, layouts, configuration, thrift, separable, passes: HashMap::new(), known: HashMap::new() };
+    let mut search = Search {
+        product,
+        layouts,
+        configuration,
+        interval: configuration.minimum_interval(),
+        prices,
+        separable,
+        passes: HashMap::new(),
+        known: HashMap::new(),
+    };
     search.best(rows, columns, DEPTH).map(|(_, pieces)| pieces)
 }
 
@@ -562,7 +600,8 @@ mod tests {
         let size = Plane { rows: 6, columns: 6 };
         let layouts = [one, Padding::default()].map(|padding| Layout::new(size, 128, (padding, 0), configuration));
         let layouts = [&layouts[0], &layouts[1]];
-        let pieces = best(&product, layouts, configuration, thrift).unwrap();
+        let prices = Prices { thrift, sparing: false };
+        let pieces = best(&product, layouts, configuration, prices).unwrap();
         let parts = parts(&product, &pieces, layouts, configuration).unwrap();
         let turns = parts.iter().map(|part| part.split.turns).max().unwrap();
         (cycles(&parts), words(&product, &parts, layouts[0]), turns)
@@ -591,6 +630,20 @@ mod tests {
         // Without turns a word is of use to one row of tiles.
         let one_row = Configuration { tiles: 8, ..machine };
         assert_eq!(best_with(&reads_own_channel, true, 1 << 20, &one_row).1, 16 * 9);
+    }
+
+    /// Four rows of tiles with a sum of each multiplier hold 16 positions: a run of 3 × 5 of the 6 × 6 reads 5 × 7 beats for 15 of them.
+    #[test]
+    fn depthwise_convolutions_read_each_beat_once_for_sixteen_positions_with_separate_sums() {
+        let machine = Configuration { tiles: 32, ..Configuration::default() };
+        let separate = Configuration { separate_sums: true, ..machine.clone() };
+        let [alone, all] = [&machine, &separate].map(|machine| best_with(&reads_own_channel, true, 0, machine));
+        // 3 × 3 runs of 2 × 2 positions in 4 × 4 beats. With 16 rows of results: two runs of 3 × 3 and 3 × 3 beside each other make 5 × 8.
+        assert_eq!(alone.0, 16 * 9 * 16);
+        assert!(all.0 < alone.0 * 2 / 3 && all.0 >= 16 * 36 * 2, "{all:?}");
+        // What reads all channels has no use for them.
+        let [alone, all] = [&machine, &separate].map(|machine| best_with(&reads_all, false, 0, machine));
+        assert_eq!(alone, all);
     }
 
     #[test]

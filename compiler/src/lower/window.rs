@@ -31,7 +31,7 @@
 
 use super::layout::Layout;
 use super::nest::{Nest, repeat};
-use super::split::{Part, Question, Split, best, block_steps, cycles, parts, same_weights, span};
+use super::split::{Part, Prices, Question, Split, best, block_steps, cycles, parts, same_weights, span};
 use super::{Lowered, Lowering, Target};
 use crate::error::{CompileError, Resource};
 use crate::graph::Plane;
@@ -97,7 +97,7 @@ pub fn has_streams(input: &Stored, layout: &Layout, configuration: &Configuratio
 /// The cycles that the tiles take for `product` in its best split: the formula above.
 #[must_use]
 pub fn plan(product: &Product<'_>, input: &Layout, output: &Layout, configuration: &Configuration) -> Option<u64> {
-    let pieces = best(product, [input, output], configuration, 0)?;
+    let pieces = best(product, [input, output], configuration, Prices::NONE)?;
     parts(product, &pieces, [input, output], configuration).map(|parts| cycles(&parts))
 }
 
@@ -157,8 +157,9 @@ pub fn lower(
     let latency = lowering.schedule.latency.clone();
     let name = place.name;
     let (input, output) = (place.input_layout, place.layout);
-    let question = Question::of(product, [&input, &output], lowering.thrift);
-    let answer = || best(product, [&input, &output], &configuration, lowering.thrift);
+    let prices = Prices { thrift: lowering.thrift, sparing: lowering.schedule.sparing };
+    let question = Question::of(product, [&input, &output], prices);
+    let answer = || best(product, [&input, &output], &configuration, prices);
     let pieces = lowering.tables.splits.get(&question, answer);
     let parts = pieces.and_then(|pieces| parts(product, &pieces, [&input, &output], &configuration));
     let Some(parts) = parts else {
