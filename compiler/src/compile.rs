@@ -39,7 +39,22 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
     let folded = padding::folded(graph);
     let graph = folded.as_ref().unwrap_or(graph);
     let tables = Tables::default();
-    let task = Task { graph, configuration, board, tables: &tables };
+    let task = Task { graph, configuration, board, separate: configuration.separate_sums, tables: &tables };
+    let found = search(task);
+    if !configuration.separate_sums {
+        return found;
+    }
+    // Sums of multipliers take fewer cycles, and more words and instructions, which may be what there is not enough of.
+    match (found, search(Task { separate: false, ..task })) {
+        (Ok(found), Ok(other)) => Ok(if other.cycles < found.cycles { other } else { found }),
+        (Err(_), Ok(other)) => Ok(other),
+        (found, _) => found,
+    }
+}
+
+/// Searches for a program of few cycles that fits.
+fn search(task: Task<'_>) -> Result<Program, CompileError> {
+    let Task { graph, board, .. } = task;
     // Fewest cycles first. Where the weights do not fit, they are given a price until they do; where vectors do not, copies are left
     // out and operators run band by band until they do.
     let mut prices = PRICES.into_iter();
@@ -60,6 +75,14 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
             Err(error) => error,
         };
         lowered += work.layers.len() + 1;
+        let fewer = match &error {
+            CompileError::DoesNotFit { resource: Resource::Queue, .. } => work.tiling.with_fewer_instructions(),
+            _ => None,
+        };
+        if fewer.is_some() {
+            again = fewer;
+            continue;
+        }
         match &error {
             CompileError::DoesNotFit { resource: Resource::WeightRam, .. } => match prices.next() {
                 Some(higher) => {
@@ -68,9 +91,6 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
                 }
                 None => return Err(error),
             },
-            CompileError::DoesNotFit { resource: Resource::Queue, .. } if !work.tiling.sparing => {
-                again = Some(work.tiling.with_fewer_instructions());
-            }
             CompileError::DoesNotFit { resource, needed, available, .. } => {
                 if *resource == Resource::VectorMemory {
                     let ways = work.tiling.relieved(graph, work.at, &work.twins());
@@ -122,6 +142,8 @@ struct Task<'a> {
     configuration: &'a Configuration,
     /// The machine's name.
     board: &'a str,
+    /// May multipliers have sums of their own, where the machine has them?
+    separate: bool,
     tables: &'a Tables,
 }
 
@@ -191,10 +213,10 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     /// With a price for words of weights for each operator.
     fn new(task: Task<'a>, prices: Vec<u64>, tiling: Tiling) -> Work<'a> {
-        let Task { graph, configuration, tables, .. } = task;
+        let Task { graph, configuration, separate, tables, .. } = task;
         let mut schedule = Schedule::new(configuration);
         schedule.spread = tiling.spread;
-        schedule.sparing = tiling.sparing;
+        schedule.instruction_price = tiling.instruction_price();
         let lowering = Lowering {
             model: &graph.name,
             schedule,
@@ -203,6 +225,7 @@ impl<'a> Work<'a> {
             fillers: vec![None; configuration.vector_slices as usize],
             constants: Vec::new(),
             thrift: 0,
+            separate,
             blocks: HashMap::new(),
             tables,
         };

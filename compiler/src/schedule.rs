@@ -92,9 +92,10 @@ pub struct Schedule {
     end: u64,
     /// Where images go.
     pub spread: Spread,
-    /// Are instructions scarce? Then images go where the queue of the read port is shorter, and loops are nested and paddings filled
-    /// with fewer instructions, whatever it costs in cycles.
-    pub sparing: bool,
+    /// What an instruction is worth, in cycles, where instructions are scarce; else 0. Products are then cut with that in mind, images go
+    /// where the queue of the read port is shorter, and loops are nested and paddings filled with fewer instructions, whatever it costs in
+    /// cycles.
+    pub instruction_price: u64,
 }
 
 /// Where an image goes of the places that have room for it.
@@ -123,7 +124,7 @@ impl Schedule {
             last_drain: None,
             end: 0,
             spread: Spread::Close,
-            sparing: false,
+            instruction_price: 0,
         }
     }
 
@@ -176,6 +177,11 @@ impl Schedule {
             let issue = (origin as i64 + draft.offset - i64::from(ISSUE_TO_STEP)) as u64;
             self.queues.entry(draft.unit).or_default().push(Timed { issue, operation: draft.operation, layer });
         }
+    }
+
+    /// Are instructions scarce?
+    pub fn is_sparing(&self) -> bool {
+        self.instruction_price > 0
     }
 
     /// The first cycle for the last step of a product such that its drain follows the drain before it.

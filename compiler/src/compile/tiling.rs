@@ -48,9 +48,12 @@ pub(super) struct Tiling {
     pub(super) spread: Spread,
     /// Tensors that get no copy in another slice, though it would save time.
     single: BTreeSet<usize>,
-    /// Do the fullest queues get fewer instructions, though it may cost some cycles?
-    pub(super) sparing: bool,
+    /// Which of [`INSTRUCTION_PRICES`] an instruction has.
+    sparing: usize,
 }
+
+/// What an instruction is worth, in cycles, until all fit.
+const INSTRUCTION_PRICES: [u64; 6] = [0, 12, 50, 200, 800, 3200];
 
 /// The most bands: beyond that, almost all rows are computed twice.
 const MOST_BANDS: u64 = 64;
@@ -71,9 +74,15 @@ impl Tiling {
         Tiling { spread, ..self.clone() }
     }
 
-    /// The same with fewer instructions in the fullest queues.
-    pub(super) fn with_fewer_instructions(&self) -> Tiling {
-        Tiling { sparing: true, ..self.clone() }
+    /// What an instruction is worth, in cycles; 0 where there are enough.
+    pub(super) fn instruction_price(&self) -> u64 {
+        INSTRUCTION_PRICES[self.sparing]
+    }
+
+    /// The same with fewer instructions, if there is a way.
+    pub(super) fn with_fewer_instructions(&self) -> Option<Tiling> {
+        let sparing = self.sparing + 1;
+        (sparing < INSTRUCTION_PRICES.len()).then(|| Tiling { sparing, ..self.clone() })
     }
 
     /// How much runs in bands: operators times bands.

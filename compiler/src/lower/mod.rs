@@ -62,6 +62,8 @@ pub struct Lowering<'a> {
     pub constants: Vec<Constants>,
     /// Cycles that a word of weights in each tile may cost.
     pub thrift: u64,
+    /// May multipliers have sums of their own, where the machine has them?
+    pub separate: bool,
     /// Blocks of weights by a digest of theirs: first word, and words.
     pub blocks: HashMap<u64, Vec<(usize, usize)>>,
     /// Tables for look-ups that have been computed.
@@ -147,7 +149,7 @@ impl Lowering<'_> {
         let layout = target.layout;
         let beats = u32::try_from(layout.beats()).unwrap_or(u32::MAX);
         let mut slices = target.slices.clone();
-        if self.schedule.sparing
+        if self.schedule.is_sparing()
             && let Some(preferred) = slices.get_mut(..target.preferred)
         {
             preferred.sort_by_key(|&slice| self.schedule.instructions(Unit::Read(slice)));

@@ -331,26 +331,52 @@ type Cost = (u64, u64);
 /// How a rectangle is cut, and at what cost; none where it cannot be.
 type Cut = Option<(Cost, Vec<Piece>)>;
 
-/// Cycles that a further piece or turn must save, since it takes an instruction of each queue; and where these are scarce.
-const INSTRUCTION: u64 = 12;
-const SCARCE_INSTRUCTION: u64 = 200;
+/// Cycles that a further piece or turn must save, since it takes an instruction of each queue.
+const PIECE: u64 = 12;
 
 /// What counts beside cycles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Prices {
     /// Cycles that a word of weights in each tile counts for.
     pub(super) thrift: u64,
-    /// Are instructions scarce?
-    pub(super) sparing: bool,
+    /// Cycles that an instruction of a read port counts for, where instructions are scarce; else 0.
+    pub(super) instruction: u64,
+    /// May multipliers have sums of their own, where the machine has them?
+    pub(super) separate: bool,
 }
 
 impl Prices {
     /// Cycles alone count.
-    pub(super) const NONE: Prices = Prices { thrift: 0, sparing: false };
+    pub(super) const NONE: Prices = Prices { thrift: 0, instruction: 0, separate: true };
 
-    fn instruction(self) -> u64 {
-        if self.sparing { SCARCE_INSTRUCTION } else { INSTRUCTION }
+    /// Cycles that the parts of a piece, in so many turns, count for.
+    fn of(self, parts: &[Part], turns: u64, reads: impl Fn(&Part) -> u64) -> u64 {
+        match self.instruction {
+            0 => (parts.len() - parts.len() / turns as usize) as u64 * PIECE,
+            instruction => parts.iter().map(reads).sum::<u64>().saturating_mul(instruction),
+        }
     }
+
+    /// Cycles that a further piece counts for by itself.
+    fn piece(self) -> u64 {
+        if self.instruction == 0 { PIECE } else { 0 }
+    }
+}
+
+/// Instructions of a read port that a part takes: a sequence has so many levels of loops, and what lies outside is unrolled.
+fn reads(part: &Part, product: &Product<'_>, input: &Layout, levels: u32) -> u64 {
+    let of_run = [
+        block_steps(product, input),
+        span(&product.columns, part.split.columns),
+        part.reads.end - part.reads.start,
+        span(&product.rows, part.split.rows),
+    ];
+    let inner = of_run.into_iter().filter(|&count| count > 1).count();
+    let unrolled = |outer: [u64; 3]| -> u64 {
+        outer.into_iter().filter(|&count| count > 1).skip((levels as usize).saturating_sub(inner)).product()
+    };
+    let Part { column_runs, row_runs, passes, .. } = *part;
+    unrolled([column_runs, row_runs, passes]).min(unrolled([column_runs, passes, row_runs]))
 }
 
 /// How deep rests are cut again: the rest of a rectangle, and the rest of that.
@@ -416,8 +442,9 @@ impl Search<'_> {
             (&mut parts, &mut at),
         )?;
         let words = words(self.product, &parts, self.layouts[0]);
-        // Each turn takes instructions of its own.
-        let more = (parts.len() - parts.len() / piece.split.turns as usize) as u64 * self.prices.instruction();
+        let levels = self.configuration.sequence_levels;
+        let reads = |part: &Part| reads(part, self.product, self.layouts[0], levels);
+        let more = self.prices.of(&parts, piece.split.turns, reads);
         Some((cycles(&parts).saturating_add(words.saturating_mul(self.prices.thrift)).saturating_add(more), words))
     }
 
@@ -465,8 +492,7 @@ impl Search<'_> {
                 }
                 match self.best(rows, columns, depth - 1) {
                     Some((more, others)) => {
-                        cost =
-                            (cost.0.saturating_add(more.0).saturating_add(self.prices.instruction()), cost.1 + more.1);
+                        cost = (cost.0.saturating_add(more.0).saturating_add(self.prices.piece()), cost.1 + more.1);
                         pieces.extend(others.into_iter().map(|piece| piece.shifted(down, right)));
                     }
                     None => possible = false,
@@ -514,7 +540,7 @@ pub(super) fn best(
     prices: Prices,
 ) -> Option<Vec<Piece>> {
     let (rows, columns) = (product.rows.outputs, product.columns.outputs);
-    let separable = configuration.separate_sums && reads_its_own(product, layouts);
+    let separable = prices.separate && configuration.separate_sums && reads_its_own(product, layouts);
     let mut search = Search {
         product,
         layouts,
@@ -600,7 +626,7 @@ mod tests {
         let size = Plane { rows: 6, columns: 6 };
         let layouts = [one, Padding::default()].map(|padding| Layout::new(size, 128, (padding, 0), configuration));
         let layouts = [&layouts[0], &layouts[1]];
-        let prices = Prices { thrift, sparing: false };
+        let prices = Prices { thrift, ..Prices::NONE };
         let pieces = best(&product, layouts, configuration, prices).unwrap();
         let parts = parts(&product, &pieces, layouts, configuration).unwrap();
         let turns = parts.iter().map(|part| part.split.turns).max().unwrap();

@@ -271,7 +271,7 @@ impl Lowering<'_> {
         }
         let free = |&slice: &u32| {
             let unit = Unit::Read(slice);
-            let instructions = if self.schedule.sparing { self.schedule.instructions(unit) } else { 0 };
+            let instructions = if self.schedule.is_sparing() { self.schedule.instructions(unit) } else { 0 };
             (instructions, self.schedule.free_from(unit))
         };
         let slices = (0..self.fillers.len() as u32).filter(|&slice| self.fillers[slice as usize].is_some());
@@ -329,7 +329,7 @@ impl Lowering<'_> {
             (last, layout.beats() - last as u64, 1, 0),
         ];
         // Where there are as many behind as in front, both at once.
-        if self.schedule.sparing && ranges[0].1 == ranges[2].1 {
+        if self.schedule.is_sparing() && ranges[0].1 == ranges[2].1 {
             (ranges[0].2, ranges[0].3, ranges[2].2) = (2, last, 0);
         }
         for (start, beats, times, distance) in ranges {

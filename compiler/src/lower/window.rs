@@ -157,7 +157,11 @@ pub fn lower(
     let latency = lowering.schedule.latency.clone();
     let name = place.name;
     let (input, output) = (place.input_layout, place.layout);
-    let prices = Prices { thrift: lowering.thrift, sparing: lowering.schedule.sparing };
+    let prices = Prices {
+        thrift: lowering.thrift,
+        instruction: lowering.schedule.instruction_price,
+        separate: lowering.separate,
+    };
     let question = Question::of(product, [&input, &output], prices);
     let answer = || best(product, [&input, &output], &configuration, prices);
     let pieces = lowering.tables.splits.get(&question, answer);
@@ -188,7 +192,7 @@ pub fn lower(
         let (rows_first, passes_first) = (nests(Order::Row), nests(Order::Pass));
         let reads_of = |nests: &Nests| nests.reads.pieces(name, &configuration, run_gap, 0);
         // The order that takes the fewest reads, of which there are most, where turns multiply instructions or they are scarce.
-        let scarce = part.split.turns > 1 || lowering.schedule.sparing;
+        let scarce = part.split.turns > 1 || lowering.schedule.is_sparing();
         let fewer = scarce && reads_of(&passes_first)?.len() < reads_of(&rows_first)?.len();
         let nests = if fewer { passes_first } else { rows_first };
         let known = placed.iter().find(|(before, _)| same_weights(product, before, part)).map(|&(_, base)| base);
