@@ -146,7 +146,9 @@ fn the_networks_of_mlperf_tiny_stand_beside_what_has_been_published() {
     let networks = report["networks"].as_array().unwrap();
     assert_eq!(networks.len(), 3);
     for network in networks {
-        assert_eq!((&network["outputs_equal_golden"], &network["clock_mhz"]), (&true.into(), &150.0.into()));
+        // `vision` has a clock of its own.
+        let clock = if network["board"] == "ulx3s-85f/vision" { 122.0 } else { 150.0 };
+        assert_eq!((&network["outputs_equal_golden"], &network["clock_mhz"]), (&true.into(), &clock.into()));
         assert_eq!(network["cycles_measured"], network["cycles_predicted"]);
     }
     let text = scratch.lpu(&["bench", "mlperf-tiny", "--models", folder]).stdout;
