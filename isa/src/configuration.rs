@@ -296,8 +296,13 @@ impl Configuration {
             return Err(ConfigurationError::Range { field: "weight_bits", value, allowed });
         }
         // Two weights of one multiplier have two sums already; and a drain without a whole row of tiles would be empty.
-        let separate = u32::from(self.weight_bits == WEIGHT_BITS && self.tiles >= self.stream_elements);
-        range("separate_sums", u32::from(self.separate_sums), 0, separate)?;
+        if self.separate_sums && (self.weight_bits != WEIGHT_BITS || self.tiles < self.stream_elements) {
+            let allowed = format!(
+                "false (0), or the machine has weights of {WEIGHT_BITS} bits and a whole row of tiles: `stream_elements` ({})",
+                self.stream_elements
+            );
+            return Err(ConfigurationError::Range { field: "separate_sums", value: 1, allowed });
+        }
         range("vector_slices", self.vector_slices, 1, 8)?;
         range("clock_mhz", self.clock_mhz.unwrap_or(1), 1, 1000)?;
         range("vector_depth", self.vector_depth, 2, 1 << 14)?;
@@ -644,5 +649,21 @@ mod tests {
         assert_eq!(message, "configuration field `dot` is 3, but must be 2, 4 or 8");
         let message = Configuration::from_toml("tiles = 4\nspeed = 3\n").unwrap_err().to_string();
         assert!(message.contains("speed"), "{message}");
+    }
+
+    #[test]
+    fn separate_sums_need_a_whole_row_of_tiles_with_wide_weights() {
+        let separate = Configuration { separate_sums: true, ..Configuration::default() };
+        assert_eq!(separate.check(), Ok(()));
+        assert_eq!(separate.drain_rows(Drain::Separate), 16);
+        for wrong in
+            [Configuration { tiles: 7, ..separate.clone() }, Configuration { weight_bits: 4, ..separate.clone() }]
+        {
+            assert_eq!(
+                wrong.check().unwrap_err().to_string(),
+                "configuration field `separate_sums` is 1, but must be false (0), or the machine has weights of 8 bits and a whole row \
+                 of tiles: `stream_elements` (8)"
+            );
+        }
     }
 }

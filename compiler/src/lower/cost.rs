@@ -24,7 +24,8 @@
 //! `cargo test -p lpu-tests --test lowerings` compares these formulas with the compiler's prediction, the cycle model and the RTL.
 
 use super::layout::Layout;
-use super::split::{Prices, best, parts};
+use super::search::{Prices, best};
+use super::split::parts;
 use super::window::{Axis, Product};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::latency::Latency;

@@ -8,7 +8,7 @@
 //! | `layout` | where the elements of an image stand, and its padding |
 //! | `nest` | loops over addresses, and the sequences that they become |
 //! | `window` | sums of products over windows: the tiles |
-//! | `split` | how such a layer is split over the tiles |
+//! | `split`, `search` | the runs of the tiles that such a layer is cut into, and the search for the best way |
 //! | `stream` | words that pass through the vector unit or the requantiser |
 //! | `line` | which bias makes a rising function of a sum |
 //! | `tables` | tables for look-ups, each computed once |
@@ -29,6 +29,7 @@ pub mod movement;
 pub mod nest;
 pub mod pool;
 pub mod product;
+mod search;
 mod split;
 pub mod stream;
 pub mod tables;

@@ -2,7 +2,8 @@
 //! cutting its network that the compiler tries.
 
 use super::line::Side;
-use super::split::{Piece, Question};
+use super::search::Question;
+use super::split::Piece;
 use crate::graph::Multiply;
 use lpu_isa::arithmetic::addition::Addition;
 use lpu_isa::program::Scale;

@@ -23,7 +23,7 @@
 //! ```
 //!
 //! cycles and a layer `period × runs`; where `y`, `x` or `g` do not divide, the rest is a part of its own with its own period.
-//! `split::best` looks through all `g`, `y` and `x` with `g y x` rows of tiles at most, with and without runs that overlap, cuts the rests
+//! `search::best` looks through all `g`, `y` and `x` with `g y x` rows of tiles at most, with and without runs that overlap, cuts the rests
 //! below and beside again by the same search, and takes the fewest cycles; of equal ones the fewest words of weights. Where the
 //! weights of a whole network do not fit so, words of weights are given a price, and the search looks through the turns too, `t g y x`
 //! rows of tiles at most. [`plan`] is exact: what it says is what the tiles take from the first step of the layer to the first that the
@@ -31,7 +31,8 @@
 
 use super::layout::Layout;
 use super::nest::{Nest, repeat};
-use super::split::{Part, Prices, Question, Split, best, block_steps, cycles, parts, same_weights, span};
+use super::search::{Prices, Question, best};
+use super::split::{Part, Split, block_steps, cycles, parts, same_weights, span};
 use super::{Lowered, Lowering, Target};
 use crate::error::{CompileError, Resource};
 use crate::graph::Plane;
