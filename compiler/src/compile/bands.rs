@@ -4,7 +4,7 @@ use super::Work;
 use super::step::{Operand, Step, reads_two, slices_read_beside};
 use super::tiling::{Place, Segment, banded, is_maximum, needed, rows_of};
 use crate::error::CompileError;
-use crate::graph::{OperatorKind, Padding, TensorId};
+use crate::graph::{OperatorKind, TensorId};
 use crate::lower::convolution;
 use crate::lower::layout::{Layout, image};
 use crate::lower::{Lowered, Target};
@@ -78,13 +78,7 @@ impl Work<'_> {
                     continue;
                 }
                 let Some(stored) = self.vectors[from.0].clone() else { return Err(wrong("an input has no value")) };
-                let wanted = match &operator.kind {
-                    OperatorKind::Convolution(layer) => (layer.window.padding, layer.accumulation.input_zero_point),
-                    OperatorKind::DepthwiseConvolution(layer) => {
-                        (layer.window.padding, layer.accumulation.input_zero_point)
-                    }
-                    _ => (Padding::default(), 0),
-                };
+                let wanted = operator.kind.padding();
                 let operand = match dense.filter(|(reader, _)| *reader == segment.first + position) {
                     Some((_, dense)) => Operand { stored, layout: dense.layout, copied: None },
                     None => {

@@ -35,14 +35,14 @@ impl Demands {
             }
             for &from in &operator.inputs {
                 let (size, channels) = graph.tensor(from).map_or((Plane::ONE, 1), |tensor| image(&tensor.shape));
-                let (padding, fill) = match &operator.kind {
-                    OperatorKind::Convolution(layer) => (layer.window.padding, layer.accumulation.input_zero_point),
-                    OperatorKind::DepthwiseConvolution(layer) => {
-                        (layer.window.padding, layer.accumulation.input_zero_point)
-                    }
-                    OperatorKind::FullyConnected(_) | OperatorKind::Elementwise(_) | OperatorKind::Reshape => continue,
-                    _ => (Padding::default(), 0),
-                };
+                // These read elements, whatever image they stand in.
+                if matches!(
+                    operator.kind,
+                    OperatorKind::FullyConnected(_) | OperatorKind::Elementwise(_) | OperatorKind::Reshape
+                ) {
+                    continue;
+                }
+                let (padding, fill) = operator.kind.padding();
                 channelwise[root[from.0]] |= match &operator.kind {
                     OperatorKind::DepthwiseConvolution(layer) => layer.multiplier == 1,
                     OperatorKind::Pool(pool) => pool.function == PoolFunction::Average,

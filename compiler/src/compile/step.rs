@@ -48,15 +48,13 @@ impl Step<'_> {
                 }
             },
             OperatorKind::Convolution(layer) => {
-                let wanted = (layer.window.padding, layer.accumulation.input_zero_point);
-                let input = self.operand(lowering, 0, input, wanted, None)?;
+                let input = self.operand(lowering, 0, input, self.operator.kind.padding(), None)?;
                 let target = self.target(&input.stored, size, channels, &configuration);
                 let lowered = convolution::lower(lowering, layer, &input.stored, input.layout, &target)?;
                 Ok(done(lowering, lowered, [input]))
             }
             OperatorKind::DepthwiseConvolution(layer) => {
-                let wanted = (layer.window.padding, layer.accumulation.input_zero_point);
-                let input = self.operand(lowering, 0, input, wanted, None)?;
+                let input = self.operand(lowering, 0, input, self.operator.kind.padding(), None)?;
                 let target = self.target(&input.stored, size, channels, &configuration);
                 let lowered = convolution::lower_depthwise(lowering, layer, &input.stored, input.layout, &target)?;
                 Ok(done(lowering, lowered, [input]))

@@ -6,8 +6,8 @@ use lpu_isa::arithmetic::softmax::Softmax;
 use lpu_isa::program::Scale;
 
 use super::{
-    Concatenation, Convolution, DepthwiseConvolution, Elementwise, FullyConnected, Graph, Mean, Multiply, Pad, Pool,
-    Slice, TensorId,
+    Concatenation, Convolution, DepthwiseConvolution, Elementwise, FullyConnected, Graph, Mean, Multiply, Pad, Padding,
+    Pool, Slice, TensorId,
 };
 
 /// One step of the network.
@@ -93,6 +93,17 @@ impl OperatorKind {
             Self::Pad(_) => "pad",
             Self::Concatenation(_) => "concatenation",
             Self::Slice(_) => "slice",
+        }
+    }
+
+    /// The padding that its windows want around what it reads, and what that holds. A convolution counts what lies outside as its input's
+    /// zero point; pools leave it out, and everything else reads nothing outside.
+    #[must_use]
+    pub fn padding(&self) -> (Padding, i32) {
+        match self {
+            Self::Convolution(layer) => (layer.window.padding, layer.accumulation.input_zero_point),
+            Self::DepthwiseConvolution(layer) => (layer.window.padding, layer.accumulation.input_zero_point),
+            _ => (Padding::default(), 0),
         }
     }
 }
