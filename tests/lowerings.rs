@@ -110,8 +110,16 @@ fn words_of(shape: &[usize], machine: &Configuration) -> u64 {
 
 fn windows(name: &str, seed: u64, machine: &Configuration) -> Option<(Graph, Cost)> {
     let (graph, kind, inputs, shape) = only(name, seed)?;
-    let (input, output) = (plain(&inputs[0], machine), plain(&shape, machine));
-    let cost = match &kind {
+    let cost = cost_of_windows(&kind, &inputs, &shape, machine)?;
+    // The compiler looks for a program without sums of multipliers too.
+    let alone = Configuration { separate_sums: false, ..machine.clone() };
+    let other = cost_of_windows(&kind, &inputs, &shape, &alone)?;
+    Some((graph, if other.cycles(machine) < cost.cycles(machine) { other } else { cost }))
+}
+
+fn cost_of_windows(kind: &OperatorKind, inputs: &[Shape], shape: &Shape, machine: &Configuration) -> Option<Cost> {
+    let (input, output) = (plain(&inputs[0], machine), plain(shape, machine));
+    match kind {
         OperatorKind::Convolution(layer) => {
             let padded = layout(&inputs[0], (layer.window.padding, layer.accumulation.input_zero_point), machine);
             let dense = Dense::best(layer, image(&inputs[0]).0, &output, None, machine);
@@ -140,8 +148,7 @@ fn windows(name: &str, seed: u64, machine: &Configuration) -> Option<(Graph, Cos
             mean::cost(layer, goes, &input, &plain(&shape, machine), machine)
         }
         _ => None,
-    };
-    Some((graph, cost?))
+    }
 }
 
 fn fully_connected_layer(seed: u64, machine: &Configuration) -> Option<(Graph, Cost)> {
@@ -320,7 +327,7 @@ fn the_formula_of_each_lowering_is_what_the_rtl_counts() {
 fn every_lowering_is_asked() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../compiler/src/lower");
     // What lowerings are made of, and the language models' own.
-    let others = ["cost", "layout", "line", "mod", "nest", "split", "stream", "tables", "tests", "window"];
+    let others = ["cost", "layout", "line", "mod", "nest", "search", "split", "stream", "tables", "tests", "window"];
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();

@@ -3,6 +3,7 @@
 
 mod language;
 mod properties;
+mod separate;
 
 use super::{CheckReport, Remark, Violation, check};
 use expect_test::{Expect, expect};

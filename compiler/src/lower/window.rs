@@ -13,6 +13,13 @@
 //! their results alone off the drain. A layer then takes a `t`th of the words of weights that its runs take one by one. Its runs are no
 //! shorter, and only `g y x` rows of tiles are of use in each.
 //!
+//! # Separate sums
+//!
+//! Where the machine has separate sums and each output channel reads the input channel of its own number, each multiplier of a tile may make
+//! a result of its own: `g y x` is then at most `dot` times the whole rows of tiles, `drain` counts as many rows of results, and all `dot`
+//! weights of a word are of use. The compiler searches for a program with such products and for one without, and takes the one of fewer
+//! cycles.
+//!
 //! # Cost
 //!
 //! With a window of `h × w` taps at strides `sy` and `sx`, `y × x` positions and `g` blocks in a run, which read `b` blocks of the
