@@ -28,9 +28,12 @@ fn a_row_of_tiles_delivers_a_row_of_results_for_each_multiplier() {
     let remarks = [1, 2].map(|rows| check(&separate(&[0, 1], rows)).unwrap().remarks);
     let untaken = [0, 1].map(|group| Remark::Untaken { group, rows: 1 });
     assert_eq!(remarks, [untaken.to_vec(), vec![]]);
-    rejected(&separate(&[0, 1], 3), expect![[r#"
+    rejected(
+        &separate(&[0, 1], 3),
+        expect![[r#"
         cycle 23: requantiser, instruction 1 (layer dense): takes a row of results when no tile group delivers one
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
