@@ -168,17 +168,22 @@ fn depthwise_convolutions_that_take_turns_are_exact() {
     assert!(fewer >= 36, "{fewer} {refused}");
 }
 
-#[test]
-fn turns_agree_on_the_rtl() {
-    let machine = Configuration {
-        tiles: 24,
-        weight_depth: 96,
+/// A machine that is built quickly: so many tiles, words of weights in each, and instructions in a queue.
+fn small_machine(tiles: u32, weight_depth: u32, queue_depth: u32) -> Configuration {
+    Configuration {
+        tiles,
+        weight_depth,
         vector_depth: 2048,
         scale_depth: 64,
-        queue_depth: 100,
+        queue_depth,
         scale_multiplier_lanes: 0,
         ..Configuration::default()
-    };
+    }
+}
+
+#[test]
+fn turns_agree_on_the_rtl() {
+    let machine = small_machine(24, 96, 100);
     let mut random = Random::new(7);
     let shape = Separable { size: 12, channels: 3, first: 40, blocks: vec![(1, 16), (2, 8)], classes: 3, pads: false };
     let graph = import(&separable(&mut random, &shape).bytes(), "turns").unwrap();
@@ -205,15 +210,7 @@ fn separate_products(program: &Program) -> usize {
 /// the same drain chains one behind the other.
 #[test]
 fn separate_sums_agree_on_the_rtl() {
-    let machine = Configuration {
-        tiles: 19,
-        weight_depth: 512,
-        vector_depth: 2048,
-        scale_depth: 64,
-        queue_depth: 200,
-        scale_multiplier_lanes: 0,
-        ..Configuration::default()
-    };
+    let machine = small_machine(19, 512, 200);
     let mut random = Random::new(11);
     let shape = Separable { size: 13, channels: 3, first: 20, blocks: vec![(1, 12), (2, 8)], classes: 3, pads: false };
     let graph = import(&separable(&mut random, &shape).bytes(), "separate").unwrap();

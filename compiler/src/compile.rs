@@ -75,13 +75,11 @@ fn search(task: Task<'_>) -> Result<Program, CompileError> {
             Err(error) => error,
         };
         lowered += work.layers.len() + 1;
-        let fewer = match &error {
-            CompileError::DoesNotFit { resource: Resource::Queue, .. } => work.tiling.with_fewer_instructions(),
-            _ => None,
-        };
-        if fewer.is_some() {
-            again = fewer;
-            continue;
+        if let CompileError::DoesNotFit { resource: Resource::Queue, .. } = &error {
+            again = work.tiling.with_fewer_instructions();
+            if again.is_some() {
+                continue;
+            }
         }
         match &error {
             CompileError::DoesNotFit { resource: Resource::WeightRam, .. } => match prices.next() {

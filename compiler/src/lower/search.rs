@@ -4,8 +4,8 @@
 //! What counts beside cycles are [`Prices`]: where words of weights or instructions of a queue are short, they are worth cycles.
 
 use super::layout::Layout;
-use super::split::{Part, Passes, Piece, Split, block_steps, cycles, parts_of, passes, span, words};
-use super::window::{Axis, Product};
+use super::split::{Part, Passes, Piece, Split, cycles, parts_of, passes, words};
+use super::window::{Axis, Product, run_reads};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::Drain;
 use std::collections::HashMap;
@@ -51,13 +51,7 @@ impl Prices {
 
 /// Instructions of a read port that a part takes: a sequence has so many levels of loops, and what lies outside is unrolled.
 fn reads(part: &Part, product: &Product<'_>, input: &Layout, levels: u32) -> u64 {
-    let of_run = [
-        block_steps(product, input),
-        span(&product.columns, part.split.columns),
-        part.reads.end - part.reads.start,
-        span(&product.rows, part.split.rows),
-    ];
-    let inner = of_run.into_iter().filter(|&count| count > 1).count();
+    let inner = run_reads(part, product, input).into_iter().filter(|&(count, _)| count > 1).count();
     let unrolled = |outer: [u64; 3]| -> u64 {
         outer.into_iter().filter(|&count| count > 1).skip((levels as usize).saturating_sub(inner)).product()
     };
@@ -210,7 +204,6 @@ pub(super) struct Question {
 
 impl Question {
     pub(super) fn of(product: &Product<'_>, [input, output]: [&Layout; 2], prices: Prices) -> Question {
-        // Where the rectangle lies shifts its pieces.
         let axes = [product.rows, product.columns];
         let reads = (0..output.channels).map(product.reads).collect();
         let Product { alike, streams, .. } = *product;

@@ -343,7 +343,7 @@ struct Nests {
 }
 
 /// The loops of a run's reads: block beats, columns, blocks, rows.
-fn run_reads(part: &Part, product: &Product<'_>, input: &Layout) -> [(u64, i64); 4] {
+pub(super) fn run_reads(part: &Part, product: &Product<'_>, input: &Layout) -> [(u64, i64); 4] {
     let step = |axis: &Axis, outputs: u64| if outputs == 1 { axis.dilation.max(1) } else { 1 };
     let across = step(&product.columns, part.split.columns) * input.block_beats;
     let down = step(&product.rows, part.split.rows) * input.row_pitch();
