@@ -14,7 +14,7 @@ use lpu_compiler::import::import;
 use lpu_compiler::lower::convolution::{self, Dense};
 use lpu_compiler::lower::cost::{Cost, words};
 use lpu_compiler::lower::layout::{Layout, image};
-use lpu_compiler::lower::{elementwise, fully_connected, gather, lookup, mean, movement, pool, product};
+use lpu_compiler::lower::{elementwise, fully_connected, gather, lookup, mean, movement, pool, product, softmax};
 use lpu_isa::configuration::{Configuration, Pipeline};
 use lpu_tests::machines::looking_up;
 use lpu_tests::operators::{OPERATORS, case};
@@ -26,7 +26,7 @@ type Draw = fn(u64, &Configuration) -> Option<(Graph, Cost)>;
 
 /// Every file of `compiler/src/lower/` that lowers operators of such networks, the operators that it is asked about, and how a layer is
 /// drawn.
-const FAMILIES: [(&str, &str, Draw); 14] = [
+const FAMILIES: [(&str, &str, Draw); 15] = [
     ("convolution", "plain", |seed, machine| windows("CONV_2D", seed, machine)),
     ("convolution", "depthwise", |seed, machine| windows("DEPTHWISE_CONV_2D", seed, machine)),
     ("fully_connected", "", fully_connected_layer),
@@ -38,6 +38,7 @@ const FAMILIES: [(&str, &str, Draw); 14] = [
     ("elementwise", "quantize", |seed, machine| elements("QUANTIZE", seed, machine)),
     ("lookup", "logistic", |seed, machine| elements("LOGISTIC", seed, machine)),
     ("lookup", "add", |seed, machine| elements("ADD", seed, machine)),
+    ("softmax", "", |seed, machine| elements("SOFTMAX", seed, machine)),
     ("product", "multiply", |seed, machine| elements("MUL", seed, machine)),
     ("movement", "columns and rows of images, parts of vectors", parts_in_place),
     ("gather", "parts of vectors", parts_out_of_place),
@@ -60,7 +61,7 @@ fn machines() -> Vec<(&'static str, Configuration)> {
         scale_depth: 1 << 11,
         ..Configuration::default()
     };
-    let deep = Configuration { queue_depth: 1 << 11, lookup: true, ..deep };
+    let deep = Configuration { queue_depth: 1 << 11, lookup: true, softmax_tables: 1, ..deep };
     let fast = Pipeline { crossbar: 1, vector_read: 0, ..deep.pipeline };
     let mut machines = looking_up().to_vec();
     machines.push(("five rows", deep.clone()));
@@ -172,6 +173,10 @@ fn elements(name: &str, seed: u64, machine: &Configuration) -> Option<(Graph, Co
             elementwise::cost(operator, words, machine)
         }
         OperatorKind::Logistic(_) | OperatorKind::Add(_) => lookup::cost(words, machine),
+        OperatorKind::Softmax(_) => {
+            let length = *inputs[0].last()?;
+            softmax::cost((inputs[0].iter().product::<usize>() / length) as u64, length as u64, machine)?
+        }
         OperatorKind::Multiply(multiply) => {
             let layout = plain(&output, machine);
             let whole = (layout.columns * layout.block_beats).is_multiple_of(machine.beats_per_word().into());

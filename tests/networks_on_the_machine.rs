@@ -171,9 +171,9 @@ fn ending_in_a_softmax(seed: u64) -> Model {
 
 /// The host's part is the golden model's, and the machine's ends in front of it.
 #[test]
-fn a_softmax_and_what_changes_its_results_element_by_element_are_the_hosts() {
-    let (name, machine) = looking_up().into_iter().next().unwrap();
-    let library = library(&machine, name).unwrap();
+fn a_softmax_and_what_changes_its_results_element_by_element_are_the_hosts_where_the_machine_has_none() {
+    let (_, machine) = looking_up().into_iter().next().unwrap();
+    let machine = Configuration { softmax_tables: 0, ..machine };
     let mut rescaled = 0;
     for seed in 0..40 {
         let graph = import(&ending_in_a_softmax(seed).bytes(), "classes").unwrap();
@@ -184,11 +184,78 @@ fn a_softmax_and_what_changes_its_results_element_by_element_are_the_hosts() {
         let inputs: Vec<Vec<i8>> =
             (0..4).map(|_| (0..program.input_length()).map(|_| random.byte()).collect()).collect();
         model_agrees(&graph, &program, &inputs).unwrap_or_else(|error| panic!("{seed}: {error}"));
-        if let Some(library) = library.as_ref().filter(|_| seed < 4) {
-            rtl_steps_agree(&graph, &program, library, &inputs).unwrap_or_else(|error| panic!("{seed}: {error}"));
-        }
     }
     assert!(rescaled >= 15, "{rescaled}");
+}
+
+/// Two softmaxes in the middle of a network, of other scales: of the channels at each position of an image, and of a vector.
+fn softened(seed: u64) -> Model {
+    let mut random = Random::new(seed);
+    let (channels, classes) = (random.within(1, 20), random.within(1, 40));
+    let (rows, columns) = (random.within(1, 5), random.within(1, 6));
+    let shape = [1, rows, columns, channels];
+    let mut model = Network::new(&shape, random.scale(0.05), random.byte())
+        .elementwise(code::SOFTMAX, 1.0 / 256.0, -128)
+        .reshape(&[1, rows * columns * channels], false)
+        .dense(Dense {
+            weights: (0..rows * columns * channels * classes).map(|_| random.byte().max(-127)).collect(),
+            bias: None,
+            scales: vec![random.scale(0.01)],
+            outputs: classes,
+            fused: Fused::None,
+            output_scale: random.scale(0.08),
+            output_zero_point: random.byte(),
+        })
+        .elementwise(code::SOFTMAX, 1.0 / 256.0, -128)
+        .elementwise(code::QUANTIZE, random.scale(0.004), random.byte())
+        .dense(Dense {
+            weights: (0..classes * 3).map(|_| random.byte().max(-127)).collect(),
+            bias: None,
+            scales: vec![random.scale(0.01)],
+            outputs: 3,
+            fused: Fused::Relu,
+            output_scale: random.scale(0.05),
+            output_zero_point: random.byte(),
+        })
+        .model();
+    for operator in model.operators.iter_mut().filter(|operator| operator.code == code::SOFTMAX) {
+        operator.options = Options::Softmax { beta: 1.0 };
+    }
+    model
+}
+
+#[test]
+fn softmaxes_in_the_middle_of_a_network_agree_on_the_rtl() {
+    for (name, machine) in looking_up() {
+        let library = library(&machine, name).unwrap();
+        for seed in 0..30 {
+            let graph = import(&softened(seed).bytes(), "softened").unwrap();
+            let program = compile_and_check(&graph, &machine).unwrap_or_else(|error| panic!("{name}, {seed}: {error}"));
+            assert!(program.finish.is_none() && program.softmaxes.len() == 2, "{name}, {seed}");
+            let mut random = Random::new(seed);
+            let inputs: Vec<Vec<i8>> =
+                (0..2).map(|_| (0..program.input_length()).map(|_| random.byte()).collect()).collect();
+            model_agrees(&graph, &program, &inputs).unwrap_or_else(|error| panic!("{name}, {seed}: {error}"));
+            if let Some(library) = library.as_ref().filter(|_| seed < 6) {
+                rtl_steps_agree(&graph, &program, library, &inputs)
+                    .unwrap_or_else(|error| panic!("{name}, {seed}: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_softmax_for_which_there_is_no_table_says_how_many_are_wanted() {
+    let (_, machine) = looking_up().into_iter().next().unwrap();
+    let graph = import(&softened(1).bytes(), "softened").unwrap();
+    for tables in [0, 1] {
+        let machine = Configuration { softmax_tables: tables, ..machine.clone() };
+        let error = compile_and_check(&graph, &machine).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("set `softmax_tables = 2` in its configuration, which has {tables}")),
+            "{error}"
+        );
+    }
 }
 
 /// A network with state may end in a softmax, whose result no state takes.
@@ -206,10 +273,14 @@ fn a_softmax_ends_a_network_that_keeps_state() {
         case.model.operators.push(Operator { options: Options::Softmax { beta: 1.0 }, ..plain });
         case.model.outputs = vec![output];
         let graph = import(&case.model.bytes(), "stream").unwrap();
-        let program = compile_and_check(&graph, &machine).unwrap();
+        let without = Configuration { softmax_tables: 0, ..machine.clone() };
+        let program = compile_and_check(&graph, &without).unwrap();
         assert!(program.finish.is_some());
         let inputs: Vec<Vec<i8>> =
             case.inputs.iter().map(|input| input.iter().map(|&byte| byte as i8).collect()).collect();
+        steps_agree(&graph, &program, &inputs).unwrap_or_else(|error| panic!("{seed}: {error}"));
+        let program = compile_and_check(&graph, &machine).unwrap();
+        assert!(program.finish.is_none());
         steps_agree(&graph, &program, &inputs).unwrap_or_else(|error| panic!("{seed}: {error}"));
     }
 }

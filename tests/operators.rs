@@ -167,13 +167,16 @@ fn on_the_cycle_model(case: &Case) -> Option<Result<(), String>> {
     let element = graph.tensors[graph.inputs[0].0].element;
     let bytes = |input: &Vec<u8>| input.iter().map(|&byte| turn(element, byte) as i8).collect();
     let inputs: Vec<Vec<i8>> = case.inputs.iter().map(bytes).collect();
-    // What reads channel by channel may take sums of multipliers.
+    // What reads channel by channel may take sums of multipliers, and a softmax is the machine's or the host's.
     let by_channel =
         |operator: &Operator| matches!(operator.kind, OperatorKind::DepthwiseConvolution(_) | OperatorKind::Pool(_));
-    let machines = match graph.operators.iter().any(by_channel) {
-        true => vec![roomy(), Configuration { separate_sums: true, ..roomy() }],
-        false => vec![roomy()],
-    };
+    let mut machines = vec![roomy()];
+    if graph.operators.iter().any(by_channel) {
+        machines.push(Configuration { separate_sums: true, ..roomy() });
+    }
+    if graph.operators.iter().any(|operator| matches!(operator.kind, OperatorKind::Softmax(_))) {
+        machines.push(Configuration { softmax_tables: 1, ..roomy() });
+    }
     let run = |machine: &Configuration| {
         let program = compile_and_check(&graph, machine)?;
         if graph.states.is_empty() {

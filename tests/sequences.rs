@@ -6,9 +6,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+use lpu_isa::arithmetic::softmax::Softmax;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::instruction::{Drain, Function, Instruction, Operation, RequantiseFrom, Source, Tracking, Unit};
-use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
+use lpu_isa::latency::{ISSUE_TO_STEP, Latency, SoftmaxLatency};
 use lpu_isa::program::{FORMAT, Placed, Program, Queue, Region, Scale};
 use lpu_isa::sequence::{LEVELS, Sequence};
 use lpu_isa::vector::Arithmetic;
@@ -74,7 +75,12 @@ impl Timeline {
         let mut origin = 60;
         for (unit, offset, _) in operations {
             if let Some(&(issue, operation)) = self.queues.get(unit).and_then(|queue| queue.last()) {
-                let more = if *unit == Unit::Requantiser { self.configuration.requantise_interval - 1 } else { 0 };
+                let more = match operation {
+                    Operation::Requantise { .. } => self.configuration.requantise_interval - 1,
+                    // Its last word must not be overtaken.
+                    Operation::Softmax { .. } => self.latency.softmax.unwrap().word - self.latency.vector_unit,
+                    _ => 0,
+                };
                 let busy = operation.duration() + u64::from(more);
                 origin = origin.max((issue + busy.max(shortest)) as i64 - offset);
             }
@@ -90,8 +96,47 @@ impl Timeline {
         (Unit::Write(slice), Operation::Write { source, last_beats, sequence })
     }
 
+    /// A sequence for softmax: three passes over the words of each of some rows. With it, the elements of a row.
+    fn passes(&mut self, latency: SoftmaxLatency) -> (Sequence, u32) {
+        let (words, rows) = (self.number(1, 4), self.number(1, 3));
+        let pause =
+            if words > 1 { self.number(latency.word_interval - 1, self.configuration.longest_pause()) } else { 0 };
+        let gap = latency.gap + if self.random.coin() { 0 } else { self.number(1, 9) };
+        let shape = Sequence { count: [words, 3 * rows, 1, 1], run_levels: 1, gap, pause, ..Sequence::linear(0, 1) };
+        let lanes = self.configuration.stream_elements;
+        (shape, self.number((words - 1) * lanes + 1, words * lanes))
+    }
+
+    /// Words of slice 0, which softmax takes three times, or other ones each time: its results go into another slice.
+    fn softmax(&mut self, latency: SoftmaxLatency) {
+        let (shape, length) = self.passes(latency);
+        let [words, runs, ..] = shape.count;
+        let beats = self.beats();
+        let mut read = self.addressed(shape, beats);
+        if self.random.coin() {
+            read.delta[1] = -read.delta[0] * (words as i32 - 1);
+        }
+        let arrival = i64::from(self.latency.vector_read);
+        let table = self.number(0, self.configuration.softmax_tables - 1);
+        let operation = Operation::Softmax { source: Source::Slice(0), table, length, sequence: shape };
+        let between = i64::from((words - 1) * (shape.pause + 1) + 1 + shape.gap);
+        let gap = (3 * between) as u32 - ((words - 1) * (shape.pause + 1) + 1);
+        let written = self.addressed(Sequence { count: [words, runs / 3, 1, 1], gap, ..shape }, beats);
+        let last_beats = self.number(1, self.configuration.beats_per_word());
+        let (unit, write) = self.write(Source::Vector, written, last_beats);
+        let result = arrival + 2 * between + i64::from(latency.word);
+        self.place(&[
+            (Unit::Read(0), 0, Operation::Read { sequence: read }),
+            (Unit::Vector, arrival, operation),
+            (unit, result, write),
+        ]);
+    }
+
     /// Words of slice 0, through the requantiser, the vector unit or neither, into another slice.
     fn stream(&mut self) {
+        if let Some(latency) = self.latency.softmax.filter(|_| self.random.below(3) == 0) {
+            return self.softmax(latency);
+        }
         let through = self.random.below(3);
         let shape = self.shape(if through == 0 { self.configuration.requantise_interval } else { 1 });
         let beats = self.beats();
@@ -200,6 +245,9 @@ impl Timeline {
             bias: random.bits() as i32 >> random.below(32),
         };
         let scales = (0..LOADED.1).map(|_| (0..configuration.stream_elements).map(|_| scale()).collect()).collect();
+        let softmaxes = (0..configuration.softmax_tables)
+            .map(|_| Softmax::new(f64::from(random.within(1, 900) as u32) / 1000.0, 1.0).unwrap())
+            .collect();
         Program {
             format: FORMAT,
             model: "sequences".into(),
@@ -215,6 +263,7 @@ impl Timeline {
             macs: 0,
             cycles: halt + 1,
             constants: vec![],
+            softmaxes,
             finish: None,
             language: None,
             configuration,
@@ -266,6 +315,16 @@ fn any_sequence_takes_its_cycles_with_a_row_of_results_each_fourth_cycle() {
 #[test]
 fn any_sequence_takes_its_cycles_with_int4_weights() {
     agrees_on("int4 weights, an incomplete row");
+}
+
+#[test]
+fn any_sequence_takes_its_cycles_with_the_longest_pipelines() {
+    agrees_on("wide dots in one bank, longest pipelines");
+}
+
+#[test]
+fn any_sequence_takes_its_cycles_with_words_of_two_elements() {
+    agrees_on("pairs of int4 weights, one bank");
 }
 
 #[test]

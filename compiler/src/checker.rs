@@ -42,6 +42,7 @@
 //!     cycles: 1,
 //!     configuration,
 //!     constants: vec![],
+//!     softmaxes: vec![],
 //!     finish: None,
 //!     language: None,
 //! };
@@ -55,6 +56,7 @@ mod dataflow;
 mod extension;
 pub(crate) mod registers;
 mod scalars;
+mod softmax;
 mod state;
 mod stores;
 #[cfg(test)]

@@ -222,6 +222,7 @@ impl<'a> Work<'a> {
             scales: Vec::new(),
             fillers: vec![None; configuration.vector_slices as usize],
             constants: Vec::new(),
+            softmaxes: Vec::new(),
             thrift: 0,
             separate,
             blocks: HashMap::new(),
@@ -240,7 +241,7 @@ impl<'a> Work<'a> {
             root: (0..graph.tensors.len()).collect(),
             last_read: vec![0; graph.tensors.len()],
             layers: Vec::new(),
-            hosted: host::executed(graph),
+            hosted: host::executed(graph, configuration),
             prices,
             at: Place::Input,
         }
@@ -291,6 +292,7 @@ impl<'a> Work<'a> {
             format: FORMAT,
             model: graph.name.clone(),
             board: board.into(),
+            finish: host::finish(graph, output_id, &configuration),
             configuration,
             weights: std::mem::take(&mut self.lowering.weights),
             scales: std::mem::take(&mut self.lowering.scales),
@@ -303,7 +305,7 @@ impl<'a> Work<'a> {
             macs: graph.multiply_accumulates(),
             cycles,
             constants: std::mem::take(&mut self.lowering.constants),
-            finish: host::finish(graph, output_id),
+            softmaxes: std::mem::take(&mut self.lowering.softmaxes),
             language: None,
         })
     }
@@ -380,7 +382,7 @@ fn unsupported(graph: &Graph, why: &str) -> CompileError {
 
 /// Refuses what has no lowering, or none for this machine, before anything is placed: the first such operator.
 fn check_lowered(graph: &Graph, configuration: &Configuration) -> Result<(), CompileError> {
-    host::check(graph)?;
+    host::check(graph, configuration)?;
     for operator in &graph.operators {
         let looked_up = match &operator.kind {
             OperatorKind::Add(_) => Some("a sum"),

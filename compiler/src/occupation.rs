@@ -116,7 +116,7 @@ impl Occupation {
                             .any(|address| usize::try_from(address).is_ok_and(|at| stored.get(at) == Some(&true)));
                         if attention { Work::Attention } else { Work::Matrix }
                     }
-                    Operation::Requantise { .. } | Operation::Vector { .. } => Work::Vector,
+                    Operation::Requantise { .. } | Operation::Vector { .. } | Operation::Softmax { .. } => Work::Vector,
                     _ => Work::Movement,
                 };
                 let (first, last) = issue.first_step().zip(issue.last_step()).unwrap_or((issue.cycle, issue.cycle));

@@ -134,6 +134,10 @@ impl Schedule {
             // The requantiser is at work on a word for longer than its step.
             let more = match last.operation {
                 Operation::Requantise { .. } => self.configuration.requantise_interval - 1,
+                // Nothing may overtake its last word.
+                Operation::Softmax { .. } => {
+                    self.latency.softmax.map_or(0, |softmax| softmax.word - self.latency.vector_unit)
+                }
                 _ => 0,
             };
             let busy = last.operation.duration() + u64::from(more);

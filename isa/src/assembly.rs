@@ -274,6 +274,9 @@ fn fields(operation: &Operation, addresses: bool) -> Vec<String> {
             fields.extend(arithmetic.table.map(|table| field("table", table)));
             fields
         }
+        Operation::Softmax { source, table, length, .. } => {
+            vec![field("source", source), field("table", table), field("length", length)]
+        }
         Operation::Fetch { tile, .. } => vec![field("tile", tile)],
         Operation::Store { source, spread, place, .. } => {
             vec![field("source", source), field("spread", name_of(&Spread::ALL, *spread)), field("place", place)]
@@ -370,6 +373,7 @@ fn instruction(line: &str, cycle: u64, unit: Unit, configuration: &Configuration
         Unit::Read(_) => &["read"],
         Unit::Write(_) => &["write"],
         Unit::Requantiser => &["requantise"],
+        Unit::Vector if configuration.has_softmax() => &["vector", "softmax"],
         Unit::Vector => &["vector"],
         Unit::Weights => &["store"],
         Unit::Registers => &["assign"],
@@ -453,7 +457,7 @@ impl Fields<'_> {
 
     fn sequence(&mut self) -> Result<Sequence, Problem> {
         // The vector unit counts steps only.
-        let optional = self.operation == "vector";
+        let optional = matches!(self.operation, "vector" | "softmax");
         let count = self.required("count", "1 to 4 numbers with `x` between them", |value| levels(value, 'x', 1))?;
         let number = |value: &str| value.parse().ok();
         let base = self.optional("base", "a number", number)?;
@@ -545,6 +549,12 @@ impl Fields<'_> {
                 minimum: self.number("minimum")?,
                 maximum: self.number("maximum")?,
                 arithmetic: if self.extended { self.arithmetic()? } else { Arithmetic::default() },
+                sequence: self.sequence()?,
+            },
+            "softmax" => Operation::Softmax {
+                source: self.source("source")?,
+                table: self.number("table")?,
+                length: self.number("length")?,
                 sequence: self.sequence()?,
             },
             "fetch" => Operation::Fetch { tile: self.number("tile")?, sequence: self.sequence()? },

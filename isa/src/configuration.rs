@@ -3,10 +3,13 @@
 use crate::encoding::{register_fields, word_bits};
 use crate::instruction::{Drain, MOST_INTERVAL_BITS, OPCODE_BITS};
 use crate::latency::SHORTEST_INTERVAL;
-use crate::sequence::{LEVELS, MOST_COUNT_BITS};
+use crate::sequence::{LEVELS, MOST_COUNT_BITS, PAUSE_BITS};
 use crate::unit::Unit;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+/// Most tables of exponentials that a machine may have.
+pub const MOST_SOFTMAX_TABLES: u32 = 8;
 
 /// Bits of a byte of weights: one int8 weight, or two int4 weights.
 pub const WEIGHT_BITS: u32 = 8;
@@ -93,6 +96,11 @@ pub struct Configuration {
     /// at once. Costs an accumulator, its shadow and a multiplexer for each multiplier. Needs weights of 8 bits.
     #[serde(default, skip_serializing_if = "is_false")]
     pub separate_sums: bool,
+    /// Tables of exponentials of the vector unit's softmax, one for each softmax of another scale that a network has; 0 where the vector
+    /// unit has no softmax ([`Operation::Softmax`](crate::instruction::Operation::Softmax)). Costs a block RAM for two of them, and a
+    /// multiplier of 32 bits in logic. Machines with extensions have a softmax of another kind.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub softmax_tables: u32,
     /// Clock in MHz that the machine is meant for where it is not the one of its board: what its longest path allows. 1 to 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_mhz: Option<u32>,
@@ -229,6 +237,7 @@ impl Default for Configuration {
             scale_multiplier_lanes: 2,
             lookup: false,
             separate_sums: false,
+            softmax_tables: 0,
             clock_mhz: None,
             pipeline: Pipeline { crossbar: 3, weight_read: 1, multiply: 0, drain: 3, vector_read: 2, compact: false },
             extensions: None,
@@ -304,6 +313,16 @@ impl Configuration {
             return Err(ConfigurationError::Range { field: "separate_sums", value: 1, allowed });
         }
         range("vector_slices", self.vector_slices, 1, 8)?;
+        // Rows of results stand in whole words.
+        let softens = self.vector_unit && self.extensions.is_none() && self.tiles >= self.stream_elements;
+        if self.softmax_tables > if softens { MOST_SOFTMAX_TABLES } else { 0 } {
+            let allowed = format!(
+                "0, or up to {MOST_SOFTMAX_TABLES} in a machine with a vector unit, a whole row of tiles (`stream_elements`, {}) and \
+                 without `extensions`",
+                self.stream_elements
+            );
+            return Err(ConfigurationError::Range { field: "softmax_tables", value: self.softmax_tables, allowed });
+        }
         range("clock_mhz", self.clock_mhz.unwrap_or(1), 1, 1000)?;
         range("vector_depth", self.vector_depth, 2, 1 << 14)?;
         range("scale_depth", self.scale_depth, if self.lookup { LOOKUP_ENTRIES } else { 2 }, 1 << 12)?;
@@ -358,6 +377,21 @@ impl Configuration {
     pub fn cells_per_scale_multiplier(&self) -> u32 {
         // A narrow multiplier is one factor of 18 bits, the accumulator two.
         if self.narrow_scales { 2 } else { CELLS_PER_SCALE_MULTIPLIER }
+    }
+
+    /// Has the vector unit a softmax?
+    pub fn has_softmax(&self) -> bool {
+        self.softmax_tables > 0
+    }
+
+    /// Bits of the pause of a sequence: a softmax takes an element each cycle, and its words come as far apart.
+    pub fn pause_bits(&self) -> u32 {
+        if self.has_softmax() { PAUSE_BITS.max(bits_for(self.stream_elements)) } else { PAUSE_BITS }
+    }
+
+    /// Longest pause of a sequence, in cycles.
+    pub fn longest_pause(&self) -> u32 {
+        (1 << self.pause_bits()) - 1
     }
 
     /// Run-time registers; 0 where there are none.
@@ -649,6 +683,22 @@ mod tests {
         assert_eq!(message, "configuration field `dot` is 3, but must be 2, 4 or 8");
         let message = Configuration::from_toml("tiles = 4\nspeed = 3\n").unwrap_err().to_string();
         assert!(message.contains("speed"), "{message}");
+    }
+
+    #[test]
+    fn softmax_needs_a_vector_unit_and_a_whole_row_of_tiles() {
+        let softens = Configuration { softmax_tables: 8, ..Configuration::default() };
+        assert_eq!(softens.check(), Ok(()));
+        assert_eq!((softens.longest_pause(), Configuration::default().longest_pause()), (7, 3));
+        for wrong in [
+            Configuration { tiles: 7, ..softens.clone() },
+            Configuration { vector_unit: false, ..softens.clone() },
+            Configuration { softmax_tables: 9, ..softens.clone() },
+        ] {
+            let message = wrong.check().unwrap_err().to_string();
+            assert!(message.contains("configuration field `softmax_tables` is"), "{message}");
+            assert!(message.contains("a whole row of tiles (`stream_elements`, 8)"), "{message}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! [`fields`] is the one list of bit positions; the RTL takes its own from it.
 
+use crate::arithmetic::softmax::Softmax;
 use crate::configuration::{Configuration, ELEMENT_BITS, REGISTER_BITS, bits_for};
 use crate::instruction::{
     Assignment, Drain, Function, Instruction, InstructionError, Operation, RequantiseFrom, Spread, Tracking,
@@ -28,6 +29,9 @@ pub struct Field {
 
 /// Bits of the vector unit's shift, of both signs.
 const SHIFT_BITS: u32 = 6;
+
+/// Bits of the length of a softmax's rows.
+pub const SOFTMAX_LENGTH_BITS: u32 = (Softmax::LONGEST_ROW as u32).ilog2() + 1;
 
 /// What has the code `code`: its place in the list.
 fn by_code<T: Copy>(all: &[(T, &str)], code: i64) -> Option<T> {
@@ -112,6 +116,11 @@ pub fn fields(unit: Unit, configuration: &Configuration) -> Vec<Field> {
     }
     if matches!(unit, Unit::TileGroup(_)) && configuration.separate_sums {
         specification.push(("separate".to_string(), 1, false));
+    }
+    if unit == Unit::Vector && configuration.has_softmax() {
+        let fields =
+            [("softmax", 1), ("table", bits_for(configuration.softmax_tables)), ("length", SOFTMAX_LENGTH_BITS)];
+        specification.extend(fields.map(|(name, bits)| (name.to_string(), bits, false)));
     }
     let address_bits = unit.address_bits(configuration);
     if unit == Unit::Registers {
@@ -252,7 +261,15 @@ impl Instruction {
                 "use_constant" => i64::from(b.is_none()),
                 "constant" => i64::from(constant),
                 "minimum" => i64::from(minimum),
-                _ => i64::from(maximum),
+                "maximum" => i64::from(maximum),
+                _ => 0,
+            },
+            Operation::Softmax { source, table, length, .. } => match name {
+                "softmax" => 1,
+                "source_a" => port(source),
+                "table" => i64::from(table),
+                "length" => i64::from(length),
+                _ => 0,
             },
             Operation::Repeat { back, times } => match name {
                 "back" => i64::from(back),
@@ -273,6 +290,7 @@ impl Instruction {
         | Operation::Read { sequence }
         | Operation::Write { sequence, .. }
         | Operation::Requantise { sequence, .. }
+        | Operation::Softmax { sequence, .. }
         | Operation::Vector { sequence, .. } = &mut instruction.operation
         {
             *sequence = match unit.address_bits(configuration) {
@@ -391,6 +409,12 @@ impl Instruction {
                     maximum: (value("scalar") as u32).checked_sub(1),
                     each_run: value("each_run") == 1,
                 },
+                sequence,
+            },
+            (OPCODE_RUN, Unit::Vector) if value("softmax") == 1 => Operation::Softmax {
+                source: source("source_a")?,
+                table: value("table") as u32,
+                length: value("length") as u32,
                 sequence,
             },
             (OPCODE_RUN, Unit::Vector) => {

@@ -4,6 +4,7 @@
 //! significant first: [`Command::Shift`] brings a chunk, [`Command::Write`] brings the last one, stores the word and moves on
 //! to the next address. An address is a [`Memory`] number in the upper 8 bits and a word address in the lower 24.
 
+use crate::arithmetic::softmax::Softmax;
 use crate::configuration::{
     ACCUMULATOR_BITS, Configuration, ELEMENT_BITS, NARROW_MULTIPLIER_BITS, REGISTER_BITS, bits_for,
 };
@@ -109,6 +110,8 @@ pub enum Memory {
     /// A token for each position, and above it [`STAMP_BITS`] of the cycle count at the end of the run that chose it; see
     /// [`Command::Generate`]. The host reads it too: a word is the lowest [`BUS_BITS`] of a beat.
     Tokens,
+    /// The exponentials of the vector unit's softmax, [`Softmax::EXPONENTIALS`] a table, by the distance from the row's largest element.
+    Exponentials,
     /// The address of the first instruction's first RAM word for each [`Configuration::positions_per_entry`] positions.
     Entries,
 }
@@ -125,6 +128,7 @@ impl Memory {
             Memory::Normalise => 0x92,
             Memory::Tokens => 0x93,
             Memory::Entries => 0x94,
+            Memory::Exponentials => 0x95,
             Memory::Scale(lane) => 0xc0 + lane,
         }
     }
@@ -140,6 +144,7 @@ impl Memory {
             Memory::Tables => configuration.tables() * SEGMENTS as u32,
             Memory::Normalise => 2 * SEGMENTS as u32,
             Memory::Tokens => configuration.tokens(),
+            Memory::Exponentials => configuration.softmax_tables * Softmax::EXPONENTIALS as u32,
             Memory::Entries => configuration.tokens().div_ceil(configuration.positions_per_entry()),
         }
     }
@@ -163,6 +168,7 @@ impl Memory {
             Memory::Tables | Memory::Normalise => SEGMENT_BITS,
             Memory::Tokens => REGISTER_BITS + STAMP_BITS,
             Memory::Entries => configuration.queue_address_bits(),
+            Memory::Exponentials => Softmax::EXPONENTIAL_BITS,
         }
     }
 
@@ -184,6 +190,9 @@ impl Memory {
         if configuration.generates() {
             memories.extend([Memory::Tokens, Memory::Entries]);
         }
+        if configuration.has_softmax() {
+            memories.push(Memory::Exponentials);
+        }
         memories
     }
 
@@ -200,6 +209,7 @@ impl Memory {
                     .map_or(0, |_| bits_for(Memory::Tables.words(configuration).max(2 * SEGMENTS as u32))),
             )
             .max(bits_for(configuration.tokens()))
+            .max(bits_for(Memory::Exponentials.words(configuration)))
     }
 
     /// Bits of the host port's staging register: the widest word, in whole chunks.

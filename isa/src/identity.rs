@@ -32,8 +32,10 @@ pub fn identity(configuration: &Configuration) -> u32 {
 fn description(configuration: &Configuration) -> String {
     // The derived form names every field, also those that later versions add. Writing to a string cannot fail.
     let mut text = format!("{configuration:?}\n{:?}\n", Latency::of(configuration));
-    // A machine without extensions, or without a memory of tokens, is the machine that it was before there were any.
-    text = text.replace(", extensions: None", "").replace(", tokens: 0", "");
+    // A machine without extensions, or without a memory of tokens, or without softmax, is the machine that it was before there were any.
+    for absent in [", extensions: None", ", tokens: 0", ", softmax_tables: 0", ", softmax: None"] {
+        text = text.replace(absent, "");
+    }
     for unit in Unit::all(configuration) {
         let _ = write!(text, "{unit:?}:");
         for field in fields(unit, configuration) {

@@ -8,6 +8,7 @@
 //! RAM holds them as `{w1 : 4 bits, w0 + 8 : 4 bits}` ([`packed`]); the tile subtracts `8 Σ x` from the sum of a beat's lower products,
 //! and all tiles of a row share `Σ x`.
 
+use crate::arithmetic::softmax::Softmax;
 use crate::configuration::{ELEMENT_BITS, WEIGHT_BITS};
 use crate::fixed_point::normalise::Normalise;
 use crate::fixed_point::table::{SEGMENT_BITS, Table};
@@ -60,6 +61,11 @@ pub fn images(program: &Program) -> Result<Vec<Image>, InstructionError> {
             }
         }
         images.push(Image { memory: Memory::Queue(number as u32), chunks });
+    }
+    if configuration.has_softmax() {
+        let exponentials = program.softmaxes.iter().flat_map(Softmax::exponentials);
+        let chunks = pack(exponentials.map(|value| u128::from(value.unsigned_abs())), Softmax::EXPONENTIAL_BITS, 1);
+        images.push(Image { memory: Memory::Exponentials, chunks });
     }
     if configuration.extensions.is_some() {
         images.extend(extensions(program));

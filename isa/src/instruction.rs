@@ -6,8 +6,10 @@
 pub use crate::encoding::{Field, Word, fields, register_fields, word_bits};
 pub use crate::unit::{Source, Unit};
 
+use crate::arithmetic::softmax::Softmax;
 use crate::configuration::{Configuration, bits_for};
-use crate::sequence::{LEVELS, PAUSE_BITS, Sequence};
+use crate::latency::Latency;
+use crate::sequence::{LEVELS, Sequence};
 use crate::vector::{Arithmetic, LARGEST_SHIFT, LEAST_SHIFT, Reduction, ScalarOperand};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -258,6 +260,20 @@ pub enum Operation {
         /// Steps. An extended vector unit takes and makes scalars at their addresses, others have none.
         sequence: Sequence,
     },
+    /// Softmax of rows of int8 elements, see [`Softmax`]. A run passes over the words of a row; three runs make a row: they find its largest
+    /// element, sum up the exponentials, and deliver a word of results for each word. The reader presents the row three times. Elements
+    /// beyond the row's length count as nothing; their results are the least element, -128. A word keeps the unit for as many cycles as
+    /// it has elements. Only a machine with [`Configuration::softmax_tables`] has it.
+    Softmax {
+        /// The rows.
+        source: Source,
+        /// Which table of exponentials.
+        table: u32,
+        /// Elements of a row, 1 to [`Softmax::LONGEST_ROW`].
+        length: u32,
+        /// Steps: a word each.
+        sequence: Sequence,
+    },
     /// Reads weights as a stream: at each step, the weight word at the sequence's address of one tile becomes a beat. All tile
     /// groups fetch at the same time, and none of them has a result that drains.
     Fetch {
@@ -303,6 +319,7 @@ impl Operation {
             | Operation::Read { sequence }
             | Operation::Write { sequence, .. }
             | Operation::Requantise { sequence, .. }
+            | Operation::Softmax { sequence, .. }
             | Operation::Vector { sequence, .. } => Some(sequence),
         }
     }
@@ -313,6 +330,7 @@ impl Operation {
             Operation::Multiply { source, .. }
             | Operation::Write { source, .. }
             | Operation::Store { source, .. }
+            | Operation::Softmax { source, .. }
             | Operation::Requantise { from: RequantiseFrom::Stream(source), .. } => vec![source],
             Operation::Requantise { from: RequantiseFrom::Lookup { operand, index }, .. } => vec![operand, index],
             Operation::Vector { a, b, .. } => std::iter::once(a).chain(b).collect(),
@@ -353,6 +371,7 @@ impl Operation {
             Operation::Write { .. } => "write",
             Operation::Requantise { .. } => "requantise",
             Operation::Vector { .. } => "vector",
+            Operation::Softmax { .. } => "softmax",
             Operation::Fetch { .. } => "fetch",
             Operation::Store { .. } => "store",
             Operation::Assign(_) => "assign",
@@ -421,7 +440,7 @@ impl Instruction {
                 | (Unit::Read(_), Operation::Read { .. })
                 | (Unit::Write(_), Operation::Write { .. })
                 | (Unit::Requantiser, Operation::Requantise { .. })
-                | (Unit::Vector, Operation::Vector { .. })
+                | (Unit::Vector, Operation::Vector { .. } | Operation::Softmax { .. })
         );
         if !belongs {
             return Err(InstructionError::WrongUnit { unit, operation });
@@ -445,11 +464,12 @@ impl Instruction {
         }
         range("run_levels", i64::from(sequence.run_levels), 1, configuration.sequence_levels.into())?;
         range("gap", i64::from(sequence.gap), 0, configuration.longest_gap().into())?;
-        range("pause", i64::from(sequence.pause), 0, (1 << PAUSE_BITS) - 1)?;
+        range("pause", i64::from(sequence.pause), 0, configuration.longest_pause().into())?;
         let sources: Vec<(&str, Source)> = match self.operation {
-            Operation::Multiply { source, .. } | Operation::Write { source, .. } | Operation::Store { source, .. } => {
-                vec![("source", source)]
-            }
+            Operation::Multiply { source, .. }
+            | Operation::Write { source, .. }
+            | Operation::Softmax { source, .. }
+            | Operation::Store { source, .. } => vec![("source", source)],
             Operation::Requantise { from: RequantiseFrom::Stream(source), .. } => vec![("source", source)],
             Operation::Requantise { from: RequantiseFrom::Lookup { operand, index }, .. } => {
                 vec![("source", operand), ("index", index)]
@@ -484,6 +504,20 @@ impl Instruction {
                 element("minimum", minimum)?;
                 element("maximum", maximum)?;
                 range("maximum", i64::from(maximum), i64::from(minimum), i64::from(i16::MAX))?;
+            }
+            Operation::Softmax { table, length, .. } => {
+                range("table", table.into(), 0, i64::from(configuration.softmax_tables) - 1)?;
+                range("length", length.into(), 1, Softmax::LONGEST_ROW as i64)?;
+                let words = i64::from(length.div_ceil(configuration.stream_elements));
+                range("steps of a run", sequence.run_steps().into(), words, words)?;
+                let runs = i64::from(sequence.runs());
+                range("runs", runs, 3, runs.max(3) / 3 * 3)?;
+                let latency = Latency::of(configuration).softmax.unwrap_or_default();
+                range("gap", sequence.gap.into(), latency.gap.into(), configuration.longest_gap().into())?;
+                if words > 1 {
+                    let least = i64::from(latency.word_interval) - 1;
+                    range("pause", sequence.pause.into(), least, configuration.longest_pause().into())?;
+                }
             }
             _ => {}
         }
@@ -548,6 +582,7 @@ impl Instruction {
                 let both = b.is_some() && arithmetic.scalar != ScalarOperand::None;
                 range("scalar", i64::from(both), 0, 0)
             }
+            Operation::Softmax { .. } => range("softmax", 1, 0, configuration.has_softmax().into()),
             Operation::Fetch { tile, .. } => register("tile", tile, 1),
             Operation::Store { place, .. } => register("place", place, 1),
             Operation::Assign(assignment) => {

@@ -101,8 +101,36 @@ pub struct Latency {
     pub vector_unit: u32,
     /// Step of a vector memory write to the first read step that may take the word.
     pub write_to_read: u32,
+    /// What only a machine with softmax has.
+    pub softmax: Option<SoftmaxLatency>,
     /// What only a machine with [`Extensions`](crate::configuration::Extensions) has.
     pub extensions: Option<ExtensionLatency>,
+}
+
+/// The latencies of the vector unit's softmax. All values are cycles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SoftmaxLatency {
+    /// From a word to the next, at least: an element each cycle.
+    pub word_interval: u32,
+    /// Step of the pass that delivers results, to the word on the vector unit's source port.
+    pub word: u32,
+    /// Idle cycles between two passes, at least: what the sum's reciprocal takes.
+    pub gap: u32,
+}
+
+impl SoftmaxLatency {
+    fn of(configuration: &Configuration) -> SoftmaxLatency {
+        use crate::stages::SoftmaxStage as Stage;
+        let (word_interval, crossbar) = (configuration.stream_elements, configuration.pipeline.crossbar);
+        // From the step of a pass's last word: its last element is in the sum, which then is normalised, and the reciprocal found. The first
+        // exponential of the next pass meets it at the multiplier.
+        let solved = word_interval - 1 + Stage::Normalised.end() + Stage::RECIPROCAL;
+        SoftmaxLatency {
+            word_interval,
+            word: crossbar + word_interval - 1 + Stage::Word.end(),
+            gap: solved - Stage::Exponential.end() - 1,
+        }
+    }
 }
 
 /// The latencies of a machine's extensions. All values are cycles.
@@ -216,6 +244,7 @@ impl Latency {
             requantise,
             vector_unit,
             write_to_read: crossbar + 1,
+            softmax: configuration.has_softmax().then(|| SoftmaxLatency::of(configuration)),
             extensions: configuration
                 .extensions
                 .map(|_| ExtensionLatency::of(configuration, requantise, vector_unit, weight_read)),

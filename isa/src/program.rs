@@ -6,6 +6,7 @@
 
 mod finish;
 
+use crate::arithmetic::softmax::Softmax;
 use crate::configuration::{Configuration, ConfigurationError};
 use crate::fixed_point::table::Table;
 use crate::instruction::{Instruction, InstructionError, Operation, Unit};
@@ -184,6 +185,9 @@ pub struct Program {
     /// network begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constants: Vec<Constants>,
+    /// The softmaxes whose exponentials stand in the vector unit's tables, by number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub softmaxes: Vec<Softmax>,
     /// What the host makes of the output that it has read, where no unit of the machine does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<Finish>,
@@ -377,6 +381,13 @@ impl Program {
         }
         if self.scales.iter().any(|entry| entry.len() != configuration.stream_elements as usize) {
             return inconsistent("a scale entry does not have one value for each lane".into());
+        }
+        if self.softmaxes.len() > configuration.softmax_tables as usize {
+            return inconsistent(format!(
+                "{} tables of exponentials, but the machine has {}",
+                self.softmaxes.len(),
+                configuration.softmax_tables
+            ));
         }
         self.check_constants(&self.constants)?;
         if let Some(finish) = &self.finish {

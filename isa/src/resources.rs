@@ -128,6 +128,9 @@ impl Memories {
         if configuration.generates() {
             all.push(tables(1, Memory::Tokens));
         }
+        if configuration.has_softmax() {
+            all.push(tables(1, Memory::Exponentials));
+        }
         all
     }
 

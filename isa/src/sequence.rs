@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub const LEVELS: usize = 4;
 /// Most bits of a loop count and of the gap that a configuration may ask for; a count's field holds `count - 1`.
 pub const MOST_COUNT_BITS: u32 = 12;
-/// Bits of the pause.
+/// Bits of the pause; more in a machine with softmax, see [`Configuration::pause_bits`].
 pub const PAUSE_BITS: u32 = 2;
 
 /// Four nested strided loops with an idle gap between runs.
@@ -29,7 +29,7 @@ pub struct Sequence {
     pub run_levels: u32,
     /// Idle cycles between two runs.
     pub gap: u32,
-    /// Idle cycles between two steps of a run, 0 to 3.
+    /// Idle cycles between two steps of a run, 0 to [`Configuration::longest_pause`].
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pause: u32,
     /// The run-time register whose value is added to `base` when the instruction issues; 0 for none.
@@ -249,7 +249,7 @@ pub fn field_bits(address_bits: u32, configuration: &Configuration) -> Vec<(Stri
     }
     fields.push(("run_levels".to_string(), bits_for(configuration.sequence_levels)));
     fields.push(("gap".to_string(), configuration.count_bits));
-    fields.push(("pause".to_string(), PAUSE_BITS));
+    fields.push(("pause".to_string(), configuration.pause_bits()));
     fields
 }
 

@@ -184,6 +184,72 @@ stages! {
     }
 }
 
+/// A register stage of the vector unit's softmax, behind the crossbar: an element's way from its word into the word of results. Every
+/// machine that has one has all of them. The sum goes another way: see [`SoftmaxStage::Summand`] to [`SoftmaxStage::Normalised`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SoftmaxStage {
+    /// The word's elements, which move on by one each cycle.
+    Element,
+    /// The element alone; beside it whether it is within the row.
+    Counted,
+    /// Its distance from the largest, for which that is up to date.
+    Distance,
+    /// The exponential, of the table.
+    Exponential,
+    /// Both operands of the multiplier: the exponential and the sum's reciprocal.
+    Operands,
+    /// Their product.
+    Product,
+    /// Its upper half, rounded.
+    High,
+    /// With what lets the right shift round.
+    WithHalf,
+    /// Shifted.
+    Shifted,
+    /// In the word of results.
+    Word,
+    /// Beside the operands: what is added to the sum.
+    Summand,
+    /// The sum.
+    Sum,
+    /// Where its highest bit stands.
+    Leading,
+    /// The sum, shifted to its highest bit.
+    Normalised,
+}
+
+impl SoftmaxStage {
+    /// Cycles of the product: those of the multiplier of 32 by 31 bits.
+    pub const PRODUCT: u32 = 6;
+    /// Cycles of a product of the reciprocal's iteration: operands, product, upper half, and what is made of it.
+    pub const TURN: u32 = 1 + Self::PRODUCT + 1 + 1;
+    /// Products of the reciprocal: the first guess, and two for each of three steps by Newton's method.
+    pub const TURNS: u32 = 7;
+    /// Cycles from the normalised sum to its reciprocal.
+    pub const RECIPROCAL: u32 = Self::TURN * Self::TURNS;
+
+    /// Cycles from the word behind the crossbar to the end of the stage, for the word's first element.
+    #[must_use]
+    pub const fn end(self) -> u32 {
+        match self {
+            SoftmaxStage::Element => 1,
+            SoftmaxStage::Counted => 2,
+            SoftmaxStage::Distance => 3,
+            // The block RAM and its output register.
+            SoftmaxStage::Exponential => SoftmaxStage::Distance.end() + 2,
+            SoftmaxStage::Operands | SoftmaxStage::Summand => SoftmaxStage::Exponential.end() + 1,
+            SoftmaxStage::Product => SoftmaxStage::Operands.end() + Self::PRODUCT,
+            SoftmaxStage::High => SoftmaxStage::Product.end() + 1,
+            SoftmaxStage::WithHalf => SoftmaxStage::High.end() + 1,
+            SoftmaxStage::Shifted => SoftmaxStage::WithHalf.end() + 1,
+            SoftmaxStage::Word => SoftmaxStage::Shifted.end() + 1,
+            SoftmaxStage::Sum => SoftmaxStage::Summand.end() + 1,
+            SoftmaxStage::Leading => SoftmaxStage::Sum.end() + 1,
+            SoftmaxStage::Normalised => SoftmaxStage::Leading.end() + 1,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

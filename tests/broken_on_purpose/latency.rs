@@ -3,6 +3,8 @@
 use super::{clamped, compiled, input, rtl_run, shows};
 use expect_test::expect;
 use lpu_compiler::checker::{self, Cause, Violation};
+use lpu_compiler::compile::compile;
+use lpu_compiler::import::import;
 use lpu_isa::configuration::{Configuration, Extensions, Pipeline};
 use lpu_isa::latency::{ExtensionLatency, Latency};
 use lpu_isa::program::Program;
@@ -10,7 +12,7 @@ use lpu_sim::cycle::{self, CycleModel};
 use lpu_sim::divergence::{against_golden, explain};
 use lpu_sim::language::LanguageModel;
 use lpu_tests::extensions::{self, Job};
-use lpu_tests::machines::{extended, small};
+use lpu_tests::machines::{extended, looking_up, small};
 use lpu_tests::witnesses::{model_run, recording};
 
 /// The cycle model's first run with another latency table.
@@ -38,6 +40,7 @@ fn obeyed() -> Vec<Field> {
         vector_unit: _,
         write_to_read: _,
         // Further down.
+        softmax: _,
         extensions: _,
     } = Latency::of(&small());
     vec![
@@ -73,6 +76,23 @@ fn every_latency_that_is_one_shorter_changes_the_writes() {
         *field(&mut latency) -= 1;
         let broken = run_with(&program, &input, latency);
         assert!(explain(&graph, &program, &input, &good.writes, &broken.writes).is_some(), "{name}");
+    }
+}
+
+/// What softmax delivers comes in one cycle; its other latencies are least distances, which `sequences` keeps to the cycle on the RTL.
+#[test]
+fn a_softmax_that_delivers_a_cycle_early_or_late_changes_the_writes() {
+    use lpu_tests::operators::{OPERATORS, case};
+    let softmax = OPERATORS.iter().position(|(name, _)| *name == "SOFTMAX").unwrap();
+    let graph = import(&case(softmax, 0).model.bytes(), "softmax").unwrap();
+    let program = compile(&graph, &looking_up()[0].1, "test").unwrap();
+    let input: Vec<i8> = (0..program.input_length()).map(|element| element as i8).collect();
+    let good = model_run(&program, &input).unwrap();
+    for change in [1, -1] {
+        let mut latency = Latency::of(&program.configuration);
+        let word = &mut latency.softmax.as_mut().unwrap().word;
+        *word = word.checked_add_signed(change).unwrap();
+        assert_ne!(run_with(&program, &input, latency).writes, good.writes, "{change}");
     }
 }
 

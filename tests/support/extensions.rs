@@ -571,6 +571,7 @@ pub fn program(configuration: &Configuration, seed: u64, kinds: &[Job], jobs: us
     let units = Unit::all(configuration).into_iter();
     Program {
         constants: vec![],
+        softmaxes: vec![],
         finish: None,
         format: FORMAT,
         model: "extensions".into(),

@@ -51,7 +51,7 @@ pub fn generating() -> Configuration {
 /// Machines whose RTL is built and simulated, with names for messages. Together they have every dot width, one to three rows
 /// of tiles, one bank and several, one slice and several, incomplete rows and groups, odd depths, each pipeline field at both
 /// ends, each pace of the requantiser, its products in logic and in multipliers, instructions in one word of RAM and in many, and
-/// both widths of weights, sums of tiles alone and of multipliers too.
+/// both widths of weights, sums of tiles alone and of multipliers too, softmax with a table and with several.
 #[must_use]
 pub fn simulated() -> Vec<(&'static str, Configuration)> {
     let base = Configuration {
@@ -89,6 +89,7 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
             Configuration {
                 tiles: 39,
                 separate_sums: true,
+                softmax_tables: 3,
                 pipeline: pipeline(3, 0, 2, 2, 1),
                 queue_depth: 41,
                 ..base.clone()
@@ -115,6 +116,7 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
                 dot: 8,
                 stream_elements: 8,
                 separate_sums: true,
+                softmax_tables: 1,
                 vector_depth: 83,
                 vector_slices: 2,
                 requantise_interval: 1,
@@ -140,6 +142,7 @@ pub fn simulated() -> Vec<(&'static str, Configuration)> {
                 tiles: 5,
                 dot: 2,
                 stream_elements: 2,
+                softmax_tables: 2,
                 weight_depth: 1203,
                 weight_bits: 4,
                 queue_word_bits: 8,
@@ -264,7 +267,7 @@ pub fn extended() -> Vec<(&'static str, Configuration)> {
     ]
 }
 
-/// Machines whose requantiser looks up, small enough to be built quickly: full and compact pipelines, one part of a word and several, sums
+/// Machines whose requantiser looks up and whose vector unit has a softmax, small enough to be built quickly: full and compact pipelines, one part of a word and several, sums
 /// of tiles alone and of multipliers too.
 #[must_use]
 pub fn looking_up() -> [(&'static str, Configuration); 3] {
@@ -276,6 +279,7 @@ pub fn looking_up() -> [(&'static str, Configuration); 3] {
         queue_depth: 400,
         scale_multiplier_lanes: 0,
         lookup: true,
+        softmax_tables: 2,
         ..Configuration::default()
     };
     let compact = Pipeline { compact: true, crossbar: 1, ..small.pipeline };
@@ -391,6 +395,7 @@ pub fn random(random: &mut Random, depths: Depths) -> Configuration {
         },
         lookup: false,
         separate_sums: false,
+        softmax_tables: 0,
         clock_mhz: None,
         extensions: None,
     }

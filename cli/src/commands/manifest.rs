@@ -69,6 +69,12 @@ struct Latencies {
     requantise: u32,
     vector_unit: u32,
     write_to_read: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    softmax_word: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    softmax_word_interval: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    softmax_gap: Option<u32>,
 }
 
 /// The host port; see `lpu_isa::host`.
@@ -178,6 +184,9 @@ fn latencies(configuration: &Configuration) -> Latencies {
         requantise: latency.requantise,
         vector_unit: latency.vector_unit,
         write_to_read: latency.write_to_read,
+        softmax_word: latency.softmax.map(|softmax| softmax.word),
+        softmax_word_interval: latency.softmax.map(|softmax| softmax.word_interval),
+        softmax_gap: latency.softmax.map(|softmax| softmax.gap),
     }
 }
 
@@ -209,6 +218,7 @@ fn map(memory: Memory, configuration: &Configuration, units: &[Unit]) -> MappedM
         Memory::Normalise => "tables of reciprocals".to_string(),
         Memory::Tokens => "tokens".to_string(),
         Memory::Entries => "entry points".to_string(),
+        Memory::Exponentials => "exponentials of softmax".to_string(),
     };
     let words = memory.words(configuration);
     let (bits, chunks) = (memory.bits(configuration), memory.chunks(configuration));

@@ -2,6 +2,7 @@
 
 use super::cause::Cause;
 use super::scalars::Scalars;
+use super::softmax::Passes;
 use super::state::{Chain, Entered, Flaws, Port, Slice};
 use super::stores::Stores;
 use super::timeline::{Stepping, Timeline};
@@ -32,6 +33,8 @@ pub(super) struct Dataflow<'a> {
     pub(super) loaded: Vec<(u32, u32)>,
     /// The requantiser's last step.
     requantised: Option<u64>,
+    /// The row that the softmax is at work on.
+    pub(super) passes: Passes,
     /// Weights that the run itself writes.
     pub(super) stores: Stores,
     /// For each weight address, whether a store of the run may go there.
@@ -130,6 +133,7 @@ impl<'a> Dataflow<'a> {
                 .collect(),
             loaded: groups.map(|group| least_loaded(program, group)).collect(),
             requantised: None,
+            passes: Passes::default(),
             stores: Stores::new(configuration.tile_groups(), configuration.weight_depth),
             stored: stored_words(configuration, timeline),
             scalars: Scalars::new(configuration.scalars()),
@@ -206,7 +210,7 @@ impl<'a> Dataflow<'a> {
                 if let Some(previous) = self.requantised.replace(now.cycle)
                     && now.cycle - previous < u64::from(interval)
                 {
-                    violations.add(Violation::RequantiserBusy { at: self.place(now), previous, interval });
+                    violations.add(Violation::StillAtWork { at: self.place(now), previous, interval });
                 }
                 let loaded = self.program.scales.len() as u32;
                 // Any byte may come.
@@ -241,16 +245,24 @@ impl<'a> Dataflow<'a> {
                 }
                 self.compute(now, function, &arithmetic, &mut flaws, violations);
                 merge(&mut flaws);
-                let latency = self.latency.vector(function, &arithmetic);
-                let (cycle, port) = (now.cycle + u64::from(latency), Source::Vector.port(self.configuration));
-                if let Some(before) = self.ports[port as usize].last().filter(|&before| before >= cycle) {
-                    violations.add(Violation::Overtakes { at: self.place(now), cycle, before });
-                }
-                self.drive(now, Source::Vector, latency, flaws);
+                self.drive_in_order(now, self.latency.vector(function, &arithmetic), flaws, violations);
+            }
+            (Unit::Vector, Operation::Softmax { source, table, length, .. }) => {
+                let flaws = self.listen(now, source, violations);
+                self.soften(now, (table, length), flaws, violations);
             }
             // Field checks have refused everything else.
             _ => {}
         }
+    }
+
+    /// A word of the vector unit, which must not come before one of an instruction with a longer way.
+    pub(super) fn drive_in_order(&mut self, now: &Now<'_>, latency: u32, flaws: Flaws, violations: &mut Violations) {
+        let (cycle, port) = (now.cycle + u64::from(latency), Source::Vector.port(self.configuration));
+        if let Some(before) = self.ports[port as usize].last().filter(|&before| before >= cycle) {
+            violations.add(Violation::Overtakes { at: self.place(now), cycle, before });
+        }
+        self.drive(now, Source::Vector, latency, flaws);
     }
 
     pub(super) fn drive(&mut self, now: &Now<'_>, source: Source, latency: u32, flaws: Flaws) {

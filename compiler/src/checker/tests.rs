@@ -64,6 +64,7 @@ fn program(configuration: Configuration, text: &str, output: Region, cycles: u64
         cycles,
         configuration,
         constants: vec![],
+        softmaxes: vec![],
         finish: None,
         language: None,
     }

@@ -179,10 +179,10 @@ pub enum Violation {
         /// The requantiser, at its step.
         at: Place,
     },
-    /// The requantiser takes a word while it is at work on another.
+    /// The requantiser, or the vector unit's softmax, takes a word while it is at work on another.
     #[error("{at}: takes a word while it is at work on that of cycle {previous}; a word takes {interval} cycles")]
-    RequantiserBusy {
-        /// The requantiser, at its step.
+    StillAtWork {
+        /// The unit, at its step.
         at: Place,
         /// Cycle of its step before.
         previous: u64,
@@ -458,7 +458,7 @@ impl Violation {
             | Violation::DrainConflict { at, .. }
             | Violation::Overtakes { at, .. }
             | Violation::SilentDrain { at }
-            | Violation::RequantiserBusy { at, .. }
+            | Violation::StillAtWork { at, .. }
             | Violation::ScaleMissing { at, .. }
             | Violation::WriteBeyondSlice { at, .. }
             | Violation::WritePending { at, .. }

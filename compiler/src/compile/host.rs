@@ -1,15 +1,38 @@
 //! The host's part of a network: a softmax at its end, and what follows it element by element.
 //!
-//! No unit of the machine computes a softmax (decision 9). The host has the golden model's function and reads the output anyway, so it
+//! Where the vector unit has no softmax, or too few tables, the host has the golden model's function and reads the output anyway, so it
 //! does what is left: the softmax, and changes of scale and shape behind it, such as the scale that a quantiser has chosen for the
 //! network's output. For the machine all of them are names of the softmax's input.
 
 use crate::error::CompileError;
 use crate::graph::{Graph, Operator, OperatorKind, TensorId};
+use lpu_isa::arithmetic::softmax::Softmax;
+use lpu_isa::configuration::Configuration;
 use lpu_isa::program::Finish;
 
-/// For each operator, whether the host executes it: softmaxes, and all that needs a result of theirs.
-pub(super) fn executed(graph: &Graph) -> Vec<bool> {
+/// Are there tables for all softmaxes, one for those of the same scales?
+fn on_the_machine(graph: &Graph, configuration: &Configuration) -> bool {
+    tables(graph) <= configuration.softmax_tables as usize
+}
+
+/// Tables that the softmaxes need.
+fn tables(graph: &Graph) -> usize {
+    let mut different: Vec<&Softmax> = Vec::new();
+    for operator in &graph.operators {
+        if let OperatorKind::Softmax(softmax) = &operator.kind
+            && !different.contains(&softmax)
+        {
+            different.push(softmax);
+        }
+    }
+    different.len()
+}
+
+/// For each operator, whether the host executes it: softmaxes for which the machine has no tables, and all that needs a result of theirs.
+pub(super) fn executed(graph: &Graph, configuration: &Configuration) -> Vec<bool> {
+    if on_the_machine(graph, configuration) {
+        return vec![false; graph.operators.len()];
+    }
     let needed = needed(graph);
     graph.operators.iter().zip(needed).map(|(operator, needed)| is_softmax(operator) || needed.is_some()).collect()
 }
@@ -33,10 +56,18 @@ fn needed(graph: &Graph) -> Vec<Option<usize>> {
 }
 
 /// Refuses a softmax whose result the machine would need, in this step or, as a state, in the next.
-pub(super) fn check(graph: &Graph) -> Result<(), CompileError> {
+pub(super) fn check(graph: &Graph, configuration: &Configuration) -> Result<(), CompileError> {
+    if on_the_machine(graph, configuration) {
+        return Ok(());
+    }
+    let needed_tables = tables(graph);
     let not_lowered = |layer: &str, what: &str| {
-        let operator = format!("the operator `softmax`, where {what},");
-        Err(CompileError::NotLowered { layer: layer.into(), operator })
+        let why = format!(
+            "a softmax where {what} needs a vector unit that has one, with a table for each of other scales; set `softmax_tables = \
+             {needed_tables}` in its configuration, which has {}",
+            configuration.softmax_tables
+        );
+        Err(CompileError::Unsupported { layer: layer.into(), why })
     };
     for (index, (operator, needed)) in graph.operators.iter().zip(needed(graph)).enumerate() {
         let follows = matches!(operator.kind, OperatorKind::Elementwise(_) | OperatorKind::Reshape);
@@ -72,7 +103,10 @@ fn named(graph: &Graph, id: TensorId) -> TensorId {
 }
 
 /// What the host makes of the output; `None` where the machine has made it whole.
-pub(super) fn finish(graph: &Graph, output: TensorId) -> Option<Finish> {
+pub(super) fn finish(graph: &Graph, output: TensorId, configuration: &Configuration) -> Option<Finish> {
+    if on_the_machine(graph, configuration) {
+        return None;
+    }
     let (mut at, mut rescales) = (output, Vec::new());
     loop {
         let operator = graph.operators.iter().find(|operator| operator.outputs.contains(&at))?;

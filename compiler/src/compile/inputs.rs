@@ -30,7 +30,8 @@ impl Work<'_> {
         // Operators on vectors alone have nothing to fill.
         let plain = |operator: &Operator| {
             use OperatorKind::{Elementwise, FullyConnected, Reshape, Softmax};
-            matches!(operator.kind, FullyConnected(_) | Elementwise(_) | Reshape | Softmax(_))
+            matches!(operator.kind, FullyConnected(_) | Elementwise(_) | Reshape)
+                || matches!(operator.kind, Softmax(_)) && !configuration.has_softmax()
         };
         let filler = if graph.operators.iter().all(plain) { 0 } else { configuration.beats_per_word() };
         let room = configuration.vector_beats().saturating_sub(filler);

@@ -7,7 +7,9 @@ use crate::graph::{Convolution, Graph, Operator, OperatorKind, Padding, Plane, T
 use crate::lower::convolution::Dense;
 use crate::lower::layout::{Layout, image};
 use crate::lower::movement::From;
-use crate::lower::{Lowered, Lowering, Target, convolution, elementwise, fully_connected, lookup, mean, pool, product};
+use crate::lower::{
+    Lowered, Lowering, Target, convolution, elementwise, fully_connected, lookup, mean, pool, product, softmax,
+};
 use crate::schedule::Stored;
 use lpu_isa::configuration::Configuration;
 
@@ -97,6 +99,21 @@ impl Step<'_> {
                 let input = self.operand(lowering, 0, input, none, None)?;
                 let target = self.target(&input.stored, size, channels, &configuration);
                 let lowered = lookup::lower_logistic(lowering, logistic, (&input.stored, &input.layout), &target)?;
+                Ok(done(lowering, lowered, [input]))
+            }
+            OperatorKind::Softmax(layer) => {
+                // A row as the tiles leave it stands well; what does not is copied.
+                let length = self.shape(0).last().copied().unwrap_or(1).max(1);
+                if let Some(rows) = softmax::Rows::of(&input.region, length, &configuration) {
+                    let target = self.target(input, size, channels, &configuration);
+                    return softmax::lower(lowering, layer, length, (input, &rows), &target);
+                }
+                let input = self.operand(lowering, 0, input, none, None)?;
+                let target = self.target(&input.stored, size, channels, &configuration);
+                let Some(rows) = softmax::Rows::of(&input.stored.region, length, &configuration) else {
+                    return Err(self.not_lowered("a softmax whose rows do not stand at constant distances"));
+                };
+                let lowered = softmax::lower(lowering, layer, length, (&input.stored, &rows), &target)?;
                 Ok(done(lowering, lowered, [input]))
             }
             OperatorKind::Slice(_) | OperatorKind::Concatenation(_) | OperatorKind::Pad(_) => {

@@ -13,7 +13,7 @@
 //! | `line` | which bias makes a rising function of a sum |
 //! | `tables` | tables for look-ups, each computed once |
 //! | `cost` | what a layer takes that is alone in its network |
-//! | `fully_connected`, `convolution`, `pool`, `mean`, `elementwise`, `lookup`, `product`, `movement`, `gather` | a family of operators each |
+//! | `fully_connected`, `convolution`, `pool`, `mean`, `elementwise`, `lookup`, `product`, `softmax`, `movement`, `gather` | a family of operators each |
 
 pub mod convolution;
 pub mod cost;
@@ -30,6 +30,7 @@ pub mod nest;
 pub mod pool;
 pub mod product;
 mod search;
+pub mod softmax;
 mod split;
 pub mod stream;
 pub mod tables;
@@ -41,6 +42,7 @@ use crate::error::{CompileError, Resource};
 use crate::schedule::{Schedule, Stored};
 use layout::Layout;
 use lpu_isa::arithmetic::Rounding;
+use lpu_isa::arithmetic::softmax::Softmax;
 use lpu_isa::instruction::Unit;
 use lpu_isa::program::{Constants, Region, Scale};
 use std::collections::HashMap;
@@ -61,6 +63,8 @@ pub struct Lowering<'a> {
     pub fillers: Vec<Option<(u32, u64)>>,
     /// What the host writes into the vector memory before the first run.
     pub constants: Vec<Constants>,
+    /// The softmaxes whose tables the vector unit is to have.
+    pub softmaxes: Vec<Softmax>,
     /// Cycles that a word of weights in each tile may cost.
     pub thrift: u64,
     /// May multipliers have sums of their own, where the machine has them?

@@ -34,6 +34,7 @@ pub fn enable_name(memory: Memory) -> String {
         Memory::Normalise => "normalise_enable".to_string(),
         Memory::Tokens => "tokens_enable".to_string(),
         Memory::Entries => "entries_enable".to_string(),
+        Memory::Exponentials => "exponentials_enable".to_string(),
     }
 }
 

@@ -7,6 +7,7 @@
 //! | [`tile`], [`tile_row`], [`tile_group`] | dot products beside their weights; drain chains |
 //! | [`requantiser`], [`requantiser_lane`] | accumulators to elements |
 //! | [`vector_unit`] | lane-wise arithmetic |
+//! | [`softmax`] | softmax of rows of int8 elements, beside the lanes |
 //! | [`extended_vector_unit`], [`extended_vector_lane`] | the same with products, tables, scalars, reductions |
 //! | [`largest`], [`reduction`] | the words of an instruction to their largest element, to a sum |
 //! | [`normalise`] | the reciprocal or the reciprocal root of a sum |
@@ -36,6 +37,7 @@ pub mod registers;
 pub mod requantiser;
 pub mod requantiser_lane;
 pub mod sequencer;
+pub mod softmax;
 pub mod tile;
 pub mod tile_group;
 pub mod tile_row;

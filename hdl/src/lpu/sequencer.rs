@@ -5,7 +5,7 @@ use super::{bit, constant, decrement};
 use crate::layer::{DesignError, Expr, Instance, Module, ModuleBuilder, Signal, Type, concat};
 use crate::primitives;
 use lpu_isa::configuration::{Configuration, bits_for};
-use lpu_isa::sequence::{LEVELS, PAUSE_BITS};
+use lpu_isa::sequence::LEVELS;
 use std::sync::Arc;
 
 /// What one sequencer must be able to do.
@@ -55,7 +55,7 @@ pub fn sequencer(shape: Shape, configuration: &Configuration) -> Result<Arc<Modu
         if has_address { (0..levels).map(|k| m.input(&format!("delta{k}"), address)).collect() } else { vec![] };
     let run_levels_in = m.input("run_levels", Type::bits(bits_for(configuration.sequence_levels) as usize));
     let gap_in = m.input("gap", Type::bits(count_bits as usize));
-    let pause_in = m.input("pause", Type::bits(PAUSE_BITS as usize));
+    let pause_in = m.input("pause", Type::bits(configuration.pause_bits() as usize));
     m.section("Step");
     let step_port = m.output("step", bit());
     let address_port = has_address.then(|| m.output("address", address));

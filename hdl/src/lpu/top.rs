@@ -354,6 +354,12 @@ pub fn top(configuration: &Configuration) -> Result<Arc<Module>, DesignError> {
             }
             extended_vector_unit(configuration)?
         } else {
+            if configuration.has_softmax() {
+                let memory = Memory::Exponentials;
+                connections.push(("exponentials_load_enable".into(), loader.enable(memory)));
+                connections.push(("exponentials_load_address".into(), loader.address(memory.words(configuration))));
+                connections.push(("exponentials_load_word".into(), loader.word(memory)));
+            }
             vector_unit(configuration)?
         };
         let instance = place(&mut m, "vector_unit", &module, connections)?;

@@ -4,9 +4,11 @@
 use super::fields::Fields;
 use super::queue::queue;
 use super::sequencer::{self, Shape};
-use super::{LoadBus, bit, copied, follow_valid, held_if, picked, spare_registers};
+use super::softmax::{Control, softmax};
+use super::{LoadBus, address_bits, bit, copied, follow_valid, held_if, picked, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, select};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
+use lpu_isa::host::Memory;
 use lpu_isa::instruction::{Function, Unit};
 use lpu_isa::latency::Latency;
 use lpu_isa::stages::VectorStage;
@@ -80,6 +82,9 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let mut m = ModuleBuilder::new("vector_unit");
     m.describe("Lane-wise arithmetic on two streams, or on a stream and a constant.");
     m.latency("step to result", latency.vector_unit as usize);
+    if let Some(softmax) = latency.softmax {
+        m.latency("step to result of a softmax", softmax.word as usize);
+    }
     m.section("Control");
     let start = m.input("start", bit());
     let entry = m.input("entry", Type::bits(configuration.queue_address_bits() as usize));
@@ -91,20 +96,36 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
     let b = m.input("b", word_type);
     let result = m.output("result", word_type);
     let load = LoadBus::ports(&mut m, configuration, unit, "queue");
+    let has_softmax = configuration.has_softmax();
+    let exponentials: Vec<(&str, Expr)> = if has_softmax {
+        let memory = Memory::Exponentials;
+        let ports = [
+            ("load_enable", 1),
+            ("load_address", address_bits(memory.words(configuration))),
+            ("load_word", memory.bits(configuration) as usize),
+        ];
+        ports.map(|(name, bits)| (name, m.input(&format!("exponentials_{name}"), Type::bits(bits)).into())).into()
+    } else {
+        Vec::new()
+    };
 
     m.section("Program");
     let queue = m.instance("queue", &queue(unit, configuration)?, load.queue(&start, &entry, None))?;
     m.drive(&halted, Expr::from(&queue.output("halted")));
     let run = queue.output("run");
     let fields = Fields::of(unit, configuration, &queue);
-    let shape = Shape { address_bits: 0, end_of_level_0: false, run_edges: false, instruction_edges: false };
+    let shape =
+        Shape { address_bits: 0, end_of_level_0: false, run_edges: has_softmax, instruction_edges: has_softmax };
     let sequencer = sequencer::place(&mut m, "sequencer", shape, &run, &fields)?;
     let pick_a = picked(&mut m, &fields, &run, "source_a", configuration);
     let pick_b = picked(&mut m, &fields, &run, "source_b", configuration);
     m.drive(&source_a, Expr::from(&pick_a));
     m.drive(&source_b, Expr::from(&pick_b));
     let crossing = latency.crossbar as usize;
-    let valid = m.delay("valid", Expr::from(&sequencer.output("step")), crossing);
+    let step = Expr::from(&sequencer.output("step"));
+    let of_softmax = has_softmax.then(|| fields.follow(&mut m, &run, "softmax", 0));
+    let plain = of_softmax.as_ref().map_or(step.clone(), |of_softmax| step.and(of_softmax.not()));
+    let valid = m.delay("valid", plain, crossing);
     let mut follow = |name: &str, stage: usize| fields.follow(&mut m, &run, name, crossing + stage);
     let use_constant = follow("use_constant", 0);
     let constant = follow("constant", 0);
@@ -137,6 +158,24 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
         results.push(Expr::from(&instance.output("result")).as_bits());
     }
     results.reverse();
-    m.drive(&result, concat(&results));
+    let mut word = concat(&results);
+    if let Some(of_softmax) = of_softmax {
+        m.section("Softmax");
+        let control = Control::of(&mut m, &step.and(of_softmax), &sequencer, crossing);
+        let mut connections = exponentials;
+        for (port, name) in [("length", "length"), ("table_number", "table")] {
+            connections.push((port, fields.follow(&mut m, &run, name, crossing)));
+        }
+        connections.extend([
+            ("valid", control.valid),
+            ("first", control.first),
+            ("sums", control.sums),
+            ("delivers", control.delivers),
+            ("word", Expr::from(&a)),
+        ]);
+        let instance = m.instance("softmax", &softmax(configuration)?, connections)?;
+        word = Expr::from(&instance.output("delivered")).choose(&instance.output("result"), word);
+    }
+    m.drive(&result, word);
     m.finish()
 }

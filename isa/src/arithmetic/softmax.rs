@@ -32,6 +32,18 @@ impl Softmax {
     /// Elements of a row, at most: the sum of 512 equal ones is beyond what the last shift can undo (the reference aborts).
     pub const LONGEST_ROW: usize = 511;
 
+    /// Distances of an element from the largest of its row: as many entries has a table of exponentials.
+    pub const EXPONENTIALS: usize = 256;
+
+    /// Bits of an exponential in Q0.31, which is not negative.
+    pub const EXPONENTIAL_BITS: u32 = 31;
+
+    /// Bits of a sum of [`LONGEST_ROW`](Self::LONGEST_ROW) summands, each at most [`LEAST_SUM`](Self::LEAST_SUM).
+    pub const SUM_BITS: u32 = 28;
+
+    /// The least sum that a row can have: that of its largest element alone, 1 in Q12.19.
+    pub const LEAST_SUM: i32 = 1 << (31 - SUM_INTEGER_BITS);
+
     /// For an input of scale `scale` and the factor `beta`; `None` where their product is not above 2⁻²⁶ or not finite (the
     /// reference aborts).
     #[must_use]
@@ -55,6 +67,12 @@ impl Softmax {
         }
         let scaled = multiply_by_quantized_multiplier(difference, self.multiplier, self.shift, Rounding::Double);
         Some(exp_on_negative_values(scaled, DIFFERENCE_INTEGER_BITS))
+    }
+
+    /// The exponentials by the distance below the largest element, 0 for those that count as nothing: the machine's table.
+    #[must_use]
+    pub fn exponentials(&self) -> Vec<i32> {
+        (0..Self::EXPONENTIALS as i32).map(|distance| self.exponential(-distance).unwrap_or(0)).collect()
     }
 
     /// What an exponential adds to the sum: rounded to Q12.19.
@@ -91,6 +109,46 @@ pub(super) fn input_radius(integer_bits: u32, shift: i32) -> i32 {
     (largest / f64::from(shift).exp2()).floor() as i32
 }
 
+/// A row under way in the machine: what its passes have found so far. For a row that stays the same in all passes, the outputs are those of
+/// [`Softmax::apply`]; whatever else the passes meet, the outputs are defined, and the hardware's are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Row {
+    /// The largest element.
+    pub largest: i8,
+    /// The exponentials' sum in Q12.19.
+    pub sum: i32,
+}
+
+impl Row {
+    /// The first pass: takes an element, the `first` of the row or another.
+    #[inline]
+    pub fn compare(&mut self, first: bool, element: i8) {
+        self.largest = if first { element } else { self.largest.max(element) };
+    }
+
+    /// The place of an element's exponential in the table: how far it lies below the largest, modulo the table.
+    #[must_use]
+    #[inline]
+    pub fn distance(&self, element: i8) -> usize {
+        usize::from(self.largest.wrapping_sub(element) as u8)
+    }
+
+    /// The second pass: takes an exponential.
+    #[inline]
+    pub fn add(&mut self, first: bool, exponential: i32) {
+        let before = if first { 0 } else { self.sum };
+        self.sum = before.wrapping_add(Softmax::summand(exponential));
+    }
+
+    /// The third pass: the output for an exponential. A sum below that of any row gets the bit of the least one.
+    #[must_use]
+    #[inline]
+    pub fn output(&self, exponential: i32) -> i8 {
+        let sum = if self.sum < Softmax::LEAST_SUM { self.sum | Softmax::LEAST_SUM } else { self.sum };
+        Softmax::output(exponential, sum) as i8
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +164,21 @@ mod tests {
                 let exact = (256.0 * exact / sum - 128.0).min(127.0);
                 prop_assert!((f64::from(got) - exact).abs() < 0.51, "{got} for {exact}");
             }
+        }
+
+        #[test]
+        fn the_passes_of_the_machine_come_to_the_same(
+            row in prop::collection::vec(any::<i8>(), 1..=Softmax::LONGEST_ROW), scale in 0.001_f64..1.0
+        ) {
+            let Some(softmax) = Softmax::new(scale, 1.0) else { return Ok(()) };
+            let (table, mut passes) = (softmax.exponentials(), Row { largest: 9, sum: -7 });
+            row.iter().enumerate().for_each(|(index, &element)| passes.compare(index == 0, element));
+            for (index, &element) in row.iter().enumerate() {
+                passes.add(index == 0, table[passes.distance(element)]);
+            }
+            prop_assert!((Softmax::LEAST_SUM..1 << Softmax::SUM_BITS).contains(&passes.sum));
+            let output: Vec<i8> = row.iter().map(|&element| passes.output(table[passes.distance(element)])).collect();
+            prop_assert_eq!(output, softmax.apply(&row));
         }
 
         #[test]

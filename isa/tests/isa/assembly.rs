@@ -138,6 +138,7 @@ vector
         macs: 0,
         cycles: 156,
         constants: vec![],
+        softmaxes: vec![],
         finish: None,
         language: None,
     };

@@ -2,6 +2,7 @@
 
 use crate::strategies::{configuration, program, scale};
 use bitvec::prelude::*;
+use lpu_isa::arithmetic::softmax::Softmax;
 use lpu_isa::configuration::Extensions;
 use lpu_isa::configuration::{Configuration, WEIGHT_BITS};
 use lpu_isa::fixed_point::normalise::Normalise;
@@ -129,6 +130,11 @@ proptest! {
                 Memory::Entries => {
                     prop_assert!(words.len() <= configuration.tokens() as usize);
                     prop_assert!(words.iter().all(|word| word.not_any()), "these programs have one schedule");
+                }
+                Memory::Exponentials => {
+                    let expected = program.softmaxes.iter().flat_map(Softmax::exponentials);
+                    let found = words.iter().map(|word| word.load_le::<u32>() as i32);
+                    prop_assert!(found.eq(expected));
                 }
                 Memory::Tokens => prop_assert!(false, "programs bring no tokens"),
                 Memory::Vector(_) => prop_assert!(false, "programs bring no vectors"),

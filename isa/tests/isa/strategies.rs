@@ -59,6 +59,11 @@ pub fn configuration() -> impl Strategy<Value = Configuration> {
             scale_multiplier_lanes: u32::from(halvings > 0 && !pipeline.compact),
             lookup: scale_depth >= LOOKUP_ENTRIES && tiles.is_multiple_of(2),
             separate_sums: weight_bits == 8 && tiles >= stream_elements && tiles.is_multiple_of(3),
+            softmax_tables: if vector_unit && extensions.is_none() && tiles >= stream_elements {
+                halvings * 2
+            } else {
+                0
+            },
             narrow_scales: false,
             pipeline,
             extensions: extensions
@@ -336,6 +341,7 @@ pub fn program() -> impl Strategy<Value = Program> {
                     macs,
                     cycles,
                     constants: vec![],
+                    softmaxes: vec![],
                     finish: None,
                     language: None,
                 })

@@ -9,6 +9,7 @@
 
 mod extension;
 mod generation;
+mod softmax;
 mod state;
 mod units;
 

@@ -1,6 +1,7 @@
 //! The machine's state: memories, words under way, sequencers.
 
 use super::extension::{Captured, Extension, Stored, VectorStep};
+use super::softmax::Passes;
 use super::units::{Run, Sequencer, requantise_step, vector_step};
 use super::{Options, WriteEvent};
 use lpu_isa::configuration::Configuration;
@@ -112,6 +113,7 @@ pub struct State {
     order: Vec<usize>,
     feedback: Vec<(usize, u64)>,
     extension: Option<Extension>,
+    softmax: Option<Passes>,
     against_the_flow: bool,
     cycles: u64,
     sequencers: Vec<Sequencer>,
@@ -127,8 +129,10 @@ impl State {
         let elements = configuration.stream_elements as usize;
         let dot = configuration.dot as usize;
         let latency = &options.latency;
-        let longest =
-            latency.step_to_drain + configuration.longest_drain() + latency.requantise.max(latency.vector_unit);
+        let of_softmax = latency.softmax.map_or(0, |softmax| softmax.word);
+        let longest = latency.step_to_drain
+            + configuration.longest_drain()
+            + latency.requantise.max(latency.vector_unit).max(of_softmax);
         let mut shortest = vec![
             latency.vector_read,
             latency.requantise,
@@ -188,6 +192,7 @@ impl State {
             order,
             feedback,
             extension: Extension::new(program),
+            softmax: configuration.has_softmax().then(|| Passes::new(program)),
             against_the_flow: against_the_flow(program),
             cycles: 0,
             sequencers: Vec::new(),
@@ -591,6 +596,16 @@ impl State {
                 let results = extension.vector(&now, u64::from(to_scalar), u64::from(to_register));
                 let output = self.configuration.vector_slices as usize + 1;
                 self.ports[output][at..at + elements].copy_from_slice(&results);
+            }
+            (Unit::Vector, &Operation::Softmax { source, table, length, .. }) => {
+                let port = self.port(source);
+                let (Some(passes), Some(latency)) = (&mut self.softmax, latency.softmax) else { return };
+                let word = &self.ports[port][now..now + elements];
+                if let Some(results) = passes.take(word, &step, number == 0, (table, length)) {
+                    let at = self.slot(cycle + u64::from(latency.word));
+                    let output = self.port(Source::Vector);
+                    self.ports[output][at..at + elements].copy_from_slice(&results);
+                }
             }
             (Unit::Vector, operation @ Operation::Vector { .. }) => {
                 let at = self.slot(cycle + u64::from(latency.vector_unit));

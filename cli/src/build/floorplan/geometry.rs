@@ -2,6 +2,7 @@
 
 use super::memories::{Memory, row_of_memories};
 use lpu_isa::configuration::Configuration;
+use lpu_isa::host::scale_bits;
 use lpu_isa::resources::block_rams;
 
 /// Clusters side by side that hold a row of a tile group.
@@ -133,8 +134,10 @@ pub struct Clusters {
     pub tiles: Vec<TileSites>,
     /// For the requantiser, where it has multipliers.
     pub requantiser: Vec<Cluster>,
-    /// Block RAMs only: for vector memory and queues.
-    pub vectors: Vec<Cluster>,
+    /// Block RAMs for vector memory and queues, in their order.
+    pub vectors: Vec<(Cluster, usize)>,
+    /// Block RAMs for the requantiser's tables that its own clusters do not hold, where the row of vectors has none for them.
+    pub more_tables: Vec<(Cluster, usize)>,
     /// Whether every other block RAM stays free between the requantiser's tables; those that its clusters do not hold then
     /// stand in the row of vectors.
     pub tables_apart: bool,
@@ -163,15 +166,18 @@ impl Clusters {
             let cluster = geometry.cluster(place);
             TileSites { cluster, block_rams: (0..BLOCK_RAMS).map(|index| (cluster, index)).collect() }
         };
-        let vectors: Vec<Cluster> =
-            (geometry.vectors.1..geometry.columns.len()).map(|column| geometry.below(column)).collect();
+        let mut vectors: Vec<(Cluster, usize)> = geometry.row_below(geometry.vectors.1);
         let (vector_unit, tables) = (Vec::new(), Vec::new());
+        let mut more_tables = Vec::new();
         if configuration.scale_multiplier_lanes > 0 {
             let requantiser: Vec<Cluster> = geometry.requantiser.iter().copied().map(cluster).collect();
             let tiles = geometry.around_requantiser.iter().copied().map(tile).collect();
             let sites: u32 = row_of_memories(configuration, Some(requantiser.len())).iter().map(Memory::sites).sum();
-            let tables_apart = sites as usize <= BLOCK_RAMS * vectors.len();
-            return Clusters { tiles, requantiser, vectors, tables_apart, vector_unit, tables };
+            let tables_apart = sites as usize <= vectors.len();
+            if !tables_apart {
+                (more_tables, vectors) = geometry.more_block_rams(vectors, configuration);
+            }
+            return Clusters { tiles, requantiser, vectors, more_tables, tables_apart, vector_unit, tables };
         }
         let columns: Vec<usize> = (0..geometry.columns.len()).collect();
         let mut tiles = Vec::new();
@@ -182,7 +188,7 @@ impl Clusters {
             }
             tiles.extend(rows.into_iter().flat_map(|row| block.iter().map(move |&column| (column, row))).map(tile));
         }
-        Clusters { tiles, requantiser: Vec::new(), vectors, tables_apart: false, vector_unit, tables }
+        Clusters { tiles, requantiser: Vec::new(), vectors, more_tables, tables_apart: false, vector_unit, tables }
     }
 
     /// A tile has more blocks than its cluster, so the last ones stand in the row of clusters below, which gives up as many of
@@ -212,7 +218,8 @@ impl Clusters {
         Clusters {
             tiles: extended.tiles.iter().map(tile).collect(),
             requantiser: Vec::new(),
-            vectors: (columns().start..geometry.columns.len()).map(|column| geometry.below(column)).collect(),
+            vectors: geometry.row_below(columns().start),
+            more_tables: Vec::new(),
             tables_apart: false,
             vector_unit: columns().map(|column| at(column, last)).collect(),
             tables,
@@ -224,6 +231,42 @@ impl Geometry {
     fn cluster(&self, (column, row): (usize, usize)) -> Cluster {
         let (multipliers, block_rams) = self.rows[row];
         (self.columns[column], multipliers, block_rams)
+    }
+
+    /// All block RAMs of the row without multipliers, from a column on.
+    fn row_below(&self, first: usize) -> Vec<(Cluster, usize)> {
+        let columns = first..self.columns.len();
+        columns.flat_map(|column| (0..BLOCK_RAMS).map(move |index| (self.below(column), index))).collect()
+    }
+
+    /// Sites for what the row of vectors does not hold, where the requantiser has multipliers: those that the tiles leave of their clusters.
+    /// The nearest to the requantiser are for its tables; the others, with those `below`, for vectors and queues, column by
+    /// column, so that what stands one behind the other is near.
+    fn more_block_rams(
+        &self,
+        below: Vec<(Cluster, usize)>,
+        configuration: &Configuration,
+    ) -> (Vec<(Cluster, usize)>, Vec<(Cluster, usize)>) {
+        let of_tile = block_rams(configuration.weight_word_bits(), configuration.weight_depth) as usize;
+        let mut left: Vec<(Cluster, usize)> = Vec::new();
+        for (number, &place) in self.around_requantiser.iter().enumerate() {
+            let taken = if number < configuration.tiles as usize { of_tile.min(BLOCK_RAMS) } else { 0 };
+            left.extend((taken..BLOCK_RAMS).map(|index| (self.cluster(place), index)));
+        }
+        let own: Vec<Cluster> = self.requantiser.iter().map(|&place| self.cluster(place)).collect();
+        let distance = |&((x, _, y), _): &(Cluster, usize)| {
+            own.iter().map(|&(own_x, _, own_y)| own_x.abs_diff(x) + own_y.abs_diff(y)).min().unwrap_or(0)
+        };
+        left.sort_by_key(distance);
+        let needed =
+            configuration.requantiser_lanes() * block_rams(scale_bits(configuration), configuration.scale_words());
+        let outside = (needed as usize).saturating_sub(BLOCK_RAMS * own.len()).min(left.len());
+        let mut vectors = left.split_off(outside);
+        vectors.extend(below);
+        // From the row of vectors upwards, or downwards where that is the highest.
+        let row = self.vectors.0;
+        vectors.sort_by_key(|&((x, _, y), index)| (x, y.abs_diff(row), index));
+        (left, vectors)
     }
 
     /// The block RAMs of the row without multipliers.

@@ -104,8 +104,8 @@ impl Clusters {
         for memory in row_of_memories(configuration, self.tables_apart.then_some(self.requantiser.len())) {
             if memory.parts.iter().all(|part| name.has(part)) {
                 let index = (before + memory.apart * name.block(memory.width, memory.depth)?) as usize;
-                let cluster = *self.vectors.get(index / BLOCK_RAMS)?;
-                return Some(Place { cluster, primitive: Primitive::BlockRam(index % BLOCK_RAMS) });
+                let &(cluster, index) = self.vectors.get(index)?;
+                return Some(Place { cluster, primitive: Primitive::BlockRam(index) });
             }
             before += memory.sites();
         }
@@ -159,6 +159,10 @@ impl Clusters {
                 let (width, depth) = (scale_bits(configuration), configuration.scale_words());
                 let index = (lane * block_rams(width, depth) + name.block(width, depth)?) as usize;
                 let site = if self.tables_apart { APART as usize * index } else { index };
+                if let Some(outside) = site.checked_sub(BLOCK_RAMS * self.requantiser.len()) {
+                    let &(cluster, index) = self.more_tables.get(outside)?;
+                    return Some(Place { cluster, primitive: Primitive::BlockRam(index) });
+                }
                 (site / BLOCK_RAMS, Primitive::BlockRam(site % BLOCK_RAMS))
             }
             (None, None) => return None,

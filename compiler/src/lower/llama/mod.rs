@@ -288,6 +288,7 @@ pub fn compile_tokens(
         macs,
         cycles,
         constants: vec![],
+        softmaxes: vec![],
         finish: None,
         language: Some(language),
     })
