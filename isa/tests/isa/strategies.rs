@@ -1,9 +1,11 @@
 //! Random machines, instructions and programs, all of them valid.
 
+use lpu_isa::arithmetic::softmax::Softmax;
 use lpu_isa::configuration::{Configuration, Extensions, LOOKUP_ENTRIES, Pipeline};
 use lpu_isa::instruction::{
     Assignment, Drain, Function, Instruction, MOST_TIMES, Operation, RequantiseFrom, Source, Spread, Tracking, Unit,
 };
+use lpu_isa::latency::Latency;
 use lpu_isa::program::{Band, FORMAT, InputPart, Layer, Placed, Program, Queue, Region, Scale};
 use lpu_isa::sequence::{LEVELS, Sequence};
 use lpu_isa::vector::{Arithmetic, Combine, LARGEST_SHIFT, LEAST_SHIFT, Reduction, ScalarOperand};
@@ -242,10 +244,34 @@ pub fn instruction(unit: Unit, configuration: &Configuration, noisy: bool) -> Bo
                 .boxed()
         }
     };
+    let operation = match softmax(configuration).filter(|_| unit == Unit::Vector) {
+        Some(softmax) => prop_oneof![2 => operation, 1 => softmax].boxed(),
+        None => operation,
+    };
     let operation = prop_oneof![1 => Just(Operation::Nop), 6 => operation];
     (configuration.minimum_interval()..=configuration.longest_interval(), operation)
         .prop_map(|(interval, operation)| Instruction { interval, operation })
         .boxed()
+}
+
+/// A softmax of a machine that has one and counts as far as its gap.
+fn softmax(configuration: &Configuration) -> Option<impl Strategy<Value = Operation> + use<>> {
+    let lanes = configuration.stream_elements;
+    let (latency, longest) = (Latency::of(configuration).softmax?, configuration.longest_loop());
+    let gaps = latency.gap..=configuration.longest_gap();
+    if gaps.is_empty() {
+        return None;
+    }
+    let most_words = (Softmax::LONGEST_ROW as u32 / lanes).min(longest);
+    let pauses = latency.word_interval - 1..=configuration.longest_pause();
+    let shape = (1..=most_words, 1..=longest / 3, gaps, pauses, any::<Index>());
+    let named = (source(configuration), 0..configuration.softmax_tables);
+    Some((shape, named).prop_map(move |((words, rows, gap, pause, length), (source, table))| {
+        let count = [words, 3 * rows, 1, 1];
+        let length = (words - 1) * lanes + 1 + length.index(lanes as usize) as u32;
+        let sequence = Sequence { count, delta: [0; LEVELS], run_levels: 1, gap, pause, ..Sequence::linear(0, 1) };
+        Operation::Softmax { source, table, length, sequence }
+    }))
 }
 
 /// A machine, one of its units, and a valid instruction of that unit.
@@ -303,6 +329,12 @@ fn layer(configuration: &Configuration) -> impl Strategy<Value = Layer> + use<> 
     )
 }
 
+/// As many softmaxes as a machine has tables.
+fn softmaxes(tables: u32, seed: u64) -> Vec<Softmax> {
+    let scale = |table: u32| f64::from((seed % 900) as u32 + table + 1) / 1000.0;
+    (0..tables).filter_map(|table| Softmax::new(scale(table), 1.0)).collect()
+}
+
 /// A scale that has a form in the scale table.
 pub fn scale() -> impl Strategy<Value = Scale> {
     (prop_oneof![1 => Just(0), 8 => Scale::LEAST_MULTIPLIER..=i32::MAX], -31..=30, any::<i32>())
@@ -341,7 +373,7 @@ pub fn program() -> impl Strategy<Value = Program> {
                     macs,
                     cycles,
                     constants: vec![],
-                    softmaxes: vec![],
+                    softmaxes: softmaxes(configuration.softmax_tables, cycles),
                     finish: None,
                     language: None,
                 })
