@@ -207,7 +207,7 @@ fn every_lowered_operator_answers_on_the_cycle_model_as_on_the_golden_model() {
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Why the host computes softmax (decision 9): what passes between units has 16 bits, and its sum needs more.
+/// Why softmax has a unit of its own (decision 9): what passes between units has 16 bits, and its sum needs more.
 #[test]
 fn a_softmax_whose_sum_has_sixteen_bits_is_another_function() {
     use lpu_isa::arithmetic::softmax::Softmax;

@@ -153,8 +153,7 @@ fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
             }
         }
         CompileError::NotLowered { .. } => {
-            "run it with `--on golden`; the machine executes all other operators of `docs/networks.md`, and SOFTMAX at the end of the \
-             network, where changes of scale and shape alone stand behind it"
+            "run it with `--on golden`; the machine executes all operators of `docs/networks.md`, in the shapes that stand there"
                 .into()
         }
         CompileError::Graph(_) | CompileError::Unsupported { .. } => {

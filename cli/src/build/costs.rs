@@ -64,6 +64,10 @@ mod language {
 /// the same row without: 1,544 for 16 multipliers.
 const SEPARATE_SUM: f64 = 96.5;
 
+/// What the vector unit's softmax takes, in sites of an ECP5's look-up tables: the cells under `vector_unit.softmax` in the netlist of
+/// `constraints/ulx3s-85f/networks.toml`, weighed by [`sites`]; 1,265 of them are the multiplier.
+const SOFTMAX: f64 = 1987.0;
+
 /// All units, in the order of the report.
 pub const UNITS: [Unit; 9] = [
     Unit::Tiles,
@@ -160,11 +164,12 @@ impl Unit {
 
     /// Sites of look-up tables beyond the sum of [`sizes`](Self::sizes): what only some machines have.
     pub fn optional_sites(self, configuration: &Configuration) -> f64 {
-        let separate = match self {
+        let option = match self {
             Unit::Tiles if configuration.separate_sums => f64::from(configuration.multipliers()) * SEPARATE_SUM,
+            Unit::Vector if configuration.has_softmax() => SOFTMAX,
             _ => 0.0,
         };
-        separate + self.language_sites(configuration)
+        option + self.language_sites(configuration)
     }
 
     /// What machines for language models have.

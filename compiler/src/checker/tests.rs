@@ -4,6 +4,7 @@
 mod language;
 mod properties;
 mod separate;
+mod softmax;
 
 use super::{CheckReport, Remark, Violation, check};
 use expect_test::{Expect, expect};

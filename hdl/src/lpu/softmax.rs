@@ -33,6 +33,9 @@ struct Element {
     element: Expr,
     within: Expr,
     opens: Expr,
+    /// In the pass that finds the largest: the first element of a row, another one.
+    begins: Expr,
+    compares: Expr,
     /// The pass adds up.
     sums: Expr,
     /// In the pass that delivers; from the register of the elements on.
@@ -67,10 +70,10 @@ pub fn softmax(configuration: &Configuration) -> Result<Arc<Module>, DesignError
     let element = element(&mut m, configuration);
 
     m.section("Largest");
-    let finds = element.sums.or(Expr::from(&m.delay("delivers_counted", element.delivers.clone(), 1))).not();
+    // What is known without the comparison is decided before it.
     let largest = m.register("largest", Type::signed(BYTE));
-    let larger = element.opens.or(element.element.greater_than(&largest));
-    m.next_when(&largest, element.within.and(finds), larger.choose(&element.element, &largest));
+    let larger = element.element.greater_than(&largest);
+    m.next_when(&largest, element.begins.or(element.compares.and(larger)), element.element.clone());
 
     m.section("Exponential");
     let distance = Expr::from(&largest).sub(&element.element).as_bits();
@@ -95,16 +98,18 @@ pub fn softmax(configuration: &Configuration) -> Result<Arc<Module>, DesignError
     // How far the highest bit of the sum stands above that of the least one, which counts as set if no other is.
     let most = sum_bits - 1 - integer;
     let exponent_bits = (most.ilog2() + 1) as usize;
-    let leading = (1..=most).fold(constant(0, exponent_bits as u32), |lower, above| {
-        Expr::from(&sum).bit(integer + above).choose(constant(above as u64, exponent_bits as u32), lower)
-    });
-    let exponent = m.register("exponent", Type::bits(exponent_bits));
-    m.next_when(&exponent, summed.clone(), leading);
-    let exponent = Expr::from(&exponent);
+    let mut leading = |name: &str, value: &dyn Fn(usize) -> usize| {
+        let value = |above: usize| constant(value(above) as u64, exponent_bits as u32);
+        let found =
+            (1..=most).fold(value(0), |lower, above| Expr::from(&sum).bit(integer + above).choose(value(above), lower));
+        let register = m.register(name, Type::bits(exponent_bits));
+        m.next_when(&register, summed.clone(), found);
+        Expr::from(&register)
+    };
+    let (exponent, left) = (leading("exponent", &|above| above), leading("left", &|above| most - above));
     let found = Expr::from(&m.delay("leading_found", summed, 1));
     let least = Expr::from(&sum).bit(integer).or(exponent.any().not());
     let whole = concat(&[Expr::from(&sum).slice(integer + 1, most), least, Expr::from(&sum).slice(0, integer)]);
-    let left = constant(most as u64, exponent_bits as u32).sub(&exponent);
     let normalised = concat(&[whole.shift_left_by(left), constant(0, (POSITIVE - sum_bits) as u32)]);
     let denominator = m.register("half_denominator", Type::bits(POSITIVE));
     m.next_when(&denominator, found.clone(), normalised);
@@ -113,7 +118,8 @@ pub fn softmax(configuration: &Configuration) -> Result<Arc<Module>, DesignError
 
     m.section("Output");
     let rounds = BYTE + 2;
-    let half = literal(1, Type::bits(rounds)).shift_left_by(&exponent);
+    // Found long before it is used.
+    let half = Expr::from(&m.delay("half", literal(1, Type::bits(rounds)).shift_left_by(&exponent), 1));
     let with_half = high.slice(LEAST_SHIFT - 1, rounds).add(half);
     let with_half = Expr::from(&m.delay("with_half", with_half, between(Stage::High, Stage::WithHalf)));
     m.unused(with_half.bit(0));
@@ -172,12 +178,16 @@ fn element(m: &mut ModuleBuilder, configuration: &Configuration) -> Element {
     let cycles = between(Stage::Element, Stage::Counted);
     let table = m.delay("table_at_distance", table, between(Stage::Element, Stage::Distance));
     let within = Expr::from(&active).and(Expr::from(&index).less_than(&length));
+    let opens = Expr::from(&m.wire("opens_now", Expr::from(&index).any().not()));
+    let finds = within.and(sums.or(&delivers).not());
     let mut counted = |name: &str, value: Expr| Expr::from(&m.delay(name, value, cycles));
     let delivers = Expr::from(&active).and(&delivers);
     Element {
         element: counted("element", Expr::from(&bytes).slice(0, BYTE).as_signed()),
         within: counted("counts", within),
-        opens: counted("opens", Expr::from(&index).any().not()),
+        begins: counted("begins", finds.and(&opens)),
+        compares: counted("compares", finds.and(opens.not())),
+        opens: counted("opens", opens),
         sums: counted("sums_counted", sums),
         delivers_last: delivers.and(ends),
         delivers,

@@ -4,7 +4,7 @@ use crate::arithmetic::rescale::Rescale;
 use crate::arithmetic::softmax::Softmax;
 use serde::{Deserialize, Serialize};
 
-/// A network's end, which the host computes: a softmax takes exponentials, a reciprocal and products of 32 bits, of a dozen numbers, and
+/// A network's end, which the host computes where the machine has no softmax: a softmax takes exponentials, a reciprocal and products of 32 bits, of a dozen numbers, and
 /// what changes its results element by element comes behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finish {
