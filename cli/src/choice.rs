@@ -3,8 +3,8 @@
 //! A board's folder has several configurations, each a machine that fits the FPGA. They are tried in this order:
 //!
 //! 1. the board's own, which is taken if it executes the network with whole images;
-//! 2. the others of the folder, in the order of their names. Of all that execute the network the one with the fewest cycles is
-//!    taken, the board's own included; of equals the first.
+//! 2. the others of the folder, in the order of their names. Of all that execute the network the one that takes the least time is
+//!    taken, its cycles at its own clock, the board's own machine included; of equals the first.
 //!
 //! Where none executes it, the one that lacks least is what the refusal is about, and what each of the others lacks is told with it. A
 //! machine of `--config` stays what it is.
@@ -106,9 +106,11 @@ pub fn settle(machine: Machine, path: &Path) -> Machine {
         let program = compiled(&graph, &other);
         tried.push((other, program));
     }
-    let cycles = |program: &Result<Program, Lack>| program.as_ref().ok().map(|program| program.cycles);
-    let fastest = tried.iter().enumerate().filter_map(|(number, (_, program))| Some((cycles(program)?, number)));
-    match fastest.min().map(|(_, number)| number) {
+    let time = |(machine, program): &(Machine, Result<Program, Lack>)| {
+        program.as_ref().ok().map(|program| program.cycles as f64 / machine.clock_mhz().unwrap_or(1.0))
+    };
+    let fastest = tried.iter().enumerate().filter_map(|(number, tried)| Some((time(tried)?, number)));
+    match fastest.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, number)| number) {
         Some(0) => chosen(tried, 0, graph),
         Some(number) => instead(chosen(tried, number, graph), &why),
         None => nearest(tried),

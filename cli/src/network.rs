@@ -157,7 +157,8 @@ fn help(graph: &Graph, machine: &Machine, error: &CompileError) -> String {
                 .into()
         }
         CompileError::Graph(_) | CompileError::Unsupported { .. } => {
-            "express the network with the operators that `docs/networks.md` lists, with one input and one output"
+            "express the network with the operators that `docs/networks.md` lists, with one input and one output; another machine of \
+             `--board` or `--config` may have what this one lacks, and `--on golden` runs it without one"
                 .into()
         }
     }

@@ -1,4 +1,4 @@
-//! `lpu run` with operators that only the golden model executes so far, and with state.
+//! `lpu run` with operators that not every machine executes, and with state.
 
 use crate::support::{Called, Scratch, dense_network, digits, npy};
 use lpu_tests::conformance;
@@ -24,7 +24,7 @@ fn run(scratch: &Scratch, (model, elements): &(Model, usize), rows: usize, more:
     scratch.lpu(&[&["run", &network, "--inputs", &inputs, "--outputs", "y.npy"], more].concat())
 }
 
-/// A softmax in front of an operator of the machine, which has no unit for it, and its number of input elements.
+/// A softmax in front of another operator, and its number of input elements. The board's own machine has none.
 fn inner_softmax() -> (Model, usize) {
     let (mut model, elements) = drawn("SOFTMAX");
     let before = model.outputs[0];
@@ -55,11 +55,21 @@ fn a_network_without_a_lowering_is_refused_by_every_other_backend_with_operator_
     let scratch = Scratch::new();
     let refusal = |more: &[&str]| run(&scratch, &inner_softmax(), 1, &[&["--on"], more].concat()).refusal().to_owned();
     let product = refusal(&["model"]);
-    let why =
-        "the operator `softmax`, where more than changes of scale follow it, cannot be compiled for the machine yet";
+    let why = "a softmax where more than changes of scale follow it needs a vector unit that has one, with a table for each of other \
+               scales; set `softmax_tables = 1` in its configuration, which has 0";
     assert!(product.contains("layer `") && product.contains(why) && product.contains("--on golden"), "{product}");
     assert_eq!(refusal(&["rtl"]), product);
     assert_eq!(refusal(&["board", "--port", "sim"]), product);
+}
+
+#[test]
+fn a_board_has_a_machine_for_a_softmax_in_the_middle_of_a_network() {
+    let scratch = Scratch::new();
+    let called = run(&scratch, &inner_softmax(), 2, &["--on", "model", "--board", "ulx3s-85f", "--json"]);
+    assert_eq!(called.status, 0, "{}", called.stderr);
+    let report = called.json();
+    assert_eq!((&report["board"], &report["outputs_equal_golden"]), (&"ulx3s-85f/networks".into(), &true.into()));
+    assert_eq!(report["cycles_measured"], report["cycles_predicted"]);
 }
 
 #[test]
