@@ -39,9 +39,15 @@ pub fn compile(graph: &Graph, configuration: &Configuration, board: &str) -> Res
     let folded = padding::folded(graph);
     let graph = folded.as_ref().unwrap_or(graph);
     let tables = Tables::default();
-    let task = Task { graph, configuration, board, separate: configuration.separate_sums, tables: &tables };
+    // Nothing else reads the channel of its own number.
+    let by_channel = |operator: &Operator| {
+        use OperatorKind::{DepthwiseConvolution, Mean, Pool};
+        matches!(operator.kind, DepthwiseConvolution(_) | Pool(_) | Mean(_))
+    };
+    let separate = configuration.separate_sums && graph.operators.iter().any(by_channel);
+    let task = Task { graph, configuration, board, separate, tables: &tables };
     let found = search(task);
-    if !configuration.separate_sums {
+    if !separate {
         return found;
     }
     // Sums of multipliers take fewer cycles, and more words and instructions, which may be what there is not enough of.

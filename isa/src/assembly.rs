@@ -474,14 +474,9 @@ impl Fields<'_> {
     fn drain(&mut self) -> Result<Drain, Problem> {
         let full_rows = self.extended && self.number_or_zero("full_rows")? != 0;
         let separate = self.separate && self.number_or_zero("separate")? != 0;
-        match (full_rows, separate) {
-            (true, true) => {
-                Err(Problem::Value { field: "separate", found: "1".into(), allowed: "0 where `full_rows` is 1".into() })
-            }
-            (_, true) => Ok(Drain::Separate),
-            (true, _) => Ok(Drain::FullRows),
-            _ => Ok(Drain::AllRows),
-        }
+        let both =
+            || Problem::Value { field: "separate", found: "1".into(), allowed: "0 where `full_rows` is 1".into() };
+        Drain::from_flags([full_rows, separate]).ok_or_else(both)
     }
 
     fn tracking(&mut self) -> Result<Tracking, Problem> {

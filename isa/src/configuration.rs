@@ -388,14 +388,19 @@ impl Configuration {
         self.tile_rows() * self.channels_per_tile()
     }
 
+    /// Results of a tile that the drain of a product delivers, one behind the other: a row of tiles makes as many rows of results.
+    pub fn results_per_tile(&self, drain: Drain) -> u32 {
+        match drain {
+            Drain::AllRows | Drain::FullRows => self.channels_per_tile(),
+            Drain::Separate => self.dot,
+        }
+    }
+
     /// Rows of results that the drain of a product delivers.
     pub fn drain_rows(&self, drain: Drain) -> u32 {
         let full = self.tiles / self.stream_elements;
-        match drain {
-            Drain::AllRows => self.rows(),
-            Drain::FullRows => full * self.channels_per_tile(),
-            Drain::Separate => full * self.dot,
-        }
+        let rows = if drain == Drain::AllRows { self.tile_rows() } else { full };
+        rows * self.results_per_tile(drain)
     }
 
     /// Columns that hold at least one tile.

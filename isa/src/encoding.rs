@@ -202,8 +202,8 @@ impl Instruction {
         match self.operation {
             Operation::Multiply { source, drain, .. } => match name {
                 "source" => port(source),
-                "full_rows" => i64::from(drain == Drain::FullRows),
-                "separate" => i64::from(drain == Drain::Separate),
+                "full_rows" => drain.flags()[0].into(),
+                "separate" => drain.flags()[1].into(),
                 _ => 0,
             },
             Operation::Fetch { tile, .. } => match name {
@@ -366,12 +366,8 @@ impl Instruction {
                 Operation::Fetch { tile: value("tile") as u32, sequence }
             }
             (OPCODE_RUN, Unit::TileGroup(_)) => {
-                let drain = match (value("full_rows"), value("separate")) {
-                    (0, 0) => Drain::AllRows,
-                    (1, 0) => Drain::FullRows,
-                    (0, 1) => Drain::Separate,
-                    _ => return Err(undecodable("both `full_rows` and `separate` are set".into())),
-                };
+                let drain = Drain::from_flags(["full_rows", "separate"].map(|flag| value(flag) == 1))
+                    .ok_or_else(|| undecodable("both `full_rows` and `separate` are set".into()))?;
                 Operation::Multiply { source: source("source")?, drain, sequence }
             }
             (OPCODE_RUN, Unit::Weights) => Operation::Store {

@@ -50,6 +50,20 @@ pub enum Drain {
     Separate,
 }
 
+impl Drain {
+    /// Its two bits in an instruction: not of all rows, sums of multipliers.
+    #[must_use]
+    pub fn flags(self) -> [bool; 2] {
+        [self == Drain::FullRows, self == Drain::Separate]
+    }
+
+    /// The drain of two such bits; none where both are set.
+    #[must_use]
+    pub fn from_flags(flags: [bool; 2]) -> Option<Drain> {
+        [Drain::AllRows, Drain::FullRows, Drain::Separate].into_iter().find(|drain| drain.flags() == flags)
+    }
+}
+
 /// What the requantiser works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RequantiseFrom {
@@ -553,8 +567,9 @@ impl Instruction {
             }
             Operation::Multiply { drain, .. } => {
                 let extended = i64::from(configuration.extensions.is_some());
-                range("full_rows", i64::from(drain == Drain::FullRows), 0, extended)?;
-                range("separate", i64::from(drain == Drain::Separate), 0, configuration.separate_sums.into())
+                let [full_rows, separate] = drain.flags();
+                range("full_rows", full_rows.into(), 0, extended)?;
+                range("separate", separate.into(), 0, configuration.separate_sums.into())
             }
             Operation::Requantise { from, tracking, .. } => {
                 let looks_up = matches!(from, RequantiseFrom::Lookup { .. });

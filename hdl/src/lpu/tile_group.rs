@@ -8,7 +8,7 @@ use super::tile_row::{tile_row, token_pace};
 use super::{LoadBus, RegisterBus, bit, constant, copied, held_while_idle, picked, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS, REGISTER_BITS, bits_for};
-use lpu_isa::instruction::Unit;
+use lpu_isa::instruction::{Drain, Unit};
 use lpu_isa::latency::Latency;
 use std::sync::Arc;
 
@@ -105,7 +105,7 @@ pub fn tile_group(configuration: &Configuration, group: u32) -> Result<Arc<Modul
         let whole = configuration.tiles / configuration.stream_elements;
         if whole as usize + 1 == rows.len() {
             let full_rows = fields.follow(&mut m, &run, "full_rows", 0);
-            let delay = latency.step_to_shadow as usize + whole as usize * token_pace(configuration);
+            let delay = latency.step_to_shadow as usize + whole as usize * token_pace(configuration, Drain::AllRows);
             let drains = summed(full_rows.not().and(&last));
             incomplete = Some(Expr::from(&m.delay("drain_token_of_incomplete_row", drains, delay)));
         } else {

@@ -5,6 +5,7 @@ use super::{bit, decrement, own_register};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS, PACKED_ELEMENT_BITS, WEIGHT_BITS, bits_for};
 use lpu_isa::image::PACKED_OFFSET;
+use lpu_isa::instruction::Drain;
 use lpu_isa::latency::Latency;
 use std::sync::Arc;
 
@@ -69,15 +70,27 @@ fn fetch(m: &mut ModuleBuilder, configuration: &Configuration, columns: usize) -
 }
 
 /// Cycles by which a drain's token comes to a row later than to the row before.
-pub fn token_pace(configuration: &Configuration) -> usize {
+pub fn token_pace(configuration: &Configuration, drain: Drain) -> usize {
     // Slower than the drain chain, which moves a row a cycle: each row's results leave the chain one interval of the
     // requantiser behind those of the row before.
-    (1 + configuration.channels_per_tile() * configuration.requantise_interval) as usize
+    (1 + configuration.results_per_tile(drain) * configuration.requantise_interval) as usize
 }
 
-/// The same for a drain of separate sums.
-fn separate_pace(configuration: &Configuration) -> usize {
-    (1 + configuration.dot * configuration.requantise_interval) as usize
+/// The tokens of a drain, which let the tiles' results leave, one for each result of a tile and an interval of the requantiser apart; and
+/// the token's way on. Signals are called `NAME_…`, tokens `PART_…`.
+fn tokens(m: &mut ModuleBuilder, configuration: &Configuration, drain: Drain, [name, part]: [&str; 2]) -> Expr {
+    let token_in = m.input(&format!("{name}_token_in"), bit());
+    let token_out = m.output(&format!("{name}_token_out"), bit());
+    let interval = configuration.requantise_interval as usize;
+    let results = configuration.results_per_tile(drain) as usize;
+    let tokens: Vec<Expr> = (0..results)
+        .rev()
+        .map(|result| Expr::from(&m.delay(&format!("{part}_{result}"), Expr::from(&token_in), result * interval)))
+        .collect();
+    let tokens = m.wire(&format!("{name}_tokens"), concat(&tokens));
+    let token = m.delay(&format!("{name}_token"), Expr::from(&token_in), token_pace(configuration, drain));
+    m.drive(&token_out, Expr::from(&token));
+    Expr::from(&tokens)
 }
 
 /// What makes a drain of separate sums, and lets the tiles multiply for them.
@@ -96,16 +109,7 @@ impl Separate {
         let separate_hop = m.output("separate_hop", bit());
         let separate = m.delay("separate_q", Expr::from(&separate_in), 1);
         m.drive(&separate_hop, Expr::from(&separate));
-        let token_in = m.input("separate_token_in", bit());
-        let token_out = m.output("separate_token_out", bit());
-        let interval = configuration.requantise_interval as usize;
-        let tokens: Vec<Expr> = (0..configuration.dot as usize)
-            .rev()
-            .map(|lane| Expr::from(&m.delay(&format!("separate_token_{lane}"), Expr::from(&token_in), lane * interval)))
-            .collect();
-        let tokens = Expr::from(&m.wire("separate_tokens", concat(&tokens)));
-        let token = m.delay("separate_token", Expr::from(&token_in), separate_pace(configuration));
-        m.drive(&token_out, Expr::from(&token));
+        let tokens = tokens(m, configuration, Drain::Separate, ["separate", "separate_token"]);
         let columns = (0..columns)
             .map(|column| own_register(m, &format!("own_separate_{column}"), &Expr::from(&separate_in)))
             .collect::<Result<_, _>>()?;
@@ -139,7 +143,6 @@ impl Separate {
 /// None for a checked configuration.
 pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Module>, DesignError> {
     let parts = configuration.channels_per_tile() as usize;
-    let interval = configuration.requantise_interval as usize;
     let address_type = Type::bits(configuration.weight_address_bits() as usize);
     let operands_type = Type::bits((configuration.dot * ELEMENT_BITS) as usize);
     let drain_type = Type::signed(drain_bits(configuration));
@@ -150,8 +153,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
          next row; results of earlier rows pass through.",
     );
     m.latency("any hop input to its hop output", 1);
-    let token_pace = token_pace(configuration);
-    m.latency("drain_token_in to drain_token_out", token_pace);
+    m.latency("drain_token_in to drain_token_out", token_pace(configuration, Drain::AllRows));
     m.section("Operands");
     let address_in = m.input("weight_address", address_type);
     let activation_in = m.input("activation", operands_type);
@@ -170,16 +172,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
     let control: Vec<Signal> = controls.iter().zip(&control_in).map(|(name, input)| hop(&mut m, name, input)).collect();
     let fetch = configuration.extensions.map(|_| fetch(&mut m, configuration, columns as usize));
     m.section("Drain");
-    let token_in = m.input("drain_token_in", bit());
-    let token_out = m.output("drain_token_out", bit());
-    // One token for each channel of the tiles.
-    let tokens: Vec<Expr> = (0..parts)
-        .rev()
-        .map(|part| Expr::from(&m.delay(&format!("drain_token_part_{part}"), Expr::from(&token_in), part * interval)))
-        .collect();
-    let tokens = m.wire("drain_tokens", concat(&tokens));
-    let token = m.delay("drain_token", Expr::from(&token_in), token_pace);
-    m.drive(&token_out, Expr::from(&token));
+    let tokens = tokens(&mut m, configuration, Drain::AllRows, ["drain", "drain_token_part"]);
     let separate = match configuration.separate_sums {
         true => Some(Separate::of(&mut m, configuration, columns)?),
         false => None,
@@ -217,7 +210,7 @@ pub fn tile_row(configuration: &Configuration, columns: u32) -> Result<Arc<Modul
             ("weight_address", Expr::from(&address)),
             ("activation", operands),
             ("drain_in", Expr::from(&drain_in)),
-            ("drain_tokens", Expr::from(&tokens)),
+            ("drain_tokens", tokens.clone()),
             ("load_enable", Expr::from(&load_enable).bit(column)),
             ("load_address", Expr::from(&load_address)),
         ];

@@ -457,7 +457,7 @@ impl State {
             self.drains[at..at + dot].fill(0);
         }
         for tile in &self.tiles[group] {
-            let sums = if drain == Drain::Separate { dot } else { tile.weights.len() };
+            let sums = self.configuration.results_per_tile(drain) as usize;
             for part in 0..sums {
                 let row = tile.row * sums + part;
                 if row >= rows as usize {

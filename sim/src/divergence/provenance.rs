@@ -5,7 +5,7 @@ use crate::cycle::WriteEvent;
 use lpu_compiler::graph::{Graph, Operator, OperatorKind};
 use lpu_isa::assembly::disassemble;
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Drain, Operation, RequantiseFrom, Source, Unit};
+use lpu_isa::instruction::{Operation, RequantiseFrom, Source, Unit};
 use lpu_isa::latency::{ISSUE_TO_STEP, Latency};
 use lpu_isa::program::{Layer, Program, Queue, Region};
 use lpu_isa::sequence::{Sequence, Step};
@@ -188,8 +188,7 @@ impl<'a> Provenance<'a> {
             let cycles = u64::from(configuration.drain_cycles(drain));
             if (taken.cycle..taken.cycle + cycles).contains(&delivered) {
                 let delivered_row = ((delivered - taken.cycle) / pace) as u32;
-                let sums = if drain == Drain::Separate { configuration.dot } else { configuration.channels_per_tile() };
-                let row = delivered_row / sums;
+                let row = delivered_row / configuration.results_per_tile(drain);
                 let tile = row * configuration.stream_elements + lane;
                 let instruction = self.executed(group, taken.instruction, taken.number);
                 return (tile < configuration.tiles).then_some(Computed { tile, column: lane, row, pass, instruction });

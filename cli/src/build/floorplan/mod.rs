@@ -247,6 +247,48 @@ mod tests {
     }
 
     #[test]
+    fn what_the_row_of_vectors_does_not_hold_stands_where_tiles_leave_room_the_tables_nearest_to_the_requantiser() {
+        let of = |board: &str| {
+            let board = Board::find(board).unwrap();
+            (Clusters::of(&geometry(&board.device).unwrap(), &board.configuration), board.configuration)
+        };
+        // The boards' own machines have room below.
+        for board in ["ulx3s-85f", "ulx3s-12f", "colorlight-i9"] {
+            assert!(of(board).0.tables_apart, "{board}");
+        }
+        let mut board = Board::find("ulx3s-85f").unwrap();
+        let machine = include_str!("../../../../constraints/ulx3s-85f/networks.toml");
+        board.configuration = Configuration::from_toml(machine).unwrap();
+        let geometry = geometry(&board.device).unwrap();
+        let clusters = Clusters::of(&geometry, &board.configuration);
+        assert!(!clusters.tables_apart);
+        // Each site once, and for every memory that has a place in the plan.
+        let of_tiles = clusters.tiles.iter().take(37).flat_map(|tile| tile.block_rams[..2].iter().copied());
+        let of_requantiser =
+            clusters.requantiser.iter().flat_map(|&cluster| (0..BLOCK_RAMS).map(move |index| (cluster, index)));
+        let all: Vec<(Cluster, usize)> = of_tiles
+            .chain(of_requantiser)
+            .chain(clusters.more_tables.iter().copied())
+            .chain(clusters.vectors.iter().copied())
+            .collect();
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+        assert_eq!(clusters.more_tables.len(), 24);
+        let needed: u32 = row_of_memories(&board.configuration, None).iter().map(memories::Memory::sites).sum();
+        assert!(needed as usize <= clusters.vectors.len(), "{needed} of {}", clusters.vectors.len());
+        // The first table stands in the requantiser's clusters, the second begins beside them.
+        let names = [
+            ("lpu.requantiser.scale_table_0.block_0_7", "X55/Y70/EBR3"),
+            ("lpu.requantiser.scale_table_1.block_0_0", "X35/Y70/EBR2"),
+            ("lpu.slice_0.read_queue.program_memory.block_0_0", "X8/Y22/EBR2"),
+        ];
+        let cells: Vec<(&str, &str)> = names.iter().map(|(name, _)| (*name, "PDPW16KD")).collect();
+        let sites = place(&board, &super::tests::cells(&cells));
+        for (name, site) in names {
+            assert_eq!(sites.get(name).map(String::as_str), Some(site), "{name}");
+        }
+    }
+
+    #[test]
     fn tiles_that_take_all_multipliers_take_the_middle_too() {
         let mut board = Board::find("ulx3s-85f").unwrap();
         board.configuration = Configuration { tiles: 39, scale_multiplier_lanes: 0, ..board.configuration };
