@@ -33,9 +33,10 @@ struct Element {
     element: Expr,
     within: Expr,
     opens: Expr,
-    /// In the pass that finds the largest: the first element of a row, another one.
-    begins: Expr,
-    compares: Expr,
+    /// In the pass that finds the largest; one of the first two; of an odd number.
+    finds: Expr,
+    early: Expr,
+    odd: Expr,
     /// The pass adds up.
     sums: Expr,
     /// In the pass that delivers; from the register of the elements on.
@@ -70,10 +71,7 @@ pub fn softmax(configuration: &Configuration) -> Result<Arc<Module>, DesignError
     let element = element(&mut m, configuration);
 
     m.section("Largest");
-    // What is known without the comparison is decided before it.
-    let largest = m.register("largest", Type::signed(BYTE));
-    let larger = element.element.greater_than(&largest);
-    m.next_when(&largest, element.begins.or(element.compares.and(larger)), element.element.clone());
+    let largest = largest(&mut m, &element);
 
     m.section("Exponential");
     let distance = Expr::from(&largest).sub(&element.element).as_bits();
@@ -140,6 +138,28 @@ pub fn softmax(configuration: &Configuration) -> Result<Arc<Module>, DesignError
     m.finish()
 }
 
+/// The largest element of the row. A comparison takes a cycle and its result the next, so that elements of even and of odd numbers have a
+/// largest each, and the larger of the two follows. Until the next pass there is time.
+fn largest(m: &mut ModuleBuilder, element: &Element) -> Signal {
+    let mut behind = |name: &str, value: &Expr| Expr::from(&m.delay(name, value.clone(), 1));
+    let compared = behind("element_compared", &element.element);
+    let finds = behind("finds_compared", &element.finds);
+    let early = behind("early_compared", &element.early);
+    let odd = behind("odd_compared", &element.odd);
+    // The first two begin; and of a row of one element there is no odd one.
+    let mut of = |name: &str, number: Expr, begins: Expr| {
+        let largest = m.register(&format!("largest_{name}"), Type::signed(BYTE));
+        let larger = m.delay(&format!("larger_{name}"), element.element.greater_than(&largest), 1);
+        let takes = finds.and(begins.or(number.and(&larger)));
+        m.next_when(&largest, takes, compared.clone());
+        Expr::from(&largest)
+    };
+    let even_ones = of("even", odd.not(), early.and(odd.not()));
+    let odd_ones = of("odd", odd.clone(), early.clone());
+    let larger = m.delay("odd_is_larger", odd_ones.greater_than(&even_ones), 1);
+    m.delay("largest", Expr::from(&larger).choose(odd_ones, even_ones), 1)
+}
+
 /// The words' elements, one behind the other.
 fn element(m: &mut ModuleBuilder, configuration: &Configuration) -> Element {
     let lanes = configuration.stream_elements as usize;
@@ -178,16 +198,19 @@ fn element(m: &mut ModuleBuilder, configuration: &Configuration) -> Element {
     let cycles = between(Stage::Element, Stage::Counted);
     let table = m.delay("table_at_distance", table, between(Stage::Element, Stage::Distance));
     let within = Expr::from(&active).and(Expr::from(&index).less_than(&length));
-    let opens = Expr::from(&m.wire("opens_now", Expr::from(&index).any().not()));
+    let early = Expr::from(&index).slice(1, SOFTMAX_LENGTH_BITS as usize - 1).any().not();
+    let early = Expr::from(&m.wire("early_now", early));
+    let odd = Expr::from(&index).bit(0);
     let finds = within.and(sums.or(&delivers).not());
     let mut counted = |name: &str, value: Expr| Expr::from(&m.delay(name, value, cycles));
     let delivers = Expr::from(&active).and(&delivers);
     Element {
         element: counted("element", Expr::from(&bytes).slice(0, BYTE).as_signed()),
         within: counted("counts", within),
-        begins: counted("begins", finds.and(&opens)),
-        compares: counted("compares", finds.and(opens.not())),
-        opens: counted("opens", opens),
+        finds: counted("finds", finds),
+        opens: counted("opens", early.and(odd.not())),
+        early: counted("early", early),
+        odd: counted("odd", odd),
         sums: counted("sums_counted", sums),
         delivers_last: delivers.and(ends),
         delivers,
