@@ -9,7 +9,7 @@
 //! steps = rows × 3 × (pass + gap) - gap        pass = (words of a row - 1) × stream_elements + 1
 //! ```
 //!
-//! with the gap of [`SoftmaxLatency`](lpu_isa::latency::SoftmaxLatency), in which the sum's reciprocal is found. [`cost`] adds the latencies.
+//! with the gap of [`SoftmaxLatency`], in which the sum's reciprocal is found. [`cost`] adds the latencies.
 
 use super::cost::Cost;
 use super::nest::{Loop, Nest, Piece, repeat};
@@ -49,16 +49,17 @@ impl Rows {
                 return None;
             }
         }
-        let stride = |step: usize| starts.get(step).map_or(0, |start| start - starts[0]);
+        let first = *starts.first()?;
+        let stride = |step: usize| starts.get(step).map_or(0, |start| start - first);
         let inner = (1..starts.len()).find(|&row| starts[row] - starts[row - 1] != stride(1)).unwrap_or(starts.len());
         let rows =
             vec![repeat(inner as u64, stride(1) / dot), repeat((starts.len() / inner) as u64, stride(inner) / dot)];
         let regular = (0..).zip(&starts).all(|(row, &start)| {
-            start == starts[0] + (row % inner) as i64 * stride(1) + (row / inner) as i64 * stride(inner)
+            start == first + (row % inner) as i64 * stride(1) + (row / inner) as i64 * stride(inner)
         });
         let words = repeat(length.div_ceil(lanes) as u64, distance / dot);
-        (regular && starts.len() % inner == 0 && distance % dot == 0).then(|| Rows {
-            base: i64::from(region.base) + starts[0] / dot,
+        (regular && starts.len().is_multiple_of(inner) && distance % dot == 0).then(|| Rows {
+            base: i64::from(region.base) + first / dot,
             words,
             rows,
         })

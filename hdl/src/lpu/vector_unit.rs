@@ -174,7 +174,7 @@ pub fn vector_unit(configuration: &Configuration) -> Result<Arc<Module>, DesignE
             ("word", Expr::from(&a)),
         ]);
         let instance = m.instance("softmax", &softmax(configuration)?, connections)?;
-        word = Expr::from(&instance.output("delivered")).choose(&instance.output("result"), word);
+        word = Expr::from(&instance.output("delivered")).choose(instance.output("result"), word);
     }
     m.drive(&result, word);
     m.finish()

@@ -29,6 +29,8 @@ pub struct Geometry {
     requantiser: Vec<(usize, usize)>,
     /// The (column, row) of the tiles' clusters in the order of the serpentine, where the requantiser takes multipliers.
     around_requantiser: Vec<(usize, usize)>,
+    /// Where in it the second group begins, whose first row is beside the requantiser as is that of the first group, which ends there.
+    second_group: usize,
     /// Row of block RAMs without multipliers beside them, and the cluster at which the vector memory's begin there.
     vectors: (u32, usize),
     /// Where the vector unit and the tiles of a machine with extensions stand, where that has been thought out.
@@ -71,6 +73,7 @@ pub fn geometry(device: &str) -> Option<Geometry> {
                 // The last one; for a row that needs more, place and route finds others.
                 .chain([(12, 0)])
                 .collect(),
+            second_group: 20,
             vectors: (82, 1),
             extended: Some(Extended {
                 vector_unit: 3..10,
@@ -101,6 +104,7 @@ pub fn geometry(device: &str) -> Option<Geometry> {
                 .chain([(8, 1)])
                 .chain(side_by_side(4..8, 1))
                 .collect(),
+            second_group: 8,
             vectors: (10, 1),
             extended: None,
         }),
@@ -110,6 +114,7 @@ pub fn geometry(device: &str) -> Option<Geometry> {
             rows: vec![(13, 25)],
             requantiser: vec![(6, 0)],
             around_requantiser: side_by_side(0..6, 0).collect(),
+            second_group: 0,
             vectors: (37, 2),
             extended: None,
         }),
@@ -120,12 +125,15 @@ pub fn geometry(device: &str) -> Option<Geometry> {
 /// First column of a cluster, row of its multipliers and row of its block RAMs.
 pub type Cluster = (u32, u32, u32);
 
+/// A block RAM: a cluster, and which of its own.
+pub type Site = (Cluster, usize);
+
 /// The sites of a tile.
 pub struct TileSites {
     /// The cluster of its multipliers.
     pub cluster: Cluster,
     /// The block RAMs of its weights, in their order: a cluster and which of its own.
-    pub block_rams: Vec<(Cluster, usize)>,
+    pub block_rams: Vec<Site>,
 }
 
 /// The clusters of an FPGA, dealt out.
@@ -135,16 +143,16 @@ pub struct Clusters {
     /// For the requantiser, where it has multipliers.
     pub requantiser: Vec<Cluster>,
     /// Block RAMs for vector memory and queues, in their order.
-    pub vectors: Vec<(Cluster, usize)>,
+    pub vectors: Vec<Site>,
     /// Block RAMs for the requantiser's tables that its own clusters do not hold, where the row of vectors has none for them.
-    pub more_tables: Vec<(Cluster, usize)>,
+    pub more_tables: Vec<Site>,
     /// Whether every other block RAM stays free between the requantiser's tables; those that its clusters do not hold then
     /// stand in the row of vectors.
     pub tables_apart: bool,
     /// For the products of the vector unit, in a machine with extensions.
     pub vector_unit: Vec<Cluster>,
     /// Block RAMs for its tables and for the requantiser's.
-    pub tables: Vec<(Cluster, usize)>,
+    pub tables: Vec<Site>,
 }
 
 impl Clusters {
@@ -166,16 +174,16 @@ impl Clusters {
             let cluster = geometry.cluster(place);
             TileSites { cluster, block_rams: (0..BLOCK_RAMS).map(|index| (cluster, index)).collect() }
         };
-        let mut vectors: Vec<(Cluster, usize)> = geometry.row_below(geometry.vectors.1);
+        let mut vectors: Vec<Site> = geometry.row_below(geometry.vectors.1);
         let (vector_unit, tables) = (Vec::new(), Vec::new());
         let mut more_tables = Vec::new();
         if configuration.scale_multiplier_lanes > 0 {
             let requantiser: Vec<Cluster> = geometry.requantiser.iter().copied().map(cluster).collect();
-            let tiles = geometry.around_requantiser.iter().copied().map(tile).collect();
+            let tiles = geometry.around_requantiser(configuration).into_iter().map(tile).collect();
             let sites: u32 = row_of_memories(configuration, Some(requantiser.len())).iter().map(Memory::sites).sum();
             let tables_apart = sites as usize <= vectors.len();
             if !tables_apart {
-                (more_tables, vectors) = geometry.more_block_rams(vectors, configuration);
+                [more_tables, vectors] = geometry.more_block_rams(vectors, configuration);
             }
             return Clusters { tiles, requantiser, vectors, more_tables, tables_apart, vector_unit, tables };
         }
@@ -209,7 +217,7 @@ impl Clusters {
         };
         let columns = || extended.vector_unit.clone();
         let last = rows.saturating_sub(1);
-        let mut tables: Vec<(Cluster, usize)> =
+        let mut tables: Vec<Site> =
             columns().flat_map(|column| (0..own(last)).map(move |index| (at(column, last), index))).collect();
         // Beside the row of vectors, what the tiles above leave: on the right first, because the tables of the last lanes come next.
         let left = blocks.saturating_sub(own(last))..BLOCK_RAMS;
@@ -234,27 +242,34 @@ impl Geometry {
     }
 
     /// All block RAMs of the row without multipliers, from a column on.
-    fn row_below(&self, first: usize) -> Vec<(Cluster, usize)> {
+    fn row_below(&self, first: usize) -> Vec<Site> {
         let columns = first..self.columns.len();
         columns.flat_map(|column| (0..BLOCK_RAMS).map(move |index| (self.below(column), index))).collect()
+    }
+
+    /// The tiles' clusters in the order in which the tiles take them. A first group of fewer tiles than there is room for begins so much
+    /// later: what it leaves lies in the middle of the chip, above the requantiser.
+    fn around_requantiser(&self, configuration: &Configuration) -> Vec<(usize, usize)> {
+        let columns = configuration.columns().min(configuration.dot);
+        let first: u32 = (0..columns).map(|column| configuration.rows_of_column(column)).sum();
+        let mut order = self.around_requantiser.clone();
+        let left = self.second_group.saturating_sub(first as usize).min(order.len());
+        order.rotate_left(left);
+        order
     }
 
     /// Sites for what the row of vectors does not hold, where the requantiser has multipliers: those that the tiles leave of their clusters.
     /// The nearest to the requantiser are for its tables; the others, with those `below`, for vectors and queues, column by
     /// column, so that what stands one behind the other is near.
-    fn more_block_rams(
-        &self,
-        below: Vec<(Cluster, usize)>,
-        configuration: &Configuration,
-    ) -> (Vec<(Cluster, usize)>, Vec<(Cluster, usize)>) {
+    fn more_block_rams(&self, below: Vec<Site>, configuration: &Configuration) -> [Vec<Site>; 2] {
         let of_tile = block_rams(configuration.weight_word_bits(), configuration.weight_depth) as usize;
-        let mut left: Vec<(Cluster, usize)> = Vec::new();
-        for (number, &place) in self.around_requantiser.iter().enumerate() {
+        let mut left: Vec<Site> = Vec::new();
+        for (number, place) in self.around_requantiser(configuration).into_iter().enumerate() {
             let taken = if number < configuration.tiles as usize { of_tile.min(BLOCK_RAMS) } else { 0 };
             left.extend((taken..BLOCK_RAMS).map(|index| (self.cluster(place), index)));
         }
         let own: Vec<Cluster> = self.requantiser.iter().map(|&place| self.cluster(place)).collect();
-        let distance = |&((x, _, y), _): &(Cluster, usize)| {
+        let distance = |&((x, _, y), _): &Site| {
             own.iter().map(|&(own_x, _, own_y)| own_x.abs_diff(x) + own_y.abs_diff(y)).min().unwrap_or(0)
         };
         left.sort_by_key(distance);
@@ -263,10 +278,16 @@ impl Geometry {
         let outside = (needed as usize).saturating_sub(BLOCK_RAMS * own.len()).min(left.len());
         let mut vectors = left.split_off(outside);
         vectors.extend(below);
+        // The row of vectors begins further right, so that it lies below the tiles; its other end is for what nothing else holds.
+        let wanted: u32 = row_of_memories(configuration, None).iter().map(Memory::sites).sum();
+        if vectors.len() < wanted as usize {
+            let before = self.row_below(0).into_iter().filter(|site| !vectors.contains(site)).collect::<Vec<_>>();
+            vectors.extend(before);
+        }
         // From the row of vectors upwards, or downwards where that is the highest.
         let row = self.vectors.0;
         vectors.sort_by_key(|&((x, _, y), index)| (x, y.abs_diff(row), index));
-        (left, vectors)
+        [left, vectors]
     }
 
     /// The block RAMs of the row without multipliers.
