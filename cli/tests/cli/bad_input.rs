@@ -222,7 +222,7 @@ fn an_unreadable_configuration() {
                        |
                      9 | color = "red"
                        | ^^^^^
-                     unknown field `color`, expected one of `tiles`, `dot`, `stream_elements`, `weight_depth`, `weight_bits`, `vector_slices`, `vector_depth`, `scale_depth`, `narrow_scales`, `vector_unit`, `queue_depth`, `queue_word_bits`, `count_bits`, `sequence_levels`, `interval_bits`, `requantise_interval`, `scale_multiplier_lanes`, `lookup`, `separate_sums`, `clock_mhz`, `pipeline`, `extensions`
+                     unknown field `color`, expected one of `tiles`, `dot`, `stream_elements`, `weight_depth`, `weight_bits`, `vector_slices`, `vector_depth`, `scale_depth`, `narrow_scales`, `vector_unit`, `queue_depth`, `queue_word_bits`, `count_bits`, `sequence_levels`, `interval_bits`, `requantise_interval`, `scale_multiplier_lanes`, `lookup`, `separate_sums`, `softmax_tables`, `clock_mhz`, `pipeline`, `extensions`
               help:  take the `[configuration]` of a board in constraints/ as the pattern; docs/architecture.md explains the fields
         "#]],
     );
