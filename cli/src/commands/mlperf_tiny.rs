@@ -92,8 +92,7 @@ const ALIKE: [&str; 2] = [
 const NOT_ALIKE: [&str; 5] = [
     "theirs: boards measured by their submitters; ours: cycles of the cycle model, which are those of the RTL, at the machine's clock. \
      Nobody has measured a board",
-    "the board's own machine and `vision` reach their clocks after place and route (docs/benchmarks.md, docs/decisions/0009); `networks`, \
-     which has look-ups for residual sums, has not been routed yet and is told at the board's target",
+    "all three machines reach their clocks after place and route (docs/benchmarks.md, docs/decisions/0009)",
     "the open division's networks are others: smaller, or of fewer bits",
     "our weights stay on the chip from one inference to the next; where theirs are, the result files do not say",
     "bringing the input to the machine over its serial line is not counted; theirs reads it from memory",
