@@ -13,6 +13,7 @@
 
 use super::cost::Cost;
 use super::nest::{Loop, Nest, Piece, repeat};
+use super::stream::readable_from;
 use super::{Lowered, Lowering, Target};
 use crate::error::CompileError;
 use crate::schedule::{Draft, Stored};
@@ -216,23 +217,12 @@ impl Work<'_> {
                 operation: Operation::Write { source: Source::Vector, last_beats, sequence: write.sequence },
             },
         ];
-        let word = configuration.beats_per_word();
-        let mut origin = 1.max((self.last_read + 1).saturating_sub(delivered as u64));
-        for step in read.sequence.steps() {
-            let beat = (step.address - i64::from(self.input.region.base)).max(0) as usize;
-            let beats = self.input.ready.get(beat..(beat + word as usize).min(self.input.ready.len())).unwrap_or(&[]);
-            let ready = beats.iter().copied().max().unwrap_or(0);
-            origin = origin.max(ready.saturating_sub(step.offset.into()));
-        }
+        let ready = (&self.input.ready[..], self.input.region.base);
+        let readable = readable_from(&read.sequence, ready, configuration.beats_per_word());
+        let origin = readable.max(1).max((self.last_read + 1).saturating_sub(delivered as u64));
         let origin = lowering.schedule.earliest(origin, &drafts);
         lowering.schedule.place(origin, &drafts, Some(self.target.number));
-        let mut landed = Vec::new();
-        for step in write.sequence.steps() {
-            let beats = if step.end_of_level_0 { last_beats } else { word };
-            let cycle = origin + delivered as u64 + u64::from(step.offset) + u64::from(latency.write_to_read);
-            landed.extend((0..beats).map(|beat| (step.address as u32 + beat, cycle)));
-            lowering.schedule.note_end(cycle);
-        }
+        let landed = lowering.landed(&write.sequence, last_beats, origin + delivered as u64);
         stored.land(&landed);
         Ok((origin, origin + read.sequence.duration() - 1))
     }

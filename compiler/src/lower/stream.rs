@@ -148,12 +148,7 @@ impl Lowering<'_> {
         for ((slice, _, ready, base), pieces) in stream.reads.iter().zip(&read) {
             let sequence = pieces[0].sequence;
             drafts.push(Draft { unit: Unit::Read(*slice), offset: 0, operation: Operation::Read { sequence } });
-            for step in sequence.steps() {
-                let first = (step.address - i64::from(*base)).max(0) as usize;
-                let beats = ready.get(first..(first + word as usize).min(ready.len())).unwrap_or(&[]);
-                let ready = beats.iter().copied().max().unwrap_or(0);
-                origin = origin.max(ready.saturating_sub(step.offset.into()));
-            }
+            origin = origin.max(readable_from(&sequence, (*ready, *base), word));
         }
         let sequence = written[0].sequence;
         let last_beats = stream.last_beats;
@@ -171,15 +166,23 @@ impl Lowering<'_> {
         origin = origin.max((stream.last_read + 1).saturating_sub(write_offset as u64));
         let origin = self.schedule.earliest(origin, &drafts);
         self.schedule.place(origin, &drafts, stream.number);
+        let landed = self.landed(&sequence, last_beats, origin + write_offset as u64);
+        let last_read = origin + read[0][0].sequence.duration() - 1;
+        Ok(Streamed { start: origin, last_read, landed })
+    }
+
+    /// The beats that a write port stores whose first step is in cycle `start`, and when each can be read; the program does not end before.
+    pub(super) fn landed(&mut self, sequence: &Sequence, last_beats: u32, start: u64) -> Vec<(u32, u64)> {
+        let word = self.schedule.configuration.beats_per_word();
+        let write_to_read = u64::from(self.schedule.latency.write_to_read);
         let mut landed = Vec::new();
         for step in sequence.steps() {
             let beats = if step.end_of_level_0 { last_beats } else { word };
-            let cycle = origin + write_offset as u64 + u64::from(step.offset) + u64::from(latency.write_to_read);
+            let cycle = start + u64::from(step.offset) + write_to_read;
             landed.extend((0..beats).map(|beat| (step.address as u32 + beat, cycle)));
             self.schedule.note_end(cycle);
         }
-        let last_read = origin + read[0][0].sequence.duration() - 1;
-        Ok(Streamed { start: origin, last_read, landed })
+        landed
     }
 
     /// Each iteration of the outermost loop as a stream of its own.
@@ -401,6 +404,18 @@ impl Lowering<'_> {
         stored.land(&filled.landed);
         Ok(())
     }
+}
+
+/// The first cycle in which a read port may take the first step of `sequence`, where the beats from the given one on can be read at `ready`;
+/// a word is `word` beats.
+#[must_use]
+pub(super) fn readable_from(sequence: &Sequence, (ready, base): (&[u64], u32), word: u32) -> u64 {
+    let from = sequence.steps().map(|step| {
+        let first = (step.address - i64::from(base)).max(0) as usize;
+        let beats = ready.get(first..(first + word as usize).min(ready.len())).unwrap_or(&[]);
+        beats.iter().copied().max().unwrap_or(0).saturating_sub(step.offset.into())
+    });
+    from.max().unwrap_or(0)
 }
 
 /// All words of an image, row by row, and the beats of each row's last one.
