@@ -69,11 +69,11 @@ fn a_word_is_shown_as_a_curve_over_time() {
            0                                                            2.0 s
 
         network  alexa
-        machine  ulx3s-85f/networks (37 tiles, 148 multipliers, 140 MHz)
+        machine  ulx3s-85f/networks (37 tiles, 148 multipliers, 135 MHz)
         run on   golden model, 66 steps of 30.00 ms
         highest  0.996, cutoff 0.9
         heard    Alexa at 1.20 s
-        a step   2,327 cycles, 16.62 µs: 1,805 times as fast as speech
+        a step   2,327 cycles, 17.24 µs: 1,740 times as fast as speech
     "#]]
     .assert_eq(&called.stdout);
 }
