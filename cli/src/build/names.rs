@@ -56,8 +56,19 @@ const WORDS: [(&str, &str); 10] = [
 /// Suffixes of registers, which the reader need not tell from the signal they take over.
 const REGISTER_SUFFIXES: [&str; 2] = ["_q", "_d"];
 
+/// What the tools put in by themselves, which no signal of the generator's names: how such a name begins, in words.
+const FOREIGN: [(&str, &str); 4] = [
+    ("$nextpnr_CCU2C", "carry chain"),
+    ("$PACKER_VCC", "constant 1"),
+    ("$PACKER_GND", "constant 0"),
+    ("$", "logic without a name"),
+];
+
 /// The unit and the signal that a netlist name belongs to, in words.
 pub fn in_words(name: &str) -> String {
+    if let Some((_, words)) = FOREIGN.iter().find(|(begin, _)| name.starts_with(begin)) {
+        return words.to_string();
+    }
     let own = without_primitives(name);
     let parts: Vec<String> = own.split('.').filter(|part| !SILENT.contains(part)).map(part_in_words).collect();
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
@@ -132,8 +143,10 @@ mod tests {
         for (name, words) in [
             ("reset$tr_io", "reset"),
             ("led$sb_io", "led"),
-            ("$PACKER_VCC", "$PACKER VCC"),
-            ("$auto$alumacc.cc:485:replace_alu$4112", "$auto$alumacc, cc:485:replace alu$4112"),
+            ("$PACKER_VCC", "constant 1"),
+            ("$PACKER_GND", "constant 0"),
+            ("$nextpnr_CCU2C_207$CCU2_COMB0", "carry chain"),
+            ("$auto$alumacc.cc:485:replace_alu$4112", "logic without a name"),
             ("oscillator", "oscillator"),
             ("DFFlike_thing", "DFFlike thing"),
         ] {
