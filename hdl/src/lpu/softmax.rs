@@ -7,6 +7,7 @@
 use super::{address_bits, bit, constant, increment, spare_registers};
 use crate::layer::{DesignError, Expr, Module, ModuleBuilder, Signal, Type, concat, literal};
 use crate::primitives;
+use lpu_isa::arithmetic::functions::RECIPROCAL_GUESS;
 use lpu_isa::arithmetic::softmax::Softmax;
 use lpu_isa::configuration::{Configuration, ELEMENT_BITS};
 use lpu_isa::encoding::SOFTMAX_LENGTH_BITS;
@@ -20,8 +21,6 @@ const BYTE: usize = 8;
 /// Bits of the reciprocal's iteration: signed, and without the sign.
 const WIDE: usize = 32;
 const POSITIVE: usize = Softmax::EXPONENTIAL_BITS as usize;
-/// 48/17 and -32/17 with 29 fraction bits: the first guess of a reciprocal is a straight line.
-const GUESS: [i128; 2] = [1_515_870_810, -1_010_580_540];
 /// Fraction bits of the iteration.
 const FRACTION: u32 = 29;
 /// Least right shift of an output: from Q0.31 to units of 1/256.
@@ -284,7 +283,8 @@ fn products(
         .bit(POSITIVE - 1)
         .choose(constant(1, 1).repeat(POSITIVE), concat(&[x.slice(0, POSITIVE - 1), constant(0, 1)]));
     let positive = |value: &Expr| value.extend(WIDE).as_signed();
-    let of_turn = guesses.choose(literal(GUESS[1], wide), odd.choose(positive(&x), Expr::from(&rest)));
+    let of_turn =
+        guesses.choose(literal(RECIPROCAL_GUESS[1].into(), wide), odd.choose(positive(&x), Expr::from(&rest)));
     let a = solving.choose(of_turn, positive(exponential));
     let b = solving.choose(guesses.or(&odd).choose(denominator, &x), scale);
     let cycles = between(Stage::Exponential, Stage::Operands);
@@ -303,7 +303,7 @@ fn products(
     m.next_when(&rest, takes.and(&odd), one.sub(&high));
     // Two more integer bits in a product of two numbers of two.
     let step = guesses.choose(high.clone(), concat(&[high.slice(0, WIDE - 2), constant(0, 2)]).as_signed());
-    let from = guesses.choose(literal(GUESS[0], Type::bits(POSITIVE)), x);
+    let from = guesses.choose(literal(RECIPROCAL_GUESS[0].into(), Type::bits(POSITIVE)), x);
     m.next_when(&estimate, takes.and(odd.not()), from.add(step.as_bits().truncate(POSITIVE)));
     Ok(high.as_bits())
 }

@@ -55,15 +55,14 @@ pub fn exp_on_negative_values(a: i32, integer_bits: u32) -> i32 {
     if a == 0 { i32::MAX } else { result }
 }
 
+/// 48/17 and -32/17 in Q2.29: the straight line that [`one_over_one_plus`] begins with, which the hardware begins with too.
+pub const RECIPROCAL_GUESS: [i32; 2] = [1_515_870_810, -1_010_580_540];
+
 /// `1 / (1 + a)` in Q0.31 for `a` in Q0.31 within 0..=1: three Newton steps.
 #[must_use]
 pub fn one_over_one_plus(a: i32) -> i32 {
-    /// 48/17 in Q2.29
-    const CONSTANT_48_OVER_17: i32 = 1_515_870_810;
-    /// -32/17 in Q2.29
-    const CONSTANT_NEGATIVE_32_OVER_17: i32 = -1_010_580_540;
     let half_denominator = rounding_half_sum(a, i32::MAX);
-    let mut x = CONSTANT_48_OVER_17.wrapping_add(multiply(half_denominator, CONSTANT_NEGATIVE_32_OVER_17));
+    let mut x = RECIPROCAL_GUESS[0].wrapping_add(multiply(half_denominator, RECIPROCAL_GUESS[1]));
     for _ in 0..3 {
         let rest = (1_i32 << 29).wrapping_sub(multiply(half_denominator, x));
         x = x.wrapping_add(shift_left_saturating(multiply(x, rest), 2));

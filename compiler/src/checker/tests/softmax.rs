@@ -37,6 +37,14 @@ fn changed(from: &str, to: &str) -> Program {
     Program { softmaxes: vec![Softmax::new(0.1, 1.0).unwrap()], ..program }
 }
 
+/// `ROW` with another instruction of the vector unit behind its softmax, as early as the queue can issue it.
+fn followed_by(instruction: &str) -> Program {
+    let line = ROW.lines().find(|line| line.contains("softmax")).unwrap().trim_start();
+    let halt = "\n    +3   halt";
+    let sooner = line.replace("+155", "+154");
+    changed(&format!("{line}{halt}"), &format!("{sooner}\n    {instruction}{halt}"))
+}
+
 #[test]
 fn a_row_in_three_passes_is_accepted() {
     let latency = SoftmaxLatency { word_interval: 4, word: 21, gap: 69 };
@@ -122,12 +130,10 @@ fn a_table_that_is_not_loaded_is_noticed() {
 
 #[test]
 fn nothing_overtakes_the_last_word_of_a_row() {
-    let behind = "+154 softmax     source=slice0 table=0 length=6 count=2x3 run_levels=1 gap=69 pause=3
-    +4   vector      function=pass source_a=requantiser source_b=constant constant=0 minimum=0 maximum=0 count=1 run_levels=1 gap=0
-    +3   halt";
-    let line = ROW.lines().find(|line| line.contains("softmax")).unwrap();
     rejected(
-        &changed(&format!("{}\n    +3   halt", line.trim_start()), behind),
+        &followed_by(
+            "+4   vector      function=pass source_a=requantiser source_b=constant constant=0 minimum=0 maximum=0 count=1 run_levels=1 gap=0",
+        ),
         expect![[r#"
         cycle 162: vector, instruction 2: crossbar: listens to requantiser, a silent port at this cycle
         cycle 162: vector, instruction 2: its word would leave at cycle 169, but one that entered earlier leaves at cycle 181
@@ -137,12 +143,8 @@ fn nothing_overtakes_the_last_word_of_a_row() {
 
 #[test]
 fn a_row_that_begins_while_the_last_word_of_another_is_at_work_is_refused() {
-    let behind = "+154 softmax     source=slice0 table=0 length=6 count=2x3 run_levels=1 gap=69 pause=3
-    +150 softmax     source=slice0 table=0 length=1 count=1x3 run_levels=1 gap=69
-    +3   halt";
-    let line = ROW.lines().find(|line| line.contains("softmax")).unwrap();
     rejected(
-        &changed(&format!("{}\n    +3   halt", line.trim_start()), behind),
+        &followed_by("+150 softmax     source=slice0 table=0 length=1 count=1x3 run_levels=1 gap=69"),
         expect![[r#"
         cycle 162: vector, instruction 2: crossbar: listens to slice0, a silent port at this cycle
         cycle 162: vector, instruction 2: takes a word while it is at work on that of cycle 160; a word takes 4 cycles
