@@ -9,7 +9,7 @@ use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_compiler::llama::model::Shape;
 use lpu_compiler::llama::quantise::quantise;
 use lpu_compiler::llama::weights::WeightFormat;
-use lpu_compiler::lower::llama::{compile, compile_sequences};
+use lpu_compiler::lower::llama::{Runs, compile, compile_runs};
 use lpu_isa::configuration::{Configuration, Extensions, Pipeline};
 use lpu_isa::generation::GenerationError;
 use lpu_isa::host::Memory;
@@ -252,7 +252,7 @@ fn what_cannot_be_generated_is_refused_and_nothing_is_begun() {
     assert_eq!(why(&small), GenerationError::Memory { context: 60, tokens: 60 });
     assert!(compile(&graph, &with(60), "test", Some(59)).unwrap().generation(58, 1).is_ok());
     assert_eq!(
-        why(&compile_sequences(&graph, &machine(), "test", Some(20), 2).unwrap()),
+        why(&compile_runs(&graph, &machine(), "test", Some(20), Runs { sequences: 2, ..Runs::default() }).unwrap()),
         GenerationError::Sequences(2)
     );
     for tokens in [1, 4097] {

@@ -7,7 +7,7 @@ use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_compiler::llama::model::Shape;
 use lpu_compiler::llama::quantise::quantise;
 use lpu_compiler::llama::weights::WeightFormat;
-use lpu_compiler::lower::llama::{compile, compile_tokens};
+use lpu_compiler::lower::llama::{Runs, compile, compile_runs};
 use lpu_compiler::occupation::Occupation;
 use lpu_isa::configuration::{Configuration, Extensions};
 use lpu_isa::program::{Prefill, Program};
@@ -83,7 +83,8 @@ fn what_follows_a_prompt_of_any_length_is_golden_s() {
     for (seed, shape) in (21..).zip(&shapes) {
         let graph = quantise(&random_model(seed, shape, true), WeightFormat::Int8).unwrap();
         for most in [2, 4] {
-            let program = compile_tokens(&graph, &machine(), "test", None, (1, most)).unwrap();
+            let program =
+                compile_runs(&graph, &machine(), "test", None, Runs { prompt: most, ..Runs::default() }).unwrap();
             accepted(&program);
             assert!(schedules(&program).iter().all(|prefill| prefill.tokens.len() == most as usize));
             assert_eq!(Program::from_json(&program.to_json().unwrap()).unwrap(), program);
@@ -163,7 +164,9 @@ fn a_prompt_of_stories260k_takes_two_thirds_of_the_cycles_or_fewer() {
     }
     cases.push(("ulx3s-85f/language".into(), language_machine_of_the_board(), 192, 4));
     for (name, configuration, context, most) in cases {
-        let program = compile_tokens(&graph, &configuration, "test", Some(context), (1, most)).unwrap();
+        let program =
+            compile_runs(&graph, &configuration, "test", Some(context), Runs { prompt: most, ..Runs::default() })
+                .unwrap();
         accepted(&program);
         let at_once = agrees(&graph, &program, &prompt(5, 512, context - 2), 2);
         let last = schedules(&program).last().unwrap().positions;

@@ -9,7 +9,7 @@ use lpu_compiler::import::llama::read_model;
 use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_compiler::llama::quantise::quantise;
 use lpu_compiler::llama::weights::WeightFormat;
-use lpu_compiler::lower::llama::compile;
+use lpu_compiler::lower::llama::{Runs, compile, compile_runs};
 use lpu_isa::configuration::Configuration;
 use lpu_isa::program::Program;
 use lpu_sim::golden_llama::GoldenLlama;
@@ -36,8 +36,9 @@ fn stories260k() -> Option<QuantisedLlama> {
     Some(quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap())
 }
 
-fn compiled(graph: &QuantisedLlama, configuration: &Configuration, positions: usize) -> Program {
-    let program = compile(graph, configuration, "test", Some(positions)).unwrap();
+fn compiled(graph: &QuantisedLlama, configuration: &Configuration, positions: usize, sequences: usize) -> Program {
+    let runs = Runs { sequences, ..Runs::default() };
+    let program = compile_runs(graph, configuration, "test", Some(positions), runs).unwrap();
     accept_schedules(&program);
     program
 }
@@ -50,42 +51,54 @@ fn timed<T>(spent: &mut Duration, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Lets all three witnesses tell what the model says from the begin token on, until no position is left. Each token but the first
-/// is the machine's own choice: nothing is written to its registers. The mean of a token's cycles; `None`, with a message, where there
-/// is no Verilator.
-fn whole_generation(graph: &QuantisedLlama, configuration: &Configuration, positions: usize) -> Option<f64> {
-    let program = compiled(graph, configuration, positions);
+/// Lets all three witnesses tell what the model says from the begin token on, until no position is left; of two sequences, the second begins
+/// with another token. Each token but the first is the machine's own choice: nothing is written to its registers. The mean of a run's
+/// cycles; `None`, with a message, where there is no Verilator.
+fn whole_generation(
+    graph: &QuantisedLlama,
+    configuration: &Configuration,
+    positions: usize,
+    sequences: usize,
+) -> Option<f64> {
+    let program = compiled(graph, configuration, positions, sequences);
     let library = library(configuration, &format!("{positions} tokens of {} on RTL", graph.name)).unwrap()?;
-    let mut golden = GoldenLlama::new(graph).unwrap();
+    let mut goldens: Vec<GoldenLlama<'_>> = (0..sequences).map(|_| GoldenLlama::new(graph).unwrap()).collect();
     let mut model = LanguageModel::with_options(&program, recording(configuration)).unwrap();
     let mut rtl = LanguageRtl::with_library(&program, &library, &rtl_options()).unwrap();
     let [mut of_golden, mut of_model, mut of_rtl] = [Duration::ZERO; 3];
-    let (mut token, mut cycles, mut writes, mut elements) = (graph.begin, 0, 0, 0);
+    let (mut cycles, mut writes, mut elements) = (0, 0, 0);
+    let mut tokens: Vec<u32> = [graph.begin, 403].into_iter().take(sequences).collect();
     for position in 0..positions {
-        let outside = (position == 0).then_some(token);
-        let expected = timed(&mut of_golden, || golden.step(token)).unwrap();
-        let model = timed(&mut of_model, || model.step(outside)).unwrap();
-        let rtl = timed(&mut of_rtl, || rtl.step(outside)).unwrap();
-        for (number, (model, rtl)) in model.writes.iter().zip(&rtl.writes).enumerate() {
-            assert_eq!(model, rtl, "position {position}, write {number}");
+        let outside: Vec<Option<u32>> = tokens.iter().map(|&token| (position == 0).then_some(token)).collect();
+        let all_of_model = timed(&mut of_model, || model.step_all(&outside)).unwrap();
+        let all_of_rtl = timed(&mut of_rtl, || rtl.step_all(&outside)).unwrap();
+        assert_eq!((all_of_model.len(), all_of_rtl.len()), (sequences, sequences));
+        let runs = all_of_model.iter().zip(&all_of_rtl);
+        for (sequence, ((model, rtl), golden)) in runs.zip(&mut goldens).enumerate() {
+            let what = format!("sequence {sequence}, position {position}");
+            let expected = timed(&mut of_golden, || golden.step(tokens[sequence])).unwrap();
+            for (number, (model, rtl)) in model.writes.iter().zip(&rtl.writes).enumerate() {
+                assert_eq!(model, rtl, "{what}, write {number}");
+            }
+            assert_eq!(model.writes.len(), rtl.writes.len(), "{what}");
+            for (witness, said) in [("cycle model", model), ("RTL", rtl)] {
+                let first = said.elements.iter().zip(&expected.elements).position(|(got, expected)| got != expected);
+                assert_eq!(first, None, "{witness}, {what}: first element that differs");
+                assert_eq!(said.elements.len(), graph.shape.vocabulary, "{witness}, {what}");
+                assert_eq!(said.next, expected.most_likely(), "{witness}, {what}");
+                assert_eq!(said.cycles, said.predicted, "{witness}, {what}");
+            }
+            (tokens[sequence], elements) = (rtl.next, elements + rtl.elements.len());
         }
-        assert_eq!(model.writes.len(), rtl.writes.len(), "position {position}");
-        for (witness, said) in [("cycle model", &model), ("RTL", &rtl)] {
-            let first = said.elements.iter().zip(&expected.elements).position(|(got, expected)| got != expected);
-            assert_eq!(first, None, "{witness}, position {position}: first element that differs");
-            assert_eq!(said.elements.len(), graph.shape.vocabulary, "{witness}, position {position}");
-            assert_eq!(said.next, expected.most_likely(), "{witness}, position {position}");
-            assert_eq!(said.cycles, said.predicted, "{witness}, position {position}");
-        }
-        (token, cycles) = (rtl.next, cycles + rtl.cycles);
-        (writes, elements) = (writes + rtl.writes.len(), elements + rtl.elements.len());
+        // The writes are those of the run.
+        (cycles, writes) = (cycles + all_of_rtl[0].cycles, writes + all_of_rtl[0].writes.len());
     }
     let full = LanguageError::ContextFull(positions as u32);
     assert_eq!(model.step(None).unwrap_err(), full);
     assert!(matches!(rtl.step(None), Err(RtlError::Language(error)) if error == full));
     let mean = cycles as f64 / positions as f64;
     println!(
-        "{}, {positions} tokens: {cycles} cycles, {mean:.0} a token; {writes} writes and {elements} results compared; \
+        "{}, {positions} tokens of {sequences}: {cycles} cycles, {mean:.0} a run; {writes} writes and {elements} results compared; \
          golden {of_golden:.1?}, cycle model {of_model:.1?}, RTL {of_rtl:.1?}",
         graph.name,
     );
@@ -95,15 +108,27 @@ fn whole_generation(graph: &QuantisedLlama, configuration: &Configuration, posit
 #[test]
 fn a_whole_generation_on_the_board_s_machine_is_the_same_on_all_three_witnesses() {
     let Some(graph) = stories260k() else { return };
-    let Some(mean) = whole_generation(&graph, &language_machine_of_the_board(), 192) else { return };
+    let Some(mean) = whole_generation(&graph, &language_machine_of_the_board(), 192, 1) else { return };
     assert!(mean <= 5_000.0, "{mean} cycles a token");
 }
 
 #[test]
 fn a_whole_generation_of_256_tokens_is_the_same_on_all_three_witnesses() {
     let Some(graph) = stories260k() else { return };
-    let Some(mean) = whole_generation(&graph, &with_256_positions(), 256) else { return };
+    let Some(mean) = whole_generation(&graph, &with_256_positions(), 256, 1) else { return };
     assert!(mean <= 5_000.0, "{mean} cycles a token");
+}
+
+/// Two sequences of as many positions as the board's machine has room for, whose tokens come faster than one after the other.
+#[test]
+fn two_sequences_fill_the_board_s_machine_and_are_the_same_on_all_three_witnesses() {
+    let Some(graph) = stories260k() else { return };
+    let board = language_machine_of_the_board();
+    let Some(both) = whole_generation(&graph, &board, 96, 2) else { return };
+    let one = compile(&graph, &board, "test", Some(96)).unwrap().language.unwrap();
+    let one = (0..96).map(|position| one.entry_of(position).unwrap().cycles).sum::<u64>() as f64 / 96.0;
+    println!("two sequences of 96 tokens: {:.3} times the tokens of one, {one:.0} cycles a token", 2.0 * one / both);
+    assert!(2.0 * one / both >= 1.3);
 }
 
 /// The model that ships with the project, of which the board's machine holds 128 positions.
@@ -111,7 +136,7 @@ fn a_whole_generation_of_256_tokens_is_the_same_on_all_three_witnesses() {
 fn a_whole_generation_of_the_project_s_own_model_is_the_same_on_all_three_witnesses() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/stories/stories.bin");
     let graph = quantise(&read_model(&path).unwrap(), WeightFormat::Int8).unwrap();
-    let _ = whole_generation(&graph, &language_machine_of_the_board(), 128);
+    let _ = whole_generation(&graph, &language_machine_of_the_board(), 128, 1);
 }
 
 /// Something that takes tokens in and can go back to an earlier position.
@@ -206,7 +231,7 @@ fn predicted(program: &Program) -> u64 {
 #[test]
 fn a_token_takes_the_same_cycles_in_a_thousand_contexts() {
     let Some(graph) = stories260k() else { return };
-    let program = compiled(&graph, &language_machine_of_the_board(), 192);
+    let program = compiled(&graph, &language_machine_of_the_board(), 192, 1);
     let mut model = LanguageModel::new(&program).unwrap();
     assert_eq!(cycles_in_contexts(&graph, &mut model, [10, 10, 10]), HashSet::from([predicted(&program)]));
 }
@@ -214,7 +239,7 @@ fn a_token_takes_the_same_cycles_in_a_thousand_contexts() {
 #[test]
 fn a_token_takes_the_same_cycles_in_many_contexts_on_the_rtl() {
     let Some(graph) = stories260k() else { return };
-    let program = compiled(&graph, &language_machine_of_the_board(), 192);
+    let program = compiled(&graph, &language_machine_of_the_board(), 192, 1);
     let Some(library) = library(&program.configuration, "a token in many contexts on RTL").unwrap() else { return };
     let mut rtl = LanguageRtl::with_library(&program, &library, &rtl_options()).unwrap();
     assert_eq!(cycles_in_contexts(&graph, &mut rtl, [3, 4, 8]), HashSet::from([predicted(&program)]));

@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use lpu_compiler::error::{CompileError, Resource};
 use lpu_compiler::import::llama::is_language_model;
 use lpu_compiler::llama::graph::QuantisedLlama;
-use lpu_compiler::lower::llama::compile;
+use lpu_compiler::lower::llama::{Runs, compile_runs};
 use lpu_isa::board::Board;
 use lpu_isa::configuration::Configuration;
 use lpu_isa::program::Program;
@@ -56,12 +56,13 @@ impl ProgramArguments {
             ));
         }
         let graph = quantised(&model, format, path)?;
-        let whole = compile_and_check(&graph, machine, context, path);
+        let runs = Runs::default();
+        let whole = compile_and_check(&graph, machine, context, runs, path);
         let (Err(_), None) = (&whole, self.context) else { return whole };
         // Nobody has asked for the whole context: as much of it as there is room for.
-        let Some(fewer) = largest_context(&graph, machine, context) else { return whole };
+        let Some(fewer) = largest_context(&graph, machine, context, runs) else { return whole };
         remark(&fewer_positions(&graph, machine, context, fewer));
-        compile_and_check(&graph, machine, fewer, path)
+        compile_and_check(&graph, machine, fewer, runs, path)
     }
 }
 
@@ -73,12 +74,13 @@ pub fn compile_and_check(
     graph: &QuantisedLlama,
     machine: &Machine,
     context: usize,
+    runs: Runs,
     path: &Path,
 ) -> Result<Compiled, Failure> {
     let _progress = Progress::spinner("compiling and checking");
-    compile(graph, &machine.configuration, &machine.name, Some(context))
+    compile_runs(graph, &machine.configuration, &machine.name, Some(context), runs)
         .map(judged)
-        .map_err(|error| refused(&error, graph, machine, context, path))
+        .map_err(|error| refused(&error, graph, machine, context, runs, path))
 }
 
 /// Like [`compile_and_check`], for commands that go on to execute the program.
@@ -89,30 +91,50 @@ pub fn compile_to_run(
     graph: &QuantisedLlama,
     machine: &Machine,
     context: usize,
+    runs: Runs,
     path: &Path,
 ) -> Result<Program, Failure> {
-    let Compiled { program, judgement } = compile_and_check(graph, machine, context, path)?;
+    let Compiled { program, judgement } = compile_and_check(graph, machine, context, runs, path)?;
     match judgement {
         Ok(_) => Ok(program),
         Err(violations) => Err(rejected(&violations, path).disagreement()),
     }
 }
 
-fn refused(error: &CompileError, graph: &QuantisedLlama, machine: &Machine, context: usize, path: &Path) -> Failure {
+fn refused(
+    error: &CompileError,
+    graph: &QuantisedLlama,
+    machine: &Machine,
+    context: usize,
+    runs: Runs,
+    path: &Path,
+) -> Failure {
     let what = format!("the language model cannot be compiled for {}", machine.name);
     match error {
         CompileError::DoesNotFit { .. } => {
-            let shortfalls = shortfalls(graph, machine, context);
+            let shortfalls = shortfalls(graph, machine, context, runs);
             let why = if shortfalls.is_empty() {
                 error.to_string()
             } else {
                 let positions = if context == 1 { "one position".into() } else { format!("{context} positions") };
-                format!("`{}` with {positions} of context does not fit:\n{}", graph.name, shortfalls.join("\n"))
+                let each = if runs.sequences > 1 { " for each of two sequences" } else { "" };
+                format!("`{}` with {positions} of context{each} does not fit:\n{}", graph.name, shortfalls.join("\n"))
             };
-            Failure::new(what, path.display(), why, would_help(graph, machine, context))
+            Failure::new(what, path.display(), why, would_help(graph, machine, context, runs))
         }
-        _ => Failure::new(what, path.display(), error, other_machine(graph, machine, context)),
+        _ => Failure::new(what, path.display(), error, other_machine(graph, machine, context, runs)),
     }
+}
+
+/// Whether it fits: in which order two sequences take the fewest cycles makes no difference to that.
+fn fitted(
+    graph: &QuantisedLlama,
+    configuration: &Configuration,
+    name: &str,
+    context: usize,
+    runs: Runs,
+) -> Result<Program, CompileError> {
+    compile_runs(graph, configuration, name, Some(context), Runs { searched: false, ..runs })
 }
 
 /// The machine with memories as deep as a configuration can have them.
@@ -128,7 +150,7 @@ fn deepest(own: &Configuration) -> Configuration {
 
 /// What each memory that is too small would need. The compiler stops at the first one, so each is tried with all others as deep
 /// as they can be.
-fn shortfalls(graph: &QuantisedLlama, machine: &Machine, context: usize) -> Vec<String> {
+fn shortfalls(graph: &QuantisedLlama, machine: &Machine, context: usize, runs: Runs) -> Vec<String> {
     let own = &machine.configuration;
     let of = |resource| match resource {
         Resource::WeightRam => Configuration { weight_depth: own.weight_depth, ..deepest(own) },
@@ -136,7 +158,7 @@ fn shortfalls(graph: &QuantisedLlama, machine: &Machine, context: usize) -> Vec<
         Resource::ScaleTable => Configuration { scale_depth: own.scale_depth, ..deepest(own) },
         Resource::Queue => Configuration { queue_depth: own.queue_depth, ..deepest(own) },
     };
-    let short = |resource| match compile(graph, &of(resource), &machine.name, Some(context)) {
+    let short = |resource| match fitted(graph, &of(resource), &machine.name, context, runs) {
         Err(CompileError::DoesNotFit { resource: short, needed, available, what, shortfall, .. })
             if short == resource =>
         {
@@ -153,8 +175,8 @@ fn shortfalls(graph: &QuantisedLlama, machine: &Machine, context: usize) -> Vec<
 }
 
 /// The largest context that fits, if any does: all smaller ones do too.
-fn largest_context(graph: &QuantisedLlama, machine: &Machine, below: usize) -> Option<usize> {
-    let fits = |context| compile(graph, &machine.configuration, &machine.name, Some(context)).is_ok();
+fn largest_context(graph: &QuantisedLlama, machine: &Machine, below: usize, runs: Runs) -> Option<usize> {
+    let fits = |context| fitted(graph, &machine.configuration, &machine.name, context, runs).is_ok();
     if below < 2 || !fits(1) {
         return None;
     }
@@ -166,34 +188,34 @@ fn largest_context(graph: &QuantisedLlama, machine: &Machine, below: usize) -> O
     Some(fitting)
 }
 
-fn would_help(graph: &QuantisedLlama, machine: &Machine, context: usize) -> String {
-    let fewer = match largest_context(graph, machine, context) {
+fn would_help(graph: &QuantisedLlama, machine: &Machine, context: usize, runs: Runs) -> String {
+    let fewer = match largest_context(graph, machine, context, runs) {
         Some(1) => "this machine holds one position of it; ".into(),
         Some(positions) => format!("this machine holds {positions} positions of it (`--context {positions}`); "),
         None => "no number of positions fits this machine; ".into(),
     };
     fewer
-        + &other_machine(graph, machine, context)
+        + &other_machine(graph, machine, context, runs)
         + "; int4 weights and several chips would help too, but are not there yet"
 }
 
 /// That the program has room for `fitting` positions instead of `context`, and what the others would need.
 fn fewer_positions(graph: &QuantisedLlama, machine: &Machine, context: usize, fitting: usize) -> String {
-    let shortfalls = shortfalls(graph, machine, context);
+    let shortfalls = shortfalls(graph, machine, context, Runs::default());
     let why = if shortfalls.is_empty() { String::new() } else { format!(": {}", shortfalls.join("; ")) };
     let (fitting, context) = (count(fitting as u64), count(context as u64));
     format!("note: room for {fitting} of the {context} positions of `{}`{why}", graph.name)
 }
 
 /// Which boards can hold it, with their own machine or another one that is described for them.
-fn other_machine(graph: &QuantisedLlama, machine: &Machine, context: usize) -> String {
+fn other_machine(graph: &QuantisedLlama, machine: &Machine, context: usize, runs: Runs) -> String {
     let own = |board: &Board| machine.board.as_ref().is_some_and(|machine| machine.name == board.name);
     let boards = Board::all().unwrap_or_default();
     let fitting: Vec<String> = boards
         .into_iter()
         .filter(|board| {
             let others = board.others().unwrap_or_default();
-            let fits = |board: &Board| compile(graph, &board.configuration, &board.name, Some(context)).is_ok();
+            let fits = |board: &Board| fitted(graph, &board.configuration, &board.name, context, runs).is_ok();
             !own(board) && (fits(board) || others.iter().any(fits))
         })
         .map(|board| board.name)

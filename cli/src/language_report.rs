@@ -167,22 +167,7 @@ fn mean(cycles: &[u64]) -> Option<f64> {
 /// Where the machine did not keep its promises: the first wrong result, the first wrong count of cycles.
 pub fn broken_promises(witnessed: &Witnessed<'_>, tokenizer: &Tokenizer) -> Vec<String> {
     let mut broken = Vec::new();
-    if let Some(Difference { position, what }) = witnessed.difference() {
-        let named = |token: u32| format!("token {token} ({:?})", tokenizer.decode(&[token]));
-        let what = match what {
-            Differing::Result { token, value, golden } => {
-                format!("the result for {} is {value}, golden {golden}", named(token))
-            }
-            Differing::Choice { token, golden } => {
-                format!("the choice is {}, whose result golden has as {golden}, not the largest", named(token))
-            }
-            Differing::Factor { value, golden } => {
-                let text = |factor: Factor| format!("{} × 2^{}", factor.mantissa, factor.exponent);
-                format!("the factor of the last norm is {}, golden {}", text(value), text(golden))
-            }
-        };
-        broken.push(format!("position {position}: {what}: the machine is not the golden model"));
-    }
+    broken.extend(witnessed.difference().map(|found| difference(&found, tokenizer)));
     let runs = witnessed.prompt_runs().iter().map(|run| ("several tokens of the prompt", run));
     let runs = runs.chain(witnessed.runs().iter().map(|run| ("a token", run)));
     if let Some((what, TokenRun { cycles, predicted, .. })) =
@@ -191,6 +176,24 @@ pub fn broken_promises(witnessed: &Witnessed<'_>, tokenizer: &Tokenizer) -> Vec<
         broken.push(format!("{what} took {cycles} cycles, not the {predicted} predicted"));
     }
     broken
+}
+
+/// Where a machine first said something else than golden.
+pub fn difference(&Difference { position, what }: &Difference, tokenizer: &Tokenizer) -> String {
+    let named = |token: u32| format!("token {token} ({:?})", tokenizer.decode(&[token]));
+    let what = match what {
+        Differing::Result { token, value, golden } => {
+            format!("the result for {} is {value}, golden {golden}", named(token))
+        }
+        Differing::Choice { token, golden } => {
+            format!("the choice is {}, whose result golden has as {golden}, not the largest", named(token))
+        }
+        Differing::Factor { value, golden } => {
+            let text = |factor: Factor| format!("{} × 2^{}", factor.mantissa, factor.exponent);
+            format!("the factor of the last norm is {}, golden {}", text(value), text(golden))
+        }
+    };
+    format!("position {position}: {what}: the machine is not the golden model")
 }
 
 /// Text for a terminal: what a model says must not move the cursor.
@@ -204,7 +207,7 @@ pub fn visible(text: &str) -> String {
 }
 
 /// The shares of a sum of cycles as a bar, and what its parts are.
-fn bar(spent: &CyclesSpent) -> Option<[String; 2]> {
+pub fn bar(spent: &CyclesSpent) -> Option<[String; 2]> {
     let total = spent.total();
     let parts = [
         ('█', "matrix", spent.matrix),

@@ -51,6 +51,7 @@ mod npy;
 mod output;
 mod progress;
 mod schedule_page;
+mod sequences;
 mod sound;
 mod speaker;
 mod stepper;

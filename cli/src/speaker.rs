@@ -118,11 +118,22 @@ pub enum Differing {
 
 /// A machine that takes tokens in, whatever it is made of.
 pub trait Machine {
-    /// Takes in `token`, or the one that the machine has chosen itself.
+    /// Takes in a token of each sequence: that of `tokens`, or the one that the machine has chosen itself. What comes of it, in the
+    /// program's order.
     ///
     /// # Errors
-    /// The token cannot be taken, or the run does not end.
-    fn run(&mut self, token: Option<u32>) -> Result<Token, Failure>;
+    /// A token cannot be taken, or the run does not end.
+    fn run_all(&mut self, tokens: &[Option<u32>]) -> Result<Vec<Token>, Failure>;
+
+    /// The same for a program with one sequence.
+    ///
+    /// # Errors
+    /// As [`run_all`](Self::run_all).
+    fn run(&mut self, token: Option<u32>) -> Result<Token, Failure> {
+        self.run_all(&[token])?.into_iter().next().ok_or_else(|| {
+            Failure::new("the run failed", "the program", "it has no sequence", "report this as a bug, with the model")
+        })
+    }
 
     /// Takes in the next tokens of a prompt, as many of `tokens` as one run can; none where there is no schedule for that.
     ///
@@ -176,8 +187,8 @@ impl<'a> CycleModel<'a> {
 }
 
 impl Machine for CycleModel<'_> {
-    fn run(&mut self, token: Option<u32>) -> Result<Token, Failure> {
-        self.0.step(token).map_err(|error| broken("cycle model", &error))
+    fn run_all(&mut self, tokens: &[Option<u32>]) -> Result<Vec<Token>, Failure> {
+        self.0.step_all(tokens).map_err(|error| broken("cycle model", &error))
     }
 
     fn generate(&mut self, tokens: &[u32], runs: u32) -> Result<(), Failure> {
@@ -222,8 +233,8 @@ impl<'a> Rtl<'a> {
 }
 
 impl Machine for Rtl<'_> {
-    fn run(&mut self, token: Option<u32>) -> Result<Token, Failure> {
-        self.0.step(token).map_err(|error| rtl_broken(&error))
+    fn run_all(&mut self, tokens: &[Option<u32>]) -> Result<Vec<Token>, Failure> {
+        self.0.step_all(tokens).map_err(|error| rtl_broken(&error))
     }
 
     fn generate(&mut self, tokens: &[u32], runs: u32) -> Result<(), Failure> {
@@ -366,7 +377,7 @@ impl<'a> Witnessed<'a> {
 }
 
 /// What of a machine's run differs first from golden's answer: results, where they are known, then the choice, then the factor.
-fn differing(
+pub fn differing(
     expected: &Answer,
     next: Option<u32>,
     elements: Option<&[i16]>,

@@ -17,6 +17,7 @@ mod manifest;
 mod mlperf_tiny;
 mod run;
 mod run_language;
+mod run_sequences;
 #[cfg(unix)]
 mod serve_sim;
 mod trace;

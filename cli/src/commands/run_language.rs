@@ -1,5 +1,6 @@
-//! `lpu run` for language models: a prompt in, text out as it is produced.
+//! `lpu run` for language models: a prompt in, text out as it is produced. With two prompts, see [`run_sequences`].
 
+use super::run_sequences;
 use crate::choice::settle;
 use crate::failure::{Failure, Verdict};
 use crate::language::{Divergence, Ending, ModelArguments, encode, first_divergence, generate, quantised, read};
@@ -10,6 +11,8 @@ use crate::machine::{Machine, OptionalMachine};
 use crate::output::{count, duration, print, print_json, remark};
 use crate::speaker::{self, CycleModel, Golden, Rtl, Speaker, Witnessed};
 use crate::witnesses::Backend;
+use lpu_compiler::llama::graph::QuantisedLlama;
+use lpu_compiler::lower::llama::Runs;
 use lpu_compiler::tokenizer::Tokenizer;
 use lpu_isa::program::Program;
 use lpu_sim::golden_llama::sampling::Sampler;
@@ -24,9 +27,9 @@ const DEFAULT_TOKENS: usize = 64;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Language models")]
 pub struct LanguageArguments {
-    /// The text to continue; may be empty
+    /// The text to continue; may be empty. Given twice, both are continued at once: a run of the machine takes in a token of each
     #[arg(long, value_name = "TEXT")]
-    prompt: Option<String>,
+    prompt: Vec<String>,
     /// How many tokens to add [default: 64]; fewer where the text or the context ends
     #[arg(long, value_name = "N")]
     tokens: Option<usize>,
@@ -84,7 +87,7 @@ impl LanguageArguments {
     pub fn is_empty(&self) -> bool {
         let Self { prompt, tokens, temperature, seed, context, options } = self;
         let ModelArguments { tokenizer, weights } = options;
-        prompt.is_none()
+        prompt.is_empty()
             && tokens.is_none()
             && temperature.is_none()
             && seed.is_none()
@@ -107,7 +110,7 @@ pub fn run(
     json: bool,
 ) -> Result<Verdict, Failure> {
     let start = Instant::now();
-    let Some(prompt) = &arguments.prompt else {
+    let Some(prompt) = arguments.prompt.first() else {
         return Err(Failure::new(
             "the language model has nothing to continue",
             path.display(),
@@ -124,18 +127,25 @@ pub fn run(
     let format = arguments.options.weights.format()?;
     let model = read(path)?;
     let tokenizer = arguments.options.tokenizer(path, &model)?;
+    let generation = Generation {
+        wanted: arguments.tokens.unwrap_or(DEFAULT_TOKENS),
+        asked_context: arguments.context,
+        temperature: arguments.temperature.unwrap_or(0.0),
+        seed: arguments.seed.unwrap_or(0),
+    };
+    if arguments.prompt.len() > 1 {
+        let place = run_sequences::Place { path, machine: &machine, on, port };
+        return run_sequences::run(&model, format, &tokenizer, &place, &arguments.prompt, &generation, (json, start));
+    }
+    let Generation { wanted, temperature, seed, .. } = generation;
     let mut tokens = encode(&tokenizer, prompt, model.shape.context)?;
     let prompt_tokens = tokens.len();
-    let wanted = arguments.tokens.unwrap_or(DEFAULT_TOKENS);
-    let context = context(arguments.context, model.shape.context, prompt_tokens, wanted)?;
+    let context = generation.context(model.shape.context, prompt_tokens)?;
     let graph = quantised(&model, format, path)?;
-    let (temperature, seed) = (arguments.temperature.unwrap_or(0.0), arguments.seed.unwrap_or(0));
-    let mut sampler = Sampler::new(&graph, temperature, seed).map_err(|error| {
-        Failure::new("the temperature cannot be used", "--temperature", error, "give one in that range")
-    })?;
+    let mut sampler = generation.sampler(&graph)?;
     let program = match on {
         Backend::Golden => None,
-        _ => Some(compile_to_run(&graph, &machine, context, path)?),
+        _ => Some(compile_to_run(&graph, &machine, context, Runs::default(), path)?),
     };
     // A simulated board takes a while to build: not for what is refused.
     let port = if on == Backend::Board { Some(port.open(&machine)?) } else { None };
@@ -194,8 +204,64 @@ pub fn run(
     Ok(if broken.is_empty() { Verdict::Success } else { Verdict::Disagreement })
 }
 
+/// How texts are continued.
+#[derive(Clone, Copy, Debug)]
+pub struct Generation {
+    /// New tokens of each.
+    pub wanted: usize,
+    /// Positions to make room for, where somebody says so.
+    pub asked_context: Option<u32>,
+    /// 0 for the most likely tokens.
+    pub temperature: f64,
+    /// Where the random numbers start.
+    pub seed: u64,
+}
+
+impl Generation {
+    /// What chooses tokens.
+    ///
+    /// # Errors
+    /// A temperature that is none.
+    pub fn sampler(&self, graph: &QuantisedLlama) -> Result<Sampler, Failure> {
+        Sampler::new(graph, self.temperature, self.seed).map_err(|error| {
+            Failure::new("the temperature cannot be used", "--temperature", error, "give one in that range")
+        })
+    }
+
+    /// Positions to make room for: those asked for, or as many as a prompt of `prompt` tokens and the new ones take. The last token is not
+    /// taken in again. `model` is the model's context.
+    ///
+    /// # Errors
+    /// More than the model has, or fewer than the prompt needs.
+    pub fn context(&self, model: usize, prompt: usize) -> Result<usize, Failure> {
+        let Some(asked) = self.asked_context else {
+            return Ok(prompt.saturating_add(self.wanted.max(1) - 1).clamp(1, model));
+        };
+        let refused = |why: String, help: &str| {
+            Err(Failure::new("the context cannot be used", format!("--context {asked}"), why, help))
+        };
+        let positions = asked as usize;
+        if positions > model {
+            return refused(
+                format!("the context of this model is {model} tokens"),
+                "give a number up to that, or leave it out",
+            );
+        }
+        if prompt > positions {
+            return refused(
+                format!("the prompt has {prompt} tokens"),
+                "shorten the prompt, or make room for more positions",
+            );
+        }
+        Ok(positions)
+    }
+}
+
 /// The machine of the backend asked for, with `program` loaded.
-fn open<'a>(
+///
+/// # Errors
+/// Tools that are missing, a board that does not answer.
+pub fn open<'a>(
     program: &'a Program,
     on: Backend,
     machine: &'a Machine,
@@ -208,28 +274,14 @@ fn open<'a>(
     })
 }
 
-/// Positions to make room for: those asked for, or as many as the prompt and the new tokens take. The last token is not taken in again.
-fn context(asked: Option<u32>, model: usize, prompt: usize, wanted: usize) -> Result<usize, Failure> {
-    let Some(asked) = asked else {
-        return Ok(prompt.saturating_add(wanted.max(1) - 1).clamp(1, model));
-    };
-    let refused = |why: String, help: &str| {
-        Err(Failure::new("the context cannot be used", format!("--context {asked}"), why, help))
-    };
-    let positions = asked as usize;
-    if positions > model {
-        return refused(
-            format!("the context of this model is {model} tokens"),
-            "give a number up to that, or leave it out",
-        );
+/// What it ran on, in words.
+pub fn on_what(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Golden => "golden model",
+        Backend::Model => "cycle model",
+        Backend::Rtl => "RTL",
+        Backend::Board => "board",
     }
-    if prompt > positions {
-        return refused(
-            format!("the prompt has {prompt} tokens"),
-            "shorten the prompt, or make room for more positions",
-        );
-    }
-    Ok(positions)
 }
 
 fn describe(report: &Report, context: usize, tokenizer: &Tokenizer, machine: &Machine) -> String {
@@ -240,12 +292,7 @@ fn describe(report: &Report, context: usize, tokenizer: &Tokenizer, machine: &Ma
         Ending::Context => format!(", then the context of {context} tokens was full"),
     };
     let time = duration(report.wall_seconds);
-    let on = match report.backend {
-        Backend::Golden => "golden model",
-        Backend::Model => "cycle model",
-        Backend::Rtl => "RTL",
-        Backend::Board => "board",
-    };
+    let on = on_what(report.backend);
     let mut text = format!(
         "\n{} tokens of prompt, {} new{why}; {on}, {time}",
         count(report.prompt_tokens as u64),
@@ -277,6 +324,9 @@ mod tests {
 
     #[test]
     fn the_room_needed_is_that_of_all_tokens_but_the_last() {
+        let context = |asked_context, model, prompt, wanted| {
+            Generation { wanted, asked_context, temperature: 0.0, seed: 0 }.context(model, prompt)
+        };
         assert_eq!(context(None, 100, 5, 10).ok(), Some(14));
         assert_eq!(context(None, 10, 5, 10).ok(), Some(10));
         assert_eq!(context(None, 10, 5, 0).ok(), Some(5));

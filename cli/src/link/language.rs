@@ -34,9 +34,9 @@ impl<'a> Board<'a> {
 }
 
 impl speaker::Machine for Board<'_> {
-    fn run(&mut self, token: Option<u32>) -> Result<Token, Failure> {
-        let token = self.host.step(token);
-        self.kept(token)
+    fn run_all(&mut self, tokens: &[Option<u32>]) -> Result<Vec<Token>, Failure> {
+        let tokens = self.host.step_all(tokens);
+        self.kept(tokens)
     }
 
     fn take_in(&mut self, tokens: &[u32]) -> Result<Option<Taken>, Failure> {

@@ -9,7 +9,7 @@ use lpu_tests::llama::{config_json, random_model, safetensors, small_shape, toke
 use safetensors::tensor::Dtype;
 
 /// A model of random weights with a tokenizer beside it.
-fn small(scratch: &Scratch) -> LlamaModel {
+pub fn small(scratch: &Scratch) -> LlamaModel {
     let model = random_model(4, &small_shape(), true);
     scratch.write("m.bin", llama2c::export(&model));
     scratch.write("tok271.bin", tokenizer_file(271));
@@ -229,7 +229,7 @@ fn a_board_without_a_port_is_refused() {
 }
 
 /// A machine that Verilator builds quickly and that generates tokens by itself.
-const GENERATING: &str = "tiles = 16\ndot = 4\nstream_elements = 8\nweight_depth = 1024\nvector_slices = 3\n\
+pub const GENERATING: &str = "tiles = 16\ndot = 4\nstream_elements = 8\nweight_depth = 1024\nvector_slices = 3\n\
     vector_depth = 512\nscale_depth = 512\nnarrow_scales = true\nqueue_depth = 1024\nqueue_word_bits = 72\n\
     [extensions]\nregisters = 15\nscalars = 64\ntables = 16\ntokens = 32\n";
 

@@ -14,5 +14,6 @@ mod output_files;
 mod programs;
 mod run;
 mod senses;
+mod sequences;
 mod support;
 mod trace;

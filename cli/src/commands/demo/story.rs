@@ -11,6 +11,7 @@ use crate::story::{self, PROMPT, Story};
 use crate::witnesses::{build_rtl, rtl_options};
 use lpu_compiler::llama::model::{LlamaModel, Shape};
 use lpu_compiler::llama::weights::WeightFormat;
+use lpu_compiler::lower::llama::Runs;
 use lpu_isa::program::Program;
 use lpu_sim::golden_llama::sampling::Sampler;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ pub fn run(arguments: &StoryArguments) -> Result<Verdict, Failure> {
         })
     };
     let mut drawn = sampler()?;
-    let program = compile_to_run(&graph, &machine, context, path)?;
+    let program = compile_to_run(&graph, &machine, context, Runs::default(), path)?;
     print(&introduction(&model, &machine, &program, context))?;
 
     let start = Instant::now();

@@ -8,7 +8,8 @@ use super::job::{
 };
 use super::order::Part;
 use super::plan::{Buffer, Placed};
-use super::{Token, register};
+use super::register;
+use super::token::Token;
 use crate::llama::graph::{CACHE_LIMIT, Norm, ROPE_FRACTION_BITS};
 use lpu_isa::instruction::{Function, Spread, Tracking};
 use lpu_isa::sequence::Sequence;
@@ -63,7 +64,7 @@ impl Token<'_> {
             Part::Output => {
                 self.add_to_residual(&placed.output, buffers.attention, &graph.layers[number].feed_forward.norm);
             }
-            Part::Hidden | Part::Down => {}
+            Part::Gate(..) | Part::Up(..) | Part::Hidden | Part::Down => {}
         }
     }
 
@@ -262,8 +263,10 @@ impl Token<'_> {
             registers: (register::WEIGHTS, register::SCALES),
             stored: Some(Stored {
                 address: placed.keys[self.cache_of()],
-                passes: self.positions / g.full - 1,
+                passes: self.first / g.full,
                 beats: 0,
+                // Keys are stored a beat a cycle, head by head.
+                earlier: g.key_words - (kv_head + 1) * words,
             }),
             rows: (0, g.full_rows),
             scales: (placed.scores[head], 0, 0),
@@ -369,7 +372,8 @@ impl Token<'_> {
                 stored: Some(Stored {
                     address: placed.values[self.cache_of()],
                     passes: 0,
-                    beats: (self.positions - g.full) / g.dot,
+                    beats: self.first / g.dot,
+                    earlier: 0,
                 }),
                 rows: (within, rows),
                 scales: (placed.weighted + row, 1, 0),

@@ -1,7 +1,8 @@
 //! The end of a token: the last norm's weights, the classifier, the slot of the largest result, the next position.
 
 use super::job::{Operator, ProductJob};
-use super::{Token, register};
+use super::register;
+use super::token::Token;
 use lpu_isa::instruction::{Assignment, Function, Tracking};
 use lpu_isa::vector::{Arithmetic, Reduction};
 

@@ -2,7 +2,8 @@
 
 use super::job::{Destination, Operator, VectorJob};
 use super::plan::Buffer;
-use super::{Token, register};
+use super::register;
+use super::token::Token;
 use crate::error::CompileError;
 use lpu_isa::instruction::{Assignment, Function};
 use lpu_isa::sequence::Sequence;

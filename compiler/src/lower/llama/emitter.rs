@@ -294,9 +294,9 @@ impl Emitter {
         let gap = period - job.beats;
         let rows = Rows { rows: job.rows.1, passes: job.passes, pace, period };
         let mut drafts = Vec::new();
-        let mut origin = job.stored.map_or(0, |Stored { address, passes, beats }| {
+        let mut origin = job.stored.map_or(0, |Stored { address, passes, beats, earlier }| {
             let ready = self.stored.get(&address).copied().unwrap_or(0);
-            ready - i64::from(passes * period + beats)
+            ready - i64::from(passes * period + beats + earlier)
         });
         let weights = Sequence::repeated(job.weights.0, job.beats, job.passes, job.weights.1 as i32, gap);
         let weights = weights.offset_by(job.registers.0);

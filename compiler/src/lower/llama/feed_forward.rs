@@ -2,28 +2,36 @@
 
 use super::job::Operator;
 use super::plan::{Buffer, Strides};
-use super::{Token, register};
+use super::register;
+use super::token::Token;
 use lpu_isa::instruction::Assignment;
 
 impl Token<'_> {
-    /// The hidden vector of layer `number`.
+    /// `count` passes of the gate of layer `number`, from pass `first` on.
+    pub(super) fn gate(&mut self, number: usize, (first, count): (u32, u32)) {
+        let layer = &self.graph.layers[number].feed_forward;
+        let Some(placed) = &self.plan.layer else { return };
+        let mut gate = Operator::scaled(self.norm(), layer.gate.right_shift);
+        gate.arithmetic.table = Some(placed.silu);
+        self.projection_part(&placed.gate, first, count, gate, self.buffers().gate);
+    }
+
+    /// The same of what is multiplied with it.
+    pub(super) fn up(&mut self, number: usize, (first, count): (u32, u32)) {
+        let layer = &self.graph.layers[number].feed_forward;
+        let Some(placed) = &self.plan.layer else { return };
+        let up = Operator::scaled(self.norm(), layer.up.right_shift);
+        self.projection_part(&placed.up, first, count, up, self.buffers().up);
+    }
+
+    /// The hidden vector of layer `number`: what does not come of the last pass beside that, the first of it even before the vector unit
+    /// has the last pass.
     pub(super) fn hidden(&mut self, number: usize) {
         let (graph, plan) = (self.graph, self.plan);
         let (layer, buffers) = (&graph.layers[number].feed_forward, self.buffers());
         let Some(placed) = &plan.layer else { return };
         let g = &plan.geometry;
-        let mut gate = Operator::scaled(self.norm(), layer.gate.right_shift);
-        gate.arithmetic.table = Some(placed.silu);
-        self.projection_part(&placed.gate, 0, placed.gate.passes, gate, buffers.gate);
-        // What comes of the last pass is waited for: what comes before it is multiplied in the meantime, the first of it even before
-        // the vector unit has the last pass.
-        let up = Operator::scaled(self.norm(), layer.up.right_shift);
-        let before = placed.up.passes - 1;
-        if before > 0 {
-            self.projection_part(&placed.up, 0, before, up.clone(), buffers.up);
-        }
-        self.projection_part(&placed.up, before, 1, up, buffers.up);
-
+        let before = placed.up.passes.saturating_sub(1);
         let words = placed.down.beats.div_ceil(g.beats_per_word);
         let limit = i32::from(layer.down.requantisation.input_limit);
         let of_passes = |passes: u32| passes * placed.up.pitch(g) / g.beats_per_word;

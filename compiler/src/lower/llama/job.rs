@@ -64,8 +64,8 @@ pub struct ProductJob {
     /// Registers that are added to weight addresses, and to entries of the scale table.
     pub registers: (u32, u32),
     /// For weights that are written at run time, the address of their store, and how many of the product's passes and of a pass'
-    /// beats the position's own come behind: what a store writes is read no earlier than in the last pass over the keys and the last
-    /// beats of the values.
+    /// beats come before any position's of the bucket: what a store writes is read no earlier than in the pass over the keys and the
+    /// beats of the values that the bucket's first position belongs to.
     pub stored: Option<Stored>,
     /// First row of the results that is taken, and how many.
     pub rows: (u32, u32),
@@ -82,10 +82,12 @@ pub struct ProductJob {
 pub struct Stored {
     /// Address of the store.
     pub address: u32,
-    /// Passes that do not take what this token stores.
+    /// Passes that do not take what a token of the bucket stores.
     pub passes: u32,
     /// Beats of the first pass that does, likewise.
     pub beats: u32,
+    /// Cycles by which what the product takes is stored earlier than the last that is stored at the address.
+    pub earlier: u32,
 }
 
 /// Where a stream of results goes.

@@ -8,6 +8,8 @@
 //! | [`job`] | chains of units that are placed as a whole |
 //! | [`emitter`] | jobs in time: what each waits for |
 //! | [`timeline`] | the queues, and the first hole in them |
+//! | `token` | a run's tokens under construction |
+//! | `search` | the order with the fewest cycles |
 //! | `merge` | one instruction for what several tokens do in turn |
 //! | [`embedding`] | registers of the token and the position, the token's row |
 //! | [`attention`] | projections, RoPE and cache, scores and softmax, weighted sum |
@@ -34,19 +36,20 @@ pub mod job;
 mod merge;
 pub mod order;
 pub mod plan;
+mod search;
 pub mod timeline;
+mod token;
 
 use crate::error::{CompileError, Resource};
 use crate::llama::graph::QuantisedLlama;
-use emitter::Emitter;
 use geometry::Geometry;
 use lpu_isa::configuration::Configuration;
-use lpu_isa::instruction::{Assignment, Instruction, Operation};
+use lpu_isa::instruction::{Instruction, Operation};
 use lpu_isa::latency::{ExtensionLatency, Latency};
 use lpu_isa::program::{Entry, FORMAT, Language, Layer, OtherSequence, Placed, Prefill, Program, Queue, Region};
-use order::{MOST_TOKENS, Order, Part};
+use order::MOST_TOKENS;
 use plan::{Buffer, Buffers, Plan};
-use std::collections::btree_map::{BTreeMap, Entry as Slot};
+use token::Token;
 
 /// The scalar of the norm's factor.
 pub const NORM: u32 = 0;
@@ -117,23 +120,23 @@ impl Tokens {
     }
 }
 
-/// A run's tokens under construction, for positions below `positions`.
-#[derive(Clone)]
-pub struct Token<'a> {
-    /// The model.
-    pub graph: &'a QuantisedLlama,
-    /// Where everything stands.
-    pub plan: &'a Plan,
-    /// The schedule.
-    pub emitter: Emitter,
-    /// Positions of the bucket: a whole number of passes over the keys.
-    pub positions: u32,
-    /// The tokens.
-    pub tokens: Tokens,
-    /// The one of them that the jobs under construction are for.
-    pub member: usize,
-    /// How they take turns.
-    pub order: Order,
+/// What runs of a program are to take in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Runs {
+    /// Sequences of which each run takes in a token, one or two, both at the same position: the jobs of the one are placed into the holes
+    /// that those of the other leave. Each has keys, values, vectors and scalars of its own.
+    pub sequences: usize,
+    /// Most tokens of a prompt that a run may take in, 4, 2 or 1; of one sequence only. There are as many schedules for that as there is
+    /// room for, which may be none.
+    pub prompt: u32,
+    /// Is an order looked for in which two sequences take the fewest cycles? Seconds, where it makes no difference to what fits.
+    pub searched: bool,
+}
+
+impl Default for Runs {
+    fn default() -> Runs {
+        Runs { sequences: 1, prompt: MOST_TOKENS, searched: true }
+    }
 }
 
 /// Compiles `graph` for `configuration`, which `board` names, with room for `context` positions (at most the model's).
@@ -146,35 +149,19 @@ pub fn compile(
     board: &str,
     context: Option<usize>,
 ) -> Result<Program, CompileError> {
-    compile_tokens(graph, configuration, board, context, (1, MOST_TOKENS))
+    compile_runs(graph, configuration, board, context, Runs::default())
 }
 
-/// The same for one sequence or two, of which each run takes in a token, both at the same position: the jobs of the one are placed into
-/// the holes that those of the other leave. Each has keys, values, vectors and scalars of its own.
+/// The same for other runs.
 ///
 /// # Errors
 /// As [`compile`]; and a number of sequences that is neither one nor two.
-pub fn compile_sequences(
+pub fn compile_runs(
     graph: &QuantisedLlama,
     configuration: &Configuration,
     board: &str,
     context: Option<usize>,
-    sequences: usize,
-) -> Result<Program, CompileError> {
-    compile_tokens(graph, configuration, board, context, (sequences, 1))
-}
-
-/// The same for one sequence or two; and for one with schedules that take in up to `most` tokens of a prompt at once, 4 or 2, as many
-/// of each as there is room for.
-///
-/// # Errors
-/// As [`compile_sequences`]. Prompts without a schedule of their own are no error.
-pub fn compile_tokens(
-    graph: &QuantisedLlama,
-    configuration: &Configuration,
-    board: &str,
-    context: Option<usize>,
-    (sequences, most): (usize, u32),
+    Runs { sequences, prompt: most, searched }: Runs,
 ) -> Result<Program, CompileError> {
     let unsupported = |why: String| CompileError::Unsupported { layer: graph.name.clone(), why };
     let context = context.unwrap_or(graph.shape.context).min(graph.shape.context) as u32;
@@ -199,31 +186,30 @@ pub fn compile_tokens(
     let g = &geometry;
     let machine = (configuration, extension);
     // As many schedules as fit the queues: one for each pass over the keys, or for each second, fourth, ...
-    let mut schedules: BTreeMap<u32, (Vec<Queue>, u64)> = BTreeMap::new();
-    let (mut step, mut order) = (1, None);
-    let (mut queues, entries) = loop {
-        let mut queues: Vec<Queue> = Vec::new();
-        let mut entries: Vec<Entry> = Vec::new();
-        for passes in (step..g.key_passes + step).step_by(step as usize).map(|passes| passes.min(g.key_passes)) {
-            let positions = passes * g.full;
-            let (bucket, cycles) = match schedules.entry(passes) {
-                Slot::Occupied(known) => known.into_mut(),
-                Slot::Vacant(vacant) => {
-                    let tokens = Tokens::OfSequences(sequences);
-                    vacant.insert(Token::new(graph, &plan, machine, tokens, positions).best(&mut order, usize::MAX)?)
-                }
-            };
+    let mut step = 1;
+    let schedules = |step: u32, searched: bool| -> Result<(Vec<Queue>, Vec<Entry>), CompileError> {
+        let (mut queues, mut entries, mut order): (Vec<Queue>, Vec<Entry>, _) = (Vec::new(), Vec::new(), None);
+        for before in (0..g.key_passes).step_by(step as usize) {
+            let [first, positions] = [before, (before + step).min(g.key_passes)].map(|passes| passes * g.full);
+            let run = Token::new(graph, &plan, machine, Tokens::OfSequences(sequences), first..positions);
+            let (bucket, cycles) = run.best(&mut order, usize::MAX, searched)?;
             // All queues begin a schedule at the same instruction.
             let instruction = longest(&queues);
-            append(&mut queues, bucket.clone(), instruction, configuration);
+            append(&mut queues, bucket, instruction, configuration);
             let last = (positions as usize).min(context as usize);
             let macs = graph.shape.multiply_accumulates(last) * sequences as u64;
             let (instruction, positions) = (instruction as u32, positions.min(context));
-            entries.push(Entry { instruction, positions, cycles: *cycles, macs });
+            entries.push(Entry { instruction, positions, cycles, macs });
         }
-        let needed = longest(&queues);
+        Ok((queues, entries))
+    };
+    let (mut queues, entries) = loop {
+        let found = schedules(step, false)?;
+        let needed = longest(&found.0);
         if needed <= configuration.queue_depth as usize {
-            break (queues, entries);
+            // Orders that are searched for take a few instructions more.
+            let other = if searched && sequences > 1 { Some(schedules(step, true)?) } else { None };
+            break other.filter(|other| longest(&other.0) <= configuration.queue_depth as usize).unwrap_or(found);
         }
         let most = if plan.second_angles < context { plan.second_angles / g.full } else { g.key_passes };
         if step >= most {
@@ -294,192 +280,6 @@ pub fn compile_tokens(
     })
 }
 
-impl<'a> Token<'a> {
-    /// A run that takes in `tokens` at positions below `positions`.
-    fn new(
-        graph: &'a QuantisedLlama,
-        plan: &'a Plan,
-        (configuration, extension): (&Configuration, ExtensionLatency),
-        tokens: Tokens,
-        positions: u32,
-    ) -> Token<'a> {
-        let order = Order::first(plan.geometry.heads_of_stream(), tokens.count() as u32);
-        Token { graph, plan, emitter: Emitter::new(configuration, extension), positions, tokens, member: 0, order }
-    }
-
-    /// The buffers of the token under way.
-    fn buffers(&self) -> &'a Buffers {
-        if self.tokens.is_prompt() { &self.plan.prompt[self.member] } else { &self.plan.buffers[self.member] }
-    }
-
-    /// The register of its slot.
-    fn token(&self) -> u32 {
-        match self.tokens {
-            Tokens::OfSequences(_) => [register::TOKEN, register::OTHER_TOKEN][self.member],
-            Tokens::OfPrompt(_) => register::TOKENS[self.member],
-        }
-    }
-
-    /// Positions from the first token to it.
-    fn distance(&self) -> u32 {
-        if self.tokens.is_prompt() { self.member as u32 } else { 0 }
-    }
-
-    /// The register of its position.
-    fn position(&self) -> u32 {
-        register::POSITIONS[self.distance() as usize]
-    }
-
-    /// The register of its keys' tile.
-    fn key_tile(&self) -> u32 {
-        register::KEY_TILES[self.distance() as usize]
-    }
-
-    /// The number of its keys and values.
-    fn cache_of(&self) -> usize {
-        if self.tokens.is_prompt() { 0 } else { self.member }
-    }
-
-    /// The scalar of its norm's factor. Nobody takes those of a prompt's tokens from the first scores to the last sum, so that heads may
-    /// have them then.
-    fn norm(&self) -> u32 {
-        let distance = self.distance();
-        match self.tokens {
-            Tokens::OfSequences(_) => self.member as u32 * self.plan.geometry.scalars() + NORM,
-            Tokens::OfPrompt(_) if distance == 0 => NORM,
-            Tokens::OfPrompt(_) => self.emitter.configuration.scalars() - distance,
-        }
-    }
-
-    /// Heads of a stream that have scalars at once. More take turns.
-    fn heads_at_once(&self) -> u32 {
-        let g = &self.plan.geometry;
-        match self.tokens {
-            Tokens::OfSequences(sequences) => sequences as u32 * g.heads_of_stream(),
-            Tokens::OfPrompt(_) => {
-                ((self.emitter.configuration.scalars() - 1) / g.beats_per_word).clamp(1, g.heads_of_stream())
-            }
-        }
-    }
-
-    /// The scalar of one of its heads; see [`Geometry::scalar_of`].
-    fn scalar_of(&self, block: u32, number: u32, stream: u32) -> u32 {
-        let g = &self.plan.geometry;
-        match self.tokens {
-            Tokens::OfSequences(_) => self.norm() + g.scalar_of(block, number, stream),
-            Tokens::OfPrompt(_) => {
-                let head = self.distance() * g.heads_of_stream() + block * g.sharing + number;
-                1 + head % self.heads_at_once() * g.beats_per_word + stream
-            }
-        }
-    }
-
-    /// Layer `number` of all tokens.
-    fn layer(&mut self, number: usize) {
-        self.emitter.layer = 1 + number as u32;
-        let count = self.graph.layers.len();
-        for (member, part) in self.order.parts(self.tokens, self.plan.geometry.heads_of_stream(), number + 1 == count) {
-            self.member = member;
-            match part {
-                Part::Hidden => self.hidden(number),
-                Part::Down => self.down(number),
-                part => self.attention(number, part),
-            }
-        }
-        if count > 1 {
-            self.next_layer();
-        }
-    }
-
-    /// The schedule of the order with the fewest cycles of those whose queues have no more instructions than there is `room` for: its
-    /// queues, and its cycles. `order` is the one to take; where there is none yet, it is found. Where the first that is tried has too
-    /// many instructions, it is that.
-    ///
-    /// # Errors
-    /// As [`compile`].
-    fn best(self, order: &mut Option<Order>, room: usize) -> Result<(Vec<Queue>, u64), CompileError> {
-        let first = order.unwrap_or(Order { sums: self.order.sums.min(self.heads_at_once()), ..self.order });
-        let mut best = Token { order: first, ..self.clone() }.schedule()?;
-        if order.replace(first).is_some() || self.tokens.count() == 1 || longest(&best.0) > room {
-            return Ok(best);
-        }
-        let heads = (0..).map(|power| 1 << power).take_while(|&sums| sums <= self.heads_at_once());
-        let others = heads.map(|sums| Order { sums, ..first }).chain([Order { down: 1, ..first }]);
-        for other in others.filter(|other| *other != first) {
-            let attempt = Token { order: other, ..self.clone() }.schedule()?;
-            if attempt.1 < best.1 && longest(&attempt.0) <= room {
-                best = attempt;
-                *order = Some(other);
-            }
-        }
-        Ok(best)
-    }
-
-    /// The whole run: its queues, and its cycles.
-    ///
-    /// One layer's instructions serve all of them, where there are several: each layer comes the same number of cycles behind the one
-    /// before, as early as a layer that follows another can.
-    ///
-    /// # Errors
-    /// As [`compile`].
-    fn schedule(mut self) -> Result<(Vec<Queue>, u64), CompileError> {
-        let count = self.graph.layers.len();
-        // The last layer of a prompt is another.
-        let alike = if self.tokens.is_prompt() { count.saturating_sub(1) } else { count };
-        self.embedding()?;
-        let begin = self.clone();
-        let mut starts = Vec::new();
-        for number in 0..alike.min(3) {
-            starts.push(self.emitter.jobs());
-            self.layer(number);
-        }
-        if let [.., before, last] = starts[..] {
-            // Jobs of a layer that follows another, from its first one's origin.
-            let origins = self.emitter.origins_from(last).to_vec();
-            let origin_of = |job: usize| self.emitter.origins_from(job)[0];
-            let mut start = origin_of(starts[0]);
-            let mut period = origin_of(last) - origin_of(before);
-            self = loop {
-                let mut token = begin.clone();
-                let mut late = 0;
-                for number in 0..alike {
-                    let from = start + number as i64 * period - origins[0];
-                    token.emitter.want(origins.iter().map(|origin| origin + from));
-                    token.layer(number);
-                    late = token.emitter.late();
-                    if late > 0 {
-                        // The first layer has to wait for what comes before, the others for each other.
-                        match number as i64 {
-                            0 => start += late,
-                            number => period += (late + number - 1) / number,
-                        }
-                        break;
-                    }
-                }
-                if late == 0 {
-                    token.emitter.repeat(1, alike as u32, period as u64);
-                    break token;
-                }
-            };
-        }
-        if alike < count {
-            self.layer(alike);
-        }
-        self.emitter.layer = 1 + count as u32;
-        self.emitter.merge();
-        if let Tokens::OfPrompt(tokens) = self.tokens {
-            let same = Assignment::move_register(register::POSITION, register::POSITION);
-            self.emitter.assign(Assignment { constant: tokens as i32, ..same }, 0);
-            return Ok(self.emitter.finish());
-        }
-        for member in 0..self.tokens.count() {
-            self.member = member;
-            self.classifier();
-        }
-        Ok(self.emitter.finish())
-    }
-}
-
 /// Instructions of the longest queue.
 fn longest(queues: &[Queue]) -> usize {
     queues.iter().map(|queue| queue.instructions.len()).max().unwrap_or(0)
@@ -501,14 +301,15 @@ fn prompts(
     let suits = [g.dot, g.full].iter().all(|size| size.is_multiple_of(tokens)) && tokens <= configuration.scalars();
     for entry in entries.iter().filter(|_| suits && !graph.layers.is_empty()) {
         let last = entry.positions - entry.positions % tokens;
-        if last <= prefill.last().map_or(0, |prefill| prefill.positions) {
+        let first = prefill.last().map_or(0, |prefill| prefill.positions);
+        if last <= first {
             continue;
         }
         let positions = entry.positions.next_multiple_of(g.full);
-        let run = Token::new(graph, plan, machine, Tokens::OfPrompt(tokens as usize), positions);
+        let run = Token::new(graph, plan, machine, Tokens::OfPrompt(tokens as usize), first..positions);
         let instruction = longest(queues);
         let room = (configuration.queue_depth as usize).saturating_sub(instruction);
-        let (bucket, cycles) = run.best(&mut order, room)?;
+        let (bucket, cycles) = run.best(&mut order, room, false)?;
         if longest(&bucket) > room {
             break;
         }

@@ -52,6 +52,8 @@ impl Passages {
 pub struct Timeline {
     configuration: Configuration,
     latency: Latency,
+    /// Least cycles from one instruction of a queue to the next. Asked for at each hole, so found once.
+    shortest: u64,
     queues: BTreeMap<Unit, Vec<Timed>>,
     /// Drains, in order: from, to.
     drains: Vec<(u64, u64)>,
@@ -79,6 +81,7 @@ impl Timeline {
         Timeline {
             configuration: configuration.clone(),
             latency: Latency::of(configuration),
+            shortest: u64::from(configuration.minimum_interval()),
             queues: BTreeMap::new(),
             drains: Vec::new(),
             landings: Default::default(),
@@ -91,10 +94,6 @@ impl Timeline {
     /// Notes that the program must not end before `cycle`.
     pub fn note_end(&mut self, cycle: u64) {
         self.end = self.end.max(cycle);
-    }
-
-    fn minimum_interval(&self) -> u64 {
-        u64::from(self.configuration.minimum_interval())
     }
 
     /// Cycles from the issue of `before` to the first in which `next` may be issued by the same queue.
@@ -110,18 +109,18 @@ impl Timeline {
             _ => None,
         };
         let later = way(next).zip(way(before)).map_or(0, |(next, before)| u64::from(before.saturating_sub(next)));
-        (busy + later).max(self.minimum_interval())
+        (busy + later).max(self.shortest)
     }
 
     /// The first cycle from `issue` on in which `unit` may issue `operation`, and its place in the queue; where it comes last, behind
     /// all others.
     fn hole(&self, unit: Unit, issue: u64, operation: &Operation, last: bool) -> (u64, usize) {
         // The wait in front of a queue's first instruction is an instruction itself, with the least interval.
-        let mut issue = if issue > 0 { issue.max(self.minimum_interval()) } else { 0 };
+        let mut issue = if issue > 0 { issue.max(self.shortest) } else { 0 };
         let Some(queue) = self.queues.get(&unit) else { return (issue, 0) };
         // Right behind a loop comes whatever is issued then, or an instruction that waits.
         let end = self.loop_end(queue).unwrap_or(0);
-        let behind_loop = |issue: u64| if issue <= end { end } else { issue.max(end + self.minimum_interval()) };
+        let behind_loop = |issue: u64| if issue <= end { end } else { issue.max(end + self.shortest) };
         issue = behind_loop(issue);
         let mut place = if last { queue.len() } else { queue.partition_point(|timed| timed.issue <= issue) };
         loop {
@@ -187,7 +186,7 @@ impl Timeline {
     /// Cycle in which the instruction behind the loop is issued, if there is one in the queue.
     fn loop_end(&self, queue: &[Timed]) -> Option<u64> {
         let Repeated { times, period, .. } = self.repeated?;
-        Some(self.loop_issue(queue)? + u64::from(times - 1) * period + self.minimum_interval())
+        Some(self.loop_issue(queue)? + u64::from(times - 1) * period + self.shortest)
     }
 
     /// Cycle in which the loop's end is issued for the first time: as soon as possible, unless an instruction cannot wait so long.
@@ -196,13 +195,13 @@ impl Timeline {
         let mut body = queue.iter().filter(|timed| timed.layer == Some(layer)).map(|timed| timed.issue);
         let first = body.next()?;
         let waiting = (first + period).saturating_sub(u64::from(self.configuration.longest_interval()));
-        Some((body.next_back().unwrap_or(first) + self.minimum_interval()).max(waiting))
+        Some((body.next_back().unwrap_or(first) + self.shortest).max(waiting))
     }
 
     /// Makes a loop of the instructions of `times` layers, of which the first has the label `layer` and each comes `period` behind
     /// the one before. Not if they differ, or if a queue has no time for the loop's end.
     pub fn repeat(&mut self, layer: u32, times: u32, period: u64) -> bool {
-        let shortest = self.minimum_interval();
+        let shortest = self.shortest;
         let alike = self.queues.values().all(|queue| {
             let of = |number: u32| queue.iter().filter(move |timed| timed.layer == Some(layer + number));
             let same = |number: u32| {
@@ -233,7 +232,7 @@ impl Timeline {
     /// The instructions of the queue of `unit`, with loops; the last halts at `halt`.
     fn instructions(&self, unit: Unit, queue: &[Timed], halt: u64) -> Vec<Placed> {
         let configuration = &self.configuration;
-        let shortest = self.minimum_interval();
+        let shortest = self.shortest;
         let halt = Timed { issue: halt, operation: Operation::Halt, layer: None };
         let repeated = self.repeated.filter(|_| self.loop_end(queue).is_some());
         // The other times of the loop's body are not written down.
