@@ -22,6 +22,9 @@ pub struct ProgramArguments {
     /// Positions that the program has room for [default: the model's context, or as many of it as fit the machine]
     #[arg(long, value_name = "POSITIONS", value_parser = clap::value_parser!(u32).range(1..))]
     context: Option<u32>,
+    /// Sequences of which each run takes in a token, 1 or 2; `--context` counts the positions of each [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
+    sequences: Option<u8>,
     #[command(flatten)]
     weights: WeightArguments,
 }
@@ -33,12 +36,12 @@ impl ProgramArguments {
     /// It cannot be read, or does not fit; options of language models for a network of another kind.
     pub fn compile(&self, path: &Path, machine: &Machine) -> Result<Compiled, Failure> {
         if !is_language_model(path) {
-            if self.context.is_some() || !self.weights.is_empty() {
+            if self.context.is_some() || self.sequences.is_some() || !self.weights.is_empty() {
                 return Err(Failure::new(
                     "the options contradict each other",
                     path.display(),
                     "this network is no language model: it has no context, and its weights are quantised already",
-                    "leave out `--context`, `--weights` and `--group`",
+                    "leave out `--context`, `--sequences`, `--weights` and `--group`",
                 ));
             }
             return network::compile_and_check(&network::read(path)?, machine, path);
@@ -56,12 +59,12 @@ impl ProgramArguments {
             ));
         }
         let graph = quantised(&model, format, path)?;
-        let runs = Runs::default();
+        let runs = Runs { sequences: self.sequences.map_or(1, usize::from), ..Runs::default() };
         let whole = compile_and_check(&graph, machine, context, runs, path);
         let (Err(_), None) = (&whole, self.context) else { return whole };
         // Nobody has asked for the whole context: as much of it as there is room for.
         let Some(fewer) = largest_context(&graph, machine, context, runs) else { return whole };
-        remark(&fewer_positions(&graph, machine, context, fewer));
+        remark(&fewer_positions(&graph, machine, context, fewer, runs));
         compile_and_check(&graph, machine, fewer, runs, path)
     }
 }
@@ -200,11 +203,12 @@ fn would_help(graph: &QuantisedLlama, machine: &Machine, context: usize, runs: R
 }
 
 /// That the program has room for `fitting` positions instead of `context`, and what the others would need.
-fn fewer_positions(graph: &QuantisedLlama, machine: &Machine, context: usize, fitting: usize) -> String {
-    let shortfalls = shortfalls(graph, machine, context, Runs::default());
+fn fewer_positions(graph: &QuantisedLlama, machine: &Machine, context: usize, fitting: usize, runs: Runs) -> String {
+    let shortfalls = shortfalls(graph, machine, context, runs);
     let why = if shortfalls.is_empty() { String::new() } else { format!(": {}", shortfalls.join("; ")) };
     let (fitting, context) = (count(fitting as u64), count(context as u64));
-    format!("note: room for {fitting} of the {context} positions of `{}`{why}", graph.name)
+    let each = if runs.sequences > 1 { ", for each of two sequences" } else { "" };
+    format!("note: room for {fitting} of the {context} positions of `{}`{each}{why}", graph.name)
 }
 
 /// Which boards can hold it, with their own machine or another one that is described for them.

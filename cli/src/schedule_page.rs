@@ -131,7 +131,12 @@ fn schedule(program: &Program, number: usize, entry: &EntryPoint, texts: &mut Te
         (Some(language), Some(number)) => language.prefill.get(number).map_or(0, |prefill| prefill.macs),
         (None, _) => program.macs,
     };
-    let what = if entry.prefill.is_some() { "several tokens of a prompt" } else { "a token" };
+    let several = program.language.as_ref().is_some_and(|language| !language.others.is_empty());
+    let what = match entry.prefill {
+        Some(_) => "several tokens of a prompt",
+        None if several => "a token of each sequence",
+        None => "a token",
+    };
     let peak = f64::from(program.configuration.macs_per_cycle()) * occupation.cycles.max(1) as f64;
     let spans = occupation.spans.iter().map(|span| span_numbers(program, span, texts)).collect();
     let (gaps, gaps_left_out) = gaps(program, &occupation);

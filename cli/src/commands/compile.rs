@@ -47,6 +47,9 @@ struct Report {
     memories: Vec<Memory>,
     units: Vec<Unit>,
     layers: Vec<Layer>,
+    /// Sequences of a language model of which each run takes in a token, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequences: Option<usize>,
     /// The schedules of a language model, that of the shortest context first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     schedules: Vec<Schedule>,
@@ -175,6 +178,7 @@ fn report(program: &Program, machine: &Machine, checked: &CheckReport, out: Path
         memories: memories(program),
         units: units.collect(),
         layers: layers.collect(),
+        sequences: program.language.as_ref().map(|language| 1 + language.others.len()).filter(|&count| count > 1),
         schedules: schedules.collect(),
         remarks: checked.remarks.iter().map(ToString::to_string).chain(of_the_host(program)).collect(),
     }
@@ -253,7 +257,11 @@ fn describe(report: &Report, machine: &Machine) -> String {
         ("predicted cycles", count(report.cycles_predicted)),
     ];
     if let (Some(seconds), Some(clock)) = (report.seconds_per_inference, report.clock_mhz) {
-        let what = if report.schedules.is_empty() { "an inference" } else { "a token" };
+        let what = match (report.schedules.is_empty(), report.sequences) {
+            (true, _) => "an inference",
+            (false, None) => "a token",
+            (false, Some(_)) => "a token of each",
+        };
         lines.push((what, format!("{} at {clock} MHz", duration(seconds))));
     }
     lines.push(("multiplications", count(report.macs)));

@@ -107,6 +107,41 @@ fn a_simulated_board_continues_two_texts() {
 }
 
 #[test]
+fn a_program_for_two_sequences_is_compiled_checked_and_shown() {
+    let scratch = Scratch::new();
+    small(&scratch);
+    scratch.write("generating.toml", GENERATING);
+    let with = |command: &str, out: &str, more: &[&str]| {
+        let common = [command, "m.bin", "--config", "generating.toml", "--sequences", "2", "--out", out];
+        let called = scratch.lpu(&[&common[..], more].concat());
+        assert_eq!(called.status, 0, "{}", called.stderr);
+        called
+    };
+    let report = with("compile", "p.json", &["--json"]).json();
+    assert_eq!((&report["sequences"], report["schedules"].as_array().unwrap().len()), (&2.into(), 2));
+    assert_eq!(scratch.lpu(&["check", "p.json"]).status, 0);
+    let text = with("compile", "p.json", &[]).stdout;
+    assert!(!text.contains("an inference"), "{text}");
+    with("trace", "p.html", &[]);
+    let page = std::fs::read_to_string(scratch.path("p.html")).unwrap();
+    assert!(page.contains("a token of each sequence, positions below 16"));
+    let network = crate::support::digits("digits.tflite");
+    for (arguments, why) in [
+        (
+            ["compile", "m.bin", "--config", "generating.toml", "--sequences", "3", "--out", "q.json"],
+            "3 is not in 1..=2",
+        ),
+        (
+            ["compile", &network, "--board", "ulx3s-85f", "--sequences", "2", "--out", "q.json"],
+            "leave out `--context`, `--sequences`",
+        ),
+    ] {
+        let called = scratch.lpu(&arguments);
+        assert!(called.status == 2 && called.stderr.contains(why), "{}", called.stderr);
+    }
+}
+
+#[test]
 fn what_two_sequences_cannot_have_is_refused() {
     let scratch = Scratch::new();
     small(&scratch);
