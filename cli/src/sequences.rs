@@ -30,7 +30,7 @@ pub struct Sequence<'a> {
 pub struct Run {
     /// Position of the tokens that it took in.
     pub position: usize,
-    /// Sequences of which it made a new token, or the end of the text.
+    /// Sequences of which it made a new token.
     pub made: usize,
     /// Cycles that the machine counted, and those that the compiler promised.
     pub cycles: u64,
@@ -63,7 +63,7 @@ impl<'a> Sequence<'a> {
     }
 
     /// Takes in the token at `position`, on golden and, where there is one, as the machine's run says; up to `wanted` new ones, in `room`
-    /// positions. Whether it made a token, or the end of the text.
+    /// positions. Whether a new token came of it: the end of a text is none.
     fn step(
         &mut self,
         graph: &QuantisedLlama,
@@ -92,7 +92,7 @@ impl<'a> Sequence<'a> {
         let next = self.sampler.next_token(graph, &answer);
         if graph.end.contains(&next) {
             self.ending = Some(Ending::End);
-            return Ok(true);
+            return Ok(false);
         }
         self.tokens.push(next);
         if self.new_tokens() >= wanted {

@@ -163,23 +163,12 @@ pub fn run(
     let cycles: u64 = made.iter().map(|run| run.cycles).sum();
     let tokens: usize = made.iter().map(|run| run.made).sum();
     let clock = machine_report.as_ref().and_then(|report| report.clock_mhz);
-    let greedy = temperature == 0.0;
     let report = Report {
         model: model.name.clone(),
         backend: on,
         sequences: sequences
             .iter()
-            .map(|sequence| {
-                let ending = sequence.ending.unwrap_or(Ending::Length);
-                let first = || first_divergence(model, &sequence.tokens, sequence.prompt, ending);
-                SequenceReport {
-                    prompt_tokens: sequence.prompt,
-                    tokens: sequence.tokens.clone(),
-                    text: tokenizer.decode(&sequence.tokens),
-                    ending,
-                    first_divergence: if greedy { first() } else { None },
-                }
-            })
+            .map(|sequence| SequenceReport::of(sequence, model, tokenizer, temperature == 0.0))
             .collect(),
         temperature,
         seed,
@@ -197,16 +186,37 @@ pub fn run(
         }
         remark(&report.describe(machine));
     }
-    let mut broken = Vec::new();
-    for (number, sequence) in sequences.iter().enumerate() {
-        let promise = sequence.difference.map(|found| difference(&found, tokenizer));
-        broken.extend(promise.map(|promise| format!("sequence {}, {promise}", number + 1)));
-    }
-    if let Some(Run { position, cycles, predicted, .. }) = runs.iter().find(|run| run.cycles != run.predicted) {
-        broken.push(format!("position {position} took {cycles} cycles, not the {predicted} predicted"));
-    }
+    let broken = broken_promises(&sequences, &runs, tokenizer);
     broken.iter().for_each(|promise| remark(promise));
     Ok(if broken.is_empty() { Verdict::Success } else { Verdict::Disagreement })
+}
+
+/// Where the machine did not keep its promises: the first wrong result of each sequence, the first wrong count of cycles.
+fn broken_promises(sequences: &[Sequence<'_>], runs: &[Run], tokenizer: &Tokenizer) -> Vec<String> {
+    let differences = (1..).zip(sequences).filter_map(|(number, sequence)| {
+        let found = sequence.difference.as_ref()?;
+        Some(format!("sequence {number}, {}", difference(found, tokenizer)))
+    });
+    let wrong = runs.iter().find(|run| run.cycles != run.predicted);
+    let wrong = wrong.map(|Run { position, cycles, predicted, .. }| {
+        format!("position {position} took {cycles} cycles, not the {predicted} predicted")
+    });
+    differences.chain(wrong).collect()
+}
+
+impl SequenceReport {
+    /// `greedy`: each token was the most likely one, so what floating point would have chosen can be said.
+    fn of(sequence: &Sequence<'_>, model: &LlamaModel, tokenizer: &Tokenizer, greedy: bool) -> SequenceReport {
+        let ending = sequence.ending.unwrap_or(Ending::Length);
+        let first = || first_divergence(model, &sequence.tokens, sequence.prompt, ending);
+        SequenceReport {
+            prompt_tokens: sequence.prompt,
+            tokens: sequence.tokens.clone(),
+            text: tokenizer.decode(&sequence.tokens),
+            ending,
+            first_divergence: if greedy { first() } else { None },
+        }
+    }
 }
 
 impl MachineReport {
