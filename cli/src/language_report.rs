@@ -67,13 +67,6 @@ impl MachineReport {
         let made = made(witnessed, (prompt, new));
         let prefill_cycles: u64 = several.iter().map(|run| run.cycles).sum();
         let prefilled = witnessed.prompt_tokens();
-        let schedules = entry_points(program);
-        let spent: Vec<CyclesSpent> =
-            schedules.iter().map(|entry| Occupation::of(program, entry).cycles_spent()).collect();
-        let mut cycles_spent = CyclesSpent::default();
-        for run in made {
-            cycles_spent += spent.get(run.schedule).copied().unwrap_or_default();
-        }
         let cycles: u64 = made.iter().map(|run| run.cycles).sum();
         let positions = (prompt..).take(made.len());
         let macs: u64 = positions.map(|positions| graph.shape.multiply_accumulates(positions)).sum();
@@ -94,7 +87,7 @@ impl MachineReport {
             cycles_between_tokens: witnessed.generated().then(|| between_runs(&machine.configuration)),
             multipliers: machine.configuration.multipliers(),
             mac_utilization: (cycles > 0).then(|| macs as f64 / (peak * cycles as f64)),
-            cycles_spent,
+            cycles_spent: cycles_spent(program, made.iter().map(|run| run.schedule)),
         }
     }
 
@@ -120,25 +113,12 @@ impl MachineReport {
             let text = format!("{} first, {} last, {mean} mean; {promised}", count(*first), count(*last));
             lines.push(("cycles a token", text));
         }
-        match (self.tokens_per_second(cycles), self.clock_mhz) {
-            (Some(speed), Some(clock)) => {
-                lines.push(("speed", format!("{} tokens/s at {clock} MHz", count(speed.round() as u64))));
-            }
-            (_, None) => lines.push(("speed", "unknown: the configuration has no clock; a board has".into())),
-            _ => {}
-        }
+        lines.extend(speed(self.tokens_per_second(cycles), self.clock_mhz, ""));
         if let Some(between) = self.cycles_between_tokens {
             lines.push(("between tokens", format!("{between} cycles, without the host")));
         }
-        if let Some(utilisation) = self.mac_utilization {
-            lines.push(("utilisation", format!("{} of {} multipliers", percent(utilisation), self.multipliers)));
-        }
-        if let Some([bar, legend]) = bar(&self.cycles_spent) {
-            lines.push(("where they went", bar));
-            lines.push(("", legend));
-        }
-        let equal = if self.outputs_equal_golden { "equal to golden" } else { "NOT equal to golden" };
-        lines.push(("results", format!("{equal}, token by token")));
+        lines.extend(use_of_the_machine(self.mac_utilization, self.multipliers, &self.cycles_spent));
+        lines.push(("results", results(self.outputs_equal_golden)));
         lines
     }
 
@@ -146,6 +126,44 @@ impl MachineReport {
     pub fn describe(&self, cycles: &[u64], machine: &Machine) -> String {
         pairs(&self.lines(cycles, machine)).trim_end().to_string()
     }
+}
+
+/// Where the cycles of runs went that executed these schedules of `program`.
+pub fn cycles_spent(program: &Program, schedules: impl Iterator<Item = usize>) -> CyclesSpent {
+    let entries = entry_points(program);
+    let spent: Vec<CyclesSpent> = entries.iter().map(|entry| Occupation::of(program, entry).cycles_spent()).collect();
+    let mut all = CyclesSpent::default();
+    for schedule in schedules {
+        all += spent.get(schedule).copied().unwrap_or_default();
+    }
+    all
+}
+
+/// The line that tells the speed, where there is one: tokens a second at the clock, and `whose`.
+pub fn speed(tokens_per_second: Option<f64>, clock_mhz: Option<f64>, whose: &str) -> Option<(&'static str, String)> {
+    let text = match (tokens_per_second, clock_mhz) {
+        (Some(speed), Some(clock)) => format!("{} tokens/s at {clock} MHz{whose}", count(speed.round() as u64)),
+        (_, None) => "unknown: the configuration has no clock; a board has".into(),
+        (None, Some(_)) => return None,
+    };
+    Some(("speed", text))
+}
+
+/// The lines that tell how busy the multipliers were, and where the cycles went.
+pub fn use_of_the_machine(
+    utilisation: Option<f64>,
+    multipliers: u32,
+    spent: &CyclesSpent,
+) -> Vec<(&'static str, String)> {
+    let utilisation =
+        utilisation.map(|share| ("utilisation", format!("{} of {multipliers} multipliers", percent(share))));
+    let bar = bar(spent).map(|[bar, legend]| [("where they went", bar), ("", legend)]);
+    utilisation.into_iter().chain(bar.into_iter().flatten()).collect()
+}
+
+/// Whether the results are golden's, in words.
+pub fn results(equal_golden: bool) -> String {
+    format!("{}equal to golden, token by token", if equal_golden { "" } else { "NOT " })
 }
 
 /// Cycles of the runs that made the `new` tokens behind a prompt of `prompt`: that of the prompt's last token is the first.
@@ -207,7 +225,7 @@ pub fn visible(text: &str) -> String {
 }
 
 /// The shares of a sum of cycles as a bar, and what its parts are.
-pub fn bar(spent: &CyclesSpent) -> Option<[String; 2]> {
+fn bar(spent: &CyclesSpent) -> Option<[String; 2]> {
     let total = spent.total();
     let parts = [
         ('█', "matrix", spent.matrix),

@@ -353,9 +353,7 @@ impl<'a> Witnessed<'a> {
     }
 
     fn note(&mut self, cycles: u64, predicted: u64) {
-        let position = self.position() as u64;
-        let entries = self.program.language.iter().flat_map(|language| &language.entries);
-        let schedule = entries.take_while(|entry| position >= u64::from(entry.positions)).count();
+        let schedule = schedule_at(self.program, self.position());
         self.runs.push(TokenRun { cycles, predicted, schedule });
     }
 
@@ -374,6 +372,12 @@ impl<'a> Witnessed<'a> {
             self.difference = what.map(|what| Difference { position, what });
         }
     }
+}
+
+/// The number of the schedule of `program` that takes in a token at `position`.
+pub fn schedule_at(program: &Program, position: usize) -> usize {
+    let entries = program.language.iter().flat_map(|language| &language.entries);
+    entries.take_while(|entry| position as u64 >= u64::from(entry.positions)).count()
 }
 
 /// What of a machine's run differs first from golden's answer: results, where they are known, then the choice, then the factor.

@@ -4,21 +4,21 @@ use super::run_language::{Generation, on_what, open};
 use crate::failure::{Failure, Verdict};
 use crate::language::{Divergence, Ending, encode, first_divergence, quantised};
 use crate::language_program::compile_to_run;
-use crate::language_report::{bar, difference, visible};
+use crate::language_report::{cycles_spent, difference, results, speed, use_of_the_machine, visible};
 use crate::link::{LinkReport, PortArguments};
 use crate::machine::Machine;
-use crate::output::{count, duration, pairs, percent, print, print_json, remark};
+use crate::output::{count, duration, pairs, print, print_json, remark};
 use crate::progress::Progress;
 use crate::sequences::{Run, Sequence, generate};
+use crate::speaker::schedule_at;
 use crate::witnesses::Backend;
 use lpu_compiler::llama::graph::QuantisedLlama;
 use lpu_compiler::llama::model::LlamaModel;
 use lpu_compiler::llama::weights::WeightFormat;
 use lpu_compiler::lower::llama::{Runs, compile_runs};
-use lpu_compiler::occupation::{CyclesSpent, Occupation};
+use lpu_compiler::occupation::CyclesSpent;
 use lpu_compiler::tokenizer::Tokenizer;
 use lpu_isa::program::{Language, Program};
-use lpu_isa::timeline::entry_points;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
@@ -226,16 +226,7 @@ impl MachineReport {
         one: Option<&Language>,
         outputs_equal_golden: bool,
     ) -> MachineReport {
-        let schedules = entry_points(program);
-        let spent: Vec<CyclesSpent> =
-            schedules.iter().map(|entry| Occupation::of(program, entry).cycles_spent()).collect();
-        let entries = program.language.iter().flat_map(|language| &language.entries);
-        let mut cycles_spent = CyclesSpent::default();
-        for run in made {
-            let schedule =
-                entries.clone().take_while(|entry| run.position as u64 >= u64::from(entry.positions)).count();
-            cycles_spent += spent.get(schedule).copied().unwrap_or_default();
-        }
+        let schedules = made.iter().map(|run| schedule_at(program, run.position));
         let cycles: u64 = made.iter().map(|run| run.cycles).sum();
         let alone = |run: &Run| one?.entry_of(run.position as u32).map(|entry| entry.cycles * run.made as u64);
         let alone: Option<u64> = made.iter().map(alone).sum();
@@ -251,7 +242,7 @@ impl MachineReport {
             outputs_equal_golden,
             multipliers: machine.configuration.multipliers(),
             mac_utilization: (cycles > 0).then(|| macs as f64 / (peak * cycles as f64)),
-            cycles_spent,
+            cycles_spent: cycles_spent(program, schedules),
         }
     }
 }
@@ -282,27 +273,12 @@ impl Report {
             let [first, last, mean] = [*first, *last, mean.round() as u64].map(count);
             lines.push(("cycles a run", format!("{first} first, {last} last, {mean} mean; {promised}")));
         }
-        match (self.tokens_per_second, measured.clock_mhz) {
-            (Some(speed), Some(clock)) => {
-                lines.push((
-                    "speed",
-                    format!("{} tokens/s at {clock} MHz, of all sequences", count(speed.round() as u64)),
-                ));
-            }
-            (_, None) => lines.push(("speed", "unknown: the configuration has no clock; a board has".into())),
-            _ => {}
-        }
+        lines.extend(speed(self.tokens_per_second, measured.clock_mhz, ", of all sequences"));
         if let Some(times) = measured.times_one_sequence {
             lines.push(("one sequence", format!("{times:.2} times the tokens that it makes at these positions")));
         }
-        if let Some(utilisation) = measured.mac_utilization {
-            lines.push(("utilisation", format!("{} of {} multipliers", percent(utilisation), measured.multipliers)));
-        }
-        if let Some([bar, legend]) = bar(&measured.cycles_spent) {
-            lines.extend([("where they went", bar), ("", legend)]);
-        }
-        let equal = if measured.outputs_equal_golden { "equal to golden" } else { "NOT equal to golden" };
-        lines.push(("results", format!("{equal}, token by token")));
+        lines.extend(use_of_the_machine(measured.mac_utilization, measured.multipliers, &measured.cycles_spent));
+        lines.push(("results", results(measured.outputs_equal_golden)));
         text += "\n";
         text += pairs(&lines).trim_end();
         if let Some(link) = &self.link {
